@@ -1,0 +1,234 @@
+"""Run the folded ensemble in onnxruntime: ranks and log2 CPM to potency probabilities.
+
+Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
+`predict` (behaviour).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.models import find_model, read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = ["POTENCIES", "Ensemble", "ModelInfo", "Prediction"]
+
+POTENCIES = (
+    "Differentiated",
+    "Unipotent",
+    "Oligopotent",
+    "Multipotent",
+    "Pluripotent",
+    "Totipotent",
+)
+
+# Every run of the session has the same number of cells, and genes in steps: the order in which
+# float32 terms are added, and so the last bit of a score, must not depend on a cell's neighbours.
+_TILE_CELLS = 8
+_GENE_STEP = 64
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model says of itself.
+
+    Attributes
+    ----------
+    name, licence
+        As given when the model was exported.
+    architecture
+        `"1.1.0"` (ranks and log2 CPM) or `"1.0.0"` (ranks only).
+    n_members
+        Number of folded networks per potency.
+    sha256
+        Digest of the model file.
+    path
+        Where it was read from.
+    sources
+        Name and SHA-256 of each file it was folded from.
+    """
+
+    name: str
+    licence: str
+    architecture: str
+    n_members: int
+    sha256: str
+    path: str
+    sources: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Scores of the ensemble, before any smoothing.
+
+    Attributes
+    ----------
+    probabilities
+        Mean over the members; float64, shape (n_cells, 6), rows sum to 1, columns as `POTENCIES`.
+    score
+        Mean expected potency, in [0, 1]; float64, shape (n_cells,).
+    potency
+        Index of the most probable potency; intp, shape (n_cells,).
+    """
+
+    probabilities: NDArray[np.float64]
+    score: NDArray[np.float64]
+    potency: NDArray[np.intp]
+
+
+class Ensemble:
+    """A loaded model. Load it once and use it for any number of datasets, from any thread.
+
+    Attributes
+    ----------
+    info
+        What the model says of itself.
+    """
+
+    def __init__(self, session: Any, info: ModelInfo, max_rank: float) -> None:
+        self._session = session
+        self._max_rank = max_rank
+        self._inputs = {tensor.name for tensor in session.get_inputs()}
+        self.info = info
+
+    @classmethod
+    def load(cls, model: str | Path | None = None) -> Ensemble:
+        """Load a model.
+
+        Parameters
+        ----------
+        model
+            The path of an `.onnx` file, the name of a bundled model, or None for the bundled one.
+
+        Returns
+        -------
+        Ensemble
+            Ready to predict.
+
+        Raises
+        ------
+        ModelError
+            There is no such model, or its file is truncated, altered or of another kind.
+        """
+        import onnxruntime
+
+        from cytotrace2_lite.genes import features
+
+        path = find_model(model)
+        content = read_model(path)
+        options = onnxruntime.SessionOptions()
+        # One thread a run: threads share the cells among them, so that a cell's score is computed
+        # in the same order whatever their number.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A session of its own arena would keep the largest tile of every thread for good.
+        options.enable_cpu_mem_arena = False
+        try:
+            session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+            metadata = session.get_modelmeta().custom_metadata_map
+            info = ModelInfo(
+                name=metadata["name"],
+                licence=metadata["licence"],
+                architecture=metadata["architecture"],
+                n_members=int(metadata["n_members"]),
+                sha256=hashlib.sha256(content).hexdigest(),
+                path=str(path),
+                sources=tuple(json.loads(metadata["sources"])),
+            )
+            max_rank = float(metadata["max_rank"])
+        # onnxruntime has no public base class of its exceptions.
+        except Exception as error:
+            raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
+        if tuple(metadata["features"].split("\n")) != features():
+            raise ModelError(f"{path}: the model was made for other genes than this package's.")
+        if tuple(metadata["potencies"].split("\n")) != POTENCIES:
+            raise ModelError(f"{path}: the model was made for other potencies than this package's.")
+        return cls(session, info, max_rank)
+
+    def predict(
+        self,
+        log2_cpm: csr_array,
+        rank: NDArray[np.float64],
+        *,
+        threads: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> Prediction:
+        """Predict the potency of each cell.
+
+        Parameters
+        ----------
+        log2_cpm
+            log2(CPM + 1) over the model's features; float64 CSR, shape (n_cells, 14271).
+        rank
+            Rank of each stored value of `log2_cpm` in its cell, 1 = highest; float64,
+            shape (n_values,).
+        threads
+            How many threads share the cells. The result does not depend on it.
+        progress
+            Called with the number of cells done since the last call, from any thread.
+
+        Returns
+        -------
+        Prediction
+            Probabilities, score and potency of each cell.
+        """
+        n_cells = log2_cpm.shape[0]
+        probabilities = np.empty((n_cells, len(POTENCIES)))
+
+        def run(start: int) -> None:
+            stop = min(start + _TILE_CELLS, n_cells)
+            feed = self._feed(log2_cpm, rank, start, stop)
+            (answer,) = self._session.run(["probabilities"], feed)
+            probabilities[start:stop] = answer[: stop - start]
+            if progress is not None:
+                progress(stop - start)
+
+        tiles = range(0, n_cells, _TILE_CELLS)
+        if threads == 1:
+            for start in tiles:
+                run(start)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                for _ in pool.map(run, tiles):
+                    pass
+        order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
+        return Prediction(probabilities, probabilities @ order, probabilities.argmax(axis=1))
+
+    def _feed(
+        self, log2_cpm: csr_array, rank: NDArray[np.float64], start: int, stop: int
+    ) -> dict[str, NDArray[Any]]:
+        """Dense inputs of one tile; cells and genes it does not fill add exactly nothing."""
+        bounds = log2_cpm.indptr[start : stop + 1]
+        values = slice(bounds[0], bounds[-1])
+        row = np.repeat(np.arange(stop - start), np.diff(bounds))
+        gene = log2_cpm.indices[values]
+        counts = rank[values] < self._max_rank
+        per_row = np.bincount(row[counts], minlength=_TILE_CELLS)
+        width = max(_GENE_STEP, -(-int(per_row.max()) // _GENE_STEP) * _GENE_STEP)
+        column = np.arange(per_row.sum()) - np.repeat(np.cumsum(per_row) - per_row, per_row)
+        genes = np.zeros((_TILE_CELLS, width), np.int32)
+        ranks = np.full((_TILE_CELLS, width), self._max_rank + 1, np.float32)
+        genes[row[counts], column] = gene[counts]
+        ranks[row[counts], column] = rank[values][counts]
+        feed: dict[str, NDArray[Any]] = {"gene": genes, "rank": ranks}
+        if "log2_cpm" in self._inputs:
+            dense = np.zeros((_TILE_CELLS, log2_cpm.shape[1]), np.float32)
+            dense[row, gene] = log2_cpm.data[values]
+            feed["log2_cpm"] = dense
+        return feed

@@ -1,0 +1,87 @@
+"""Exceptions and warnings.
+
+::
+
+    CytoTRACE2Error              anything the package refuses to do; catch this to catch all
+    ├── UsageError               an option or argument has a value that cannot be used
+    ├── InputError               the expression table or the annotation is not usable as it is
+    │   └── NoUsableGenesError   the table is sound but none of its genes is known to the model
+    └── ModelError               a model or ensemble member is missing, altered or of another kind
+
+    CytoTRACE2Warning            anything worth knowing about scores that were computed all the same
+    ├── LowGeneOverlapWarning    fewer than 9,000 model features are in the input
+    ├── LowGeneCountWarning      many cells express fewer than 500 genes
+    ├── LogTransformedWarning    the values look log-transformed
+    ├── SpeciesWarning           the gene names look like those of the other species
+    └── EmptyCellWarning         cells without a single count over the model's genes have no score
+
+Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
+"""
+
+__all__ = [
+    "CytoTRACE2Error",
+    "CytoTRACE2Warning",
+    "EmptyCellWarning",
+    "InputError",
+    "LogTransformedWarning",
+    "LowGeneCountWarning",
+    "LowGeneOverlapWarning",
+    "ModelError",
+    "NoUsableGenesError",
+    "SpeciesWarning",
+    "UsageError",
+]
+
+
+class CytoTRACE2Error(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CytoTRACE2Error, ValueError):
+    """An option or argument has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class InputError(CytoTRACE2Error, ValueError):
+    """The expression table or the annotation is not usable as it is."""
+
+    exit_code = 3
+
+
+class NoUsableGenesError(InputError):
+    """No gene of the input is known to the model."""
+
+    exit_code = 4
+
+
+class ModelError(CytoTRACE2Error):
+    """A model or ensemble member is missing, altered, incomplete or of another kind."""
+
+    exit_code = 5
+
+
+class CytoTRACE2Warning(UserWarning):
+    """Base of every warning this package gives."""
+
+
+class LowGeneOverlapWarning(CytoTRACE2Warning):
+    """Fewer than 9,000 model features are in the input."""
+
+
+class LowGeneCountWarning(CytoTRACE2Warning):
+    """At least a fifth of the cells of a batch express fewer than 500 genes."""
+
+
+class LogTransformedWarning(CytoTRACE2Warning):
+    """The largest value of the input is at most 20, as in log-transformed data."""
+
+
+class SpeciesWarning(CytoTRACE2Warning):
+    """The capitalisation of the gene names is that of the other species."""
+
+
+class EmptyCellWarning(CytoTRACE2Warning):
+    """Cells without a count over the model's genes have no score."""

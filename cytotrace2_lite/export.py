@@ -1,0 +1,546 @@
+"""Fold the members of a CytoTRACE 2 ensemble into one small ONNX model.
+
+Members are PyTorch files of gene set binary networks, one per potency category: binary gene sets,
+two scores per gene set, batch normalisation, a linear layer. At inference everything but the cell
+is constant, so a network is a threshold on ranks, two vectors over the genes and a constant:
+
+    logit = bias + rank_weight . relu(threshold - rank) + second_weight . second
+
+where `second` is log2 CPM in architecture 1.1.0 and, in 1.0.0, the share each gene has of the
+genes ranked under the threshold. Folding is done in float64; the model runs in float32.
+
+Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
+`common/models.py` (behaviour).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cytotrace2_lite import __version__
+from cytotrace2_lite.ensemble import POTENCIES
+from cytotrace2_lite.errors import CytoTRACE2Error, ModelError
+from cytotrace2_lite.genes import N_FEATURES, features
+from cytotrace2_lite.models import seal
+from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = [
+    "FoldedEnsemble",
+    "export",
+    "fold_member",
+    "member_files",
+    "read_background",
+    "read_member",
+    "to_onnx",
+]
+
+_BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm1d's default, which upstream keeps
+_MAX_RANK_SCALE = 1000
+_OPSET = 18
+
+
+class _Architecture(NamedTuple):
+    version: str
+    n_gene_sets: int
+    n_members: int
+
+
+_ARCHITECTURES = (_Architecture("1.1.0", 24, 19), _Architecture("1.0.0", 12, 17))
+
+
+@dataclass(frozen=True)
+class FoldedEnsemble:
+    """The networks of an ensemble, folded; "module" is one network of one member.
+
+    Attributes
+    ----------
+    architecture
+        `"1.1.0"` (ranks and log2 CPM) or `"1.0.0"` (ranks only).
+    threshold
+        Ranks below it count; float64, shape (n_modules,).
+    rank_weight
+        Weight of `relu(threshold - rank)`; float64, shape (14271, n_modules).
+    second_weight
+        Weight of log2 CPM (1.1.0) or of the share of the genes ranked under the threshold (1.0.0);
+        float64, shape (14271, n_modules).
+    bias
+        float64, shape (n_modules,). Module 6 i + k is potency k of member i.
+    """
+
+    architecture: str
+    threshold: NDArray[np.float64]
+    rank_weight: NDArray[np.float64]
+    second_weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    @staticmethod
+    def concatenate(parts: list[FoldedEnsemble]) -> FoldedEnsemble:
+        """Join the modules of several members of one architecture.
+
+        Parameters
+        ----------
+        parts
+            The members, in the order in which the model is to hold them.
+
+        Returns
+        -------
+        FoldedEnsemble
+            With the modules of all members.
+        """
+        return FoldedEnsemble(
+            parts[0].architecture,
+            np.concatenate([part.threshold for part in parts]),
+            np.concatenate([part.rank_weight for part in parts], axis=1),
+            np.concatenate([part.second_weight for part in parts], axis=1),
+            np.concatenate([part.bias for part in parts]),
+        )
+
+    def logits(
+        self, rank: NDArray[np.float64], log2_cpm: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Evaluate the folded networks in float64, for checks; the model itself runs in ONNX.
+
+        Parameters
+        ----------
+        rank
+            Rank of each gene in its cell, 1 = highest; shape (n_cells, 14271).
+        log2_cpm
+            log2(CPM + 1); shape (n_cells, 14271). Not used by architecture 1.0.0.
+
+        Returns
+        -------
+        ndarray
+            float64, shape (n_cells, n_modules).
+        """
+        logits = np.tile(self.bias, (len(rank), 1))
+        for module, threshold in enumerate(self.threshold):
+            under = np.maximum(threshold - rank, 0)
+            logits[:, module] += under @ self.rank_weight[:, module]
+            if self.architecture == "1.0.0":
+                counts = (under > 0).sum(axis=1)
+                share = (under > 0) / np.maximum(counts, 1)[:, None]
+                logits[:, module] += share @ self.second_weight[:, module]
+        if self.architecture == "1.1.0":
+            logits += log2_cpm @ self.second_weight
+        return logits
+
+
+def member_files(folder: Path) -> list[Path]:
+    """List the member files of an ensemble in their natural order.
+
+    Parameters
+    ----------
+    folder
+        A directory with one `.pt` file per member; `background.pt` does not count.
+
+    Returns
+    -------
+    list of Path
+        `model2.pt` before `model10.pt`.
+
+    Raises
+    ------
+    ModelError
+        There is no such directory, it holds no member, or a number is missing from a series
+        `model1.pt`, `model2.pt`, ...
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such directory of ensemble members (.pt files).")
+    files = sorted(
+        (path for path in folder.glob("*.pt") if path.name != "background.pt"),
+        key=lambda path: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", path.name)],
+    )
+    if not files:
+        raise ModelError(f"{folder}: no ensemble member (.pt file) in this directory.")
+    numbers = [re.fullmatch(r"model(\d+)\.pt", path.name) for path in files]
+    present = {int(match[1]) for match in numbers if match}
+    missing = sorted(set(range(1, max(present, default=0) + 1)) - present)
+    if missing:
+        raise ModelError(f"{folder}: member model{missing[0]}.pt is missing.")
+    return files
+
+
+def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
+    """Read one ensemble member and check that it is complete and finite.
+
+    Parameters
+    ----------
+    path
+        A PyTorch state dictionary of six networks `layers.0` (Differentiated) to `layers.5`
+        (Totipotent).
+
+    Returns
+    -------
+    architecture : str
+        `"1.1.0"` for 24 gene sets a network, `"1.0.0"` for 12.
+    state : dict
+        Tensor name to float64 array.
+
+    Raises
+    ------
+    ModelError
+        A tensor is missing, of a wrong shape or not finite, or the file is not a member.
+    """
+    with TorchFile(path) as file:
+        content = file.content
+        if not isinstance(content, dict):
+            raise ModelError(f"{path}: not an ensemble member: it holds a single tensor.")
+        architecture = _architecture(path, content)
+        state = {}
+        for name, shape in _member_shapes(architecture.n_gene_sets).items():
+            if name not in content:
+                raise ModelError(f"{path}: tensor {name} is missing.")
+            if content[name].shape != shape:
+                raise ModelError(f"{path}: tensor {name} has shape {content[name].shape}, not {shape}.")
+            state[name] = file.read(content[name]).astype(np.float64)
+            if not np.isfinite(state[name]).all():
+                raise ModelError(f"{path}: tensor {name} has values that are not finite.")
+    return architecture.version, state
+
+
+def read_background(path: Path) -> csr_array:
+    """Read the matrix of control genes of architecture 1.1.0.
+
+    Parameters
+    ----------
+    path
+        A sparse PyTorch tensor (14271, 14271): entry (i, j) counts gene j among the control genes
+        of gene i.
+
+    Returns
+    -------
+    csr_array
+        float64, shape (14271, 14271).
+
+    Raises
+    ------
+    ModelError
+        The file is not such a tensor, or has values that are not finite.
+    """
+    from scipy.sparse import coo_array
+
+    with TorchFile(path) as file:
+        tensor = file.content
+        if not isinstance(tensor, SparseTensor) or tensor.shape != (N_FEATURES, N_FEATURES):
+            raise ModelError(
+                f"{path}: the background must be a sparse tensor of shape "
+                f"({N_FEATURES}, {N_FEATURES})."
+            )
+        n_values = tensor.values.shape[0] if tensor.values.shape else -1
+        if tensor.indices.shape != (2, n_values) or tensor.indices.dtype != np.dtype("<i8"):
+            raise ModelError(f"{path}: the indices of the background do not fit its values.")
+        indices, values = file.read(tensor.indices), file.read(tensor.values).astype(np.float64)
+    if n_values == 0 or indices.min() < 0 or indices.max() >= N_FEATURES:
+        raise ModelError(f"{path}: the background has indices outside 0 to {N_FEATURES - 1}.")
+    if not np.isfinite(values).all():
+        raise ModelError(f"{path}: the background has values that are not finite.")
+    return coo_array((values, (indices[0], indices[1])), shape=tensor.shape).tocsr()
+
+
+def fold_member(
+    state: Mapping[str, NDArray[np.float64]], background: csr_array | None
+) -> FoldedEnsemble:
+    """Fold the six networks of one member.
+
+    Parameters
+    ----------
+    state
+        Tensors of the member, float64, as `read_member` returns them.
+    background
+        Control genes, shape (14271, 14271), for architecture 1.1.0; None for 1.0.0.
+
+    Returns
+    -------
+    FoldedEnsemble
+        Six modules, Differentiated to Totipotent.
+
+    Raises
+    ------
+    ModelError
+        A gene set is empty, has no control gene, or a threshold reaches the genes not expressed.
+    """
+    parts = [_fold_module(state, k, background) for k in range(len(POTENCIES))]
+    return FoldedEnsemble(
+        "1.0.0" if background is None else "1.1.0",
+        np.array([part[0] for part in parts]),
+        np.stack([part[1] for part in parts], axis=1),
+        np.stack([part[2] for part in parts], axis=1),
+        np.array([part[3] for part in parts]),
+    )
+
+
+def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
+    """Write folded networks as an ONNX model.
+
+    Parameters
+    ----------
+    folded
+        The folded ensemble.
+    metadata
+        Entries to add to those the package itself needs.
+
+    Returns
+    -------
+    bytes
+        The content of a model file; equal input gives equal bytes.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The `export` extra (onnx) is not installed.
+    """
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError as error:
+        raise CytoTRACE2Error(
+            "Writing a model needs the package onnx, which is not installed: "
+            "pip install 'cytotrace2-lite[export]'"
+        ) from error
+
+    n_modules = len(folded.bias)
+
+    def constant(name: str, values: NDArray[Any]) -> Any:
+        return numpy_helper.from_array(np.ascontiguousarray(values), name)
+
+    weights = [
+        constant("threshold", folded.threshold.astype(np.float32)),
+        constant("rank_weight", folded.rank_weight.astype(np.float32)),
+        constant("bias", folded.bias.astype(np.float32)),
+        constant("last_axis", np.array([2], np.int64)),
+        constant("gene_axis", np.array([1], np.int64)),
+        constant("member_axis", np.array([1], np.int64)),
+        constant("by_member", np.array([-1, n_modules // len(POTENCIES), len(POTENCIES)], np.int64)),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("gene", TensorProto.INT32, ["cells", "genes"]),
+        helper.make_tensor_value_info("rank", TensorProto.FLOAT, ["cells", "genes"]),
+    ]
+    node = helper.make_node
+    nodes = [
+        node("Unsqueeze", ["rank", "last_axis"], ["rank_3d"]),
+        node("Sub", ["threshold", "rank_3d"], ["margin"]),
+        node("Relu", ["margin"], ["under"]),
+        node("Gather", ["rank_weight", "gene"], ["rank_weight_of_gene"], axis=0),
+        node("Mul", ["under", "rank_weight_of_gene"], ["rank_terms"]),
+        node("ReduceSum", ["rank_terms", "gene_axis"], ["rank_part"], keepdims=0),
+    ]
+    if folded.architecture == "1.1.0":
+        inputs.append(helper.make_tensor_value_info("log2_cpm", TensorProto.FLOAT, ["cells", N_FEATURES]))
+        weights.append(constant("log2_weight", folded.second_weight.astype(np.float32)))
+        nodes.append(node("MatMul", ["log2_cpm", "log2_weight"], ["second_part"]))
+    else:
+        weights.append(constant("share_weight", folded.second_weight.astype(np.float32)))
+        weights.append(constant("one", np.array(1, np.float32)))
+        nodes += [
+            node("Less", ["rank_3d", "threshold"], ["is_under"]),
+            node("Cast", ["is_under"], ["indicator"], to=TensorProto.FLOAT),
+            node("ReduceSum", ["indicator", "gene_axis"], ["n_under"], keepdims=0),
+            node("Max", ["n_under", "one"], ["n_under_or_one"]),
+            node("Gather", ["share_weight", "gene"], ["share_weight_of_gene"], axis=0),
+            node("Mul", ["indicator", "share_weight_of_gene"], ["share_terms"]),
+            node("ReduceSum", ["share_terms", "gene_axis"], ["share_sum"], keepdims=0),
+            node("Div", ["share_sum", "n_under_or_one"], ["second_part"]),
+        ]
+    nodes += [
+        node("Add", ["rank_part", "second_part"], ["both_parts"]),
+        node("Add", ["both_parts", "bias"], ["logits"]),
+        # Softmax and mean in float64: they cost nothing and add no rounding of their own.
+        node("Cast", ["logits"], ["logits_64"], to=TensorProto.DOUBLE),
+        node("Reshape", ["logits_64", "by_member"], ["member_logits"]),
+        node("Softmax", ["member_logits"], ["member_probabilities"], axis=2),
+        node("ReduceMean", ["member_probabilities", "member_axis"], ["probabilities"], keepdims=0),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["cells", n_modules]),
+        helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["cells", len(POTENCIES)]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "cytotrace2", inputs, outputs, weights),
+        producer_name="cytotrace2_lite",
+        producer_version=__version__,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=8,  # read by every onnxruntime the package accepts
+    )
+    helper.set_model_props(
+        model,
+        {
+            "architecture": folded.architecture,
+            "max_rank": repr(float(folded.threshold.max())),
+            "n_members": str(n_modules // len(POTENCIES)),
+            "potencies": "\n".join(POTENCIES),
+            "features": "\n".join(features()),
+            **metadata,
+        },
+    )
+    onnx.checker.check_model(model)
+    return seal(model.SerializeToString(deterministic=True))
+
+
+def export(
+    members: Path,
+    *,
+    background: Path | None = None,
+    name: str | None = None,
+    licence: str = "unknown",
+    n_members: int | None = None,
+) -> tuple[FoldedEnsemble, bytes]:
+    """Fold a directory of ensemble members into the content of one model file.
+
+    Parameters
+    ----------
+    members
+        Directory of `.pt` files, one per member.
+    background
+        The matrix of control genes; looked for as `background.pt` in `members` and its parent
+        directory where None. Not used by architecture 1.0.0.
+    name
+        Name of the model in results; by default the name of the directory.
+    licence
+        Licence of the weights, as the model is to state it.
+    n_members
+        How many members there must be; by default those of the official ensemble, 19 in
+        architecture 1.1.0 and 17 in 1.0.0.
+
+    Returns
+    -------
+    folded : FoldedEnsemble
+        The folded networks in float64.
+    content : bytes
+        What to write to the `.onnx` file.
+
+    Raises
+    ------
+    ModelError
+        The ensemble is incomplete or a file of it is not usable.
+    CytoTRACE2Error
+        The `export` extra (onnx) is not installed.
+    """
+    files = member_files(members)
+    read = [read_member(path) for path in files]
+    versions = {version for version, _ in read}
+    if len(versions) > 1:
+        odd = next(path for path, (v, _) in zip(files, read, strict=True) if v != read[0][0])
+        raise ModelError(f"{odd}: another architecture than {files[0].name}; ensembles cannot be mixed.")
+    architecture = next(a for a in _ARCHITECTURES if a.version in versions)
+    expected = architecture.n_members if n_members is None else n_members
+    if len(files) != expected:
+        raise ModelError(
+            f"{members}: {len(files)} members, not {expected}. The ensemble is incomplete or has "
+            f"files that do not belong to it; if {len(files)} is right, pass --members {len(files)}."
+        )
+    sources = list(files)
+    control_genes = None
+    if architecture.version == "1.1.0":
+        path = background or _find_background(members)
+        control_genes = read_background(path)
+        sources.append(path)
+    folded = FoldedEnsemble.concatenate(
+        [_fold_named(path, state, control_genes) for path, (_, state) in zip(files, read, strict=True)]
+    )
+    metadata = {
+        "name": name or members.resolve().name,
+        "licence": licence,
+        "sources": json.dumps(
+            [
+                {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+                for path in sources
+            ]
+        ),
+    }
+    return folded, to_onnx(folded, metadata)
+
+
+def _architecture(path: Path, content: Mapping[str, Tensor]) -> _Architecture:
+    weight = content.get("layers.0.weight")
+    if weight is None:
+        raise ModelError(f"{path}: not an ensemble member: tensor layers.0.weight is missing.")
+    for architecture in _ARCHITECTURES:
+        if weight.shape == (N_FEATURES, architecture.n_gene_sets):
+            return architecture
+    raise ModelError(
+        f"{path}: tensor layers.0.weight has shape {weight.shape}; ensemble members have "
+        f"({N_FEATURES}, 24) (version 1.1.0) or ({N_FEATURES}, 12) (version 1.0.0)."
+    )
+
+
+def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "maxrank": (1, 1),
+        "weight": (N_FEATURES, n_gene_sets),
+        "batchnorm.running_mean": (2 * n_gene_sets,),
+        "batchnorm.running_var": (2 * n_gene_sets,),
+        "out.weight": (1, 2 * n_gene_sets),
+        "out.bias": (1,),
+    }
+    return {
+        f"layers.{k}.{name}": shape for k in range(len(POTENCIES)) for name, shape in shapes.items()
+    }
+
+
+def _find_background(members: Path) -> Path:
+    for folder in (members, members.resolve().parent):
+        if (folder / "background.pt").is_file():
+            return folder / "background.pt"
+    raise ModelError(
+        f"{members}: background.pt is neither in this directory nor in its parent; members of "
+        "version 1.1.0 need it. Pass --background FILE."
+    )
+
+
+def _fold_named(
+    path: Path, state: Mapping[str, NDArray[np.float64]], background: csr_array | None
+) -> FoldedEnsemble:
+    try:
+        return fold_member(state, background)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _fold_module(
+    state: Mapping[str, NDArray[np.float64]], k: int, background: csr_array | None
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], float]:
+    layer = f"layers.{k}."
+    gene_sets = (state[layer + "weight"] > 0).astype(np.float64)
+    sizes = gene_sets.sum(axis=0)
+    if not sizes.all():
+        raise ModelError(f"gene set {int(np.argmin(sizes))} of {layer[:-1]} is empty.")
+    max_rank = float(state[layer + "maxrank"][0, 0])
+    threshold = sizes.max() + 10 + _MAX_RANK_SCALE * max(max_rank, 0.0)
+    # The genes a cell does not express share a rank of at least this: they must not count.
+    if threshold > (1 + N_FEATURES) / 2:
+        raise ModelError(
+            f"{layer[:-1]} counts ranks up to {threshold:g}, where genes not expressed begin "
+            f"({(1 + N_FEATURES) / 2:g}); such a model cannot be folded."
+        )
+    variance = state[layer + "batchnorm.running_var"]
+    if (variance < 0).any():
+        raise ModelError(f"tensor {layer}batchnorm.running_var has a negative value.")
+    slope = state[layer + "out.weight"][0] / np.sqrt(variance + _BATCH_NORM_EPS)
+    alpha, beta = np.split(slope, 2)
+    bias = (
+        float(state[layer + "out.bias"][0])
+        - slope @ state[layer + "batchnorm.running_mean"]
+        + alpha @ (sizes + 1) / (2 * threshold)
+    )
+    rank_weight = gene_sets @ (alpha / (sizes * threshold))
+    if background is None:
+        return threshold, rank_weight, gene_sets @ (N_FEATURES * beta / sizes), bias
+    controls = background.T @ gene_sets
+    n_controls = controls.sum(axis=0)
+    if not n_controls.all():
+        raise ModelError(f"gene set {int(np.argmin(n_controls))} of {layer[:-1]} has no control gene.")
+    return threshold, rank_weight, gene_sets @ (beta / sizes) - controls @ (beta / n_controls), bias

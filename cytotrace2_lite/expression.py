@@ -1,0 +1,62 @@
+"""The expression of a dataset in memory: non-zero values, cell names, gene names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = ["Block", "Expression"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The non-zero values of some consecutive genes, as a reader streams them.
+
+    Attributes
+    ----------
+    genes
+        Names of the genes of the block, in input order; all of them, wanted or not.
+    gene
+        Index of the gene of each value, counted over the whole input; int64, shape (n_values,),
+        not decreasing.
+    cell
+        Index of the cell of each value; int32, shape (n_values,), increasing within a gene.
+    value
+        The values, finite and > 0; float64, shape (n_values,).
+    max_value
+        Largest value of the block over all its genes, 0.0 where all are zero.
+    """
+
+    genes: list[str]
+    gene: NDArray[np.int64]
+    cell: NDArray[np.int32]
+    value: NDArray[np.float64]
+    max_value: float
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A dataset: counts or CPM/TPM, not log-transformed.
+
+    Attributes
+    ----------
+    values
+        Shape (n_cells, n_genes), float64, CSR with sorted indices and no stored zero. Columns
+        of genes that no model feature could come from may be left empty.
+    cells
+        Names of the cells, unique, in input order.
+    genes
+        Names of the genes, unique, in input order.
+    max_value
+        Largest value over all genes of the input, also those left out of `values`.
+    """
+
+    values: csr_array
+    cells: list[str]
+    genes: list[str]
+    max_value: float

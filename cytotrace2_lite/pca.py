@@ -1,0 +1,180 @@
+"""Principal components of cells, from the sparse matrix, to machine precision.
+
+The cells are z-scored over their genes and the genes centred over the cells, which would make the
+matrix dense. Both are rank-one corrections, so the matrix is only ever multiplied: a block Krylov
+method with full reorthogonalisation finds the leading components of the (n_cells, n_cells) Gram
+matrix, and every one returned is checked against that matrix.
+
+Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale` and `PCA`
+with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 1977.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cytotrace2_lite.errors import CytoTRACE2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = ["MAX_RESIDUAL", "principal_components"]
+
+#: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
+#: |G u - l u| <= MAX_RESIDUAL * l_max.
+MAX_RESIDUAL = 1e-12
+_BLOCK = 10
+_MAX_BASIS = 3000
+_ROWS_PER_TASK = 1024  # fixed: the partition must not depend on the number of threads
+
+
+def principal_components(
+    log2_cpm: csr_array,
+    n_components: int,
+    *,
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> NDArray[np.float64]:
+    """Coordinates of the cells on the leading principal components of their z-scored profiles.
+
+    Parameters
+    ----------
+    log2_cpm
+        log2(CPM + 1), CSR, shape (n_cells, n_genes).
+    n_components
+        Number of components, less than n_cells.
+    threads
+        How many threads share the products. The result does not depend on it.
+    progress
+        Called with the residual reached after each round.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_cells, n_components); the signs of the components are arbitrary.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The components did not converge to `MAX_RESIDUAL`. Nothing less is ever returned.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        gram = _gram_operator(log2_cpm, pool)
+        n_cells, n_genes = log2_cpm.shape
+        # The trace of the Gram matrix before centring is n_cells * n_genes.
+        noise = 8 * np.finfo(np.float64).eps * n_cells * n_genes
+        eigenvalues, vectors = _leading_eigenpairs(gram, n_cells, n_components, noise, progress)
+    return vectors * np.sqrt(eigenvalues)
+
+
+def _gram_operator(
+    log2_cpm: csr_array, pool: ThreadPoolExecutor
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them."""
+    n_cells, n_genes = log2_cpm.shape
+    per_cell = np.diff(log2_cpm.indptr)
+    mean = log2_cpm.sum(axis=1) / n_genes
+    deviation = (log2_cpm.data - np.repeat(mean, per_cell)) ** 2
+    squares = np.bincount(np.repeat(np.arange(n_cells), per_cell), deviation, n_cells)
+    std = np.sqrt((squares + (n_genes - per_cell) * mean**2) / n_genes)
+    std[std < 10 * np.finfo(np.float64).eps] = 1.0  # as scikit-learn does for constant rows
+    by_cell = _row_blocks(log2_cpm)
+    by_gene = _row_blocks(log2_cpm.T.tocsr())
+    scale = 1 / std[:, None]
+    shift = (mean / std)[:, None]
+
+    def product(blocks: list[csr_array], operand: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate(list(pool.map(lambda rows: rows @ operand, blocks)))
+
+    def gram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        vectors = vectors - vectors.mean(axis=0)
+        on_genes = product(by_gene, scale * vectors) - (shift * vectors).sum(axis=0)
+        on_cells = scale * product(by_cell, on_genes) - shift * on_genes.sum(axis=0)
+        centred: NDArray[np.float64] = on_cells - on_cells.mean(axis=0)
+        return centred
+
+    return gram
+
+
+def _row_blocks(matrix: csr_array) -> list[csr_array]:
+    return [
+        matrix[start : start + _ROWS_PER_TASK] for start in range(0, matrix.shape[0], _ROWS_PER_TASK)
+    ]
+
+
+def _leading_eigenpairs(
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    n: int,
+    k: int,
+    noise: float,
+    progress: Callable[[float], None] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Largest k eigenpairs of a symmetric positive semi-definite operator on n-vectors.
+
+    `noise` bounds the rounding error of a product with a unit vector: an eigenvalue below is zero.
+    """
+    from scipy.linalg import eigh
+
+    random = np.random.RandomState(0)
+    limit = min(n, _MAX_BASIS)
+    basis = np.empty((n, limit), order="F")
+    projected = np.zeros((limit, limit))
+    size, next_check = 0, k
+    block = _orthonormal(random.standard_normal((n, min(_BLOCK, limit))), basis[:, :0], 0.0)
+    while True:
+        image = product(block)
+        old, size = size, size + block.shape[1]
+        basis[:, old:size] = block
+        rest, coefficients = _orthogonalise(image, basis[:, :size])
+        projected[:size, old:size] = coefficients
+        projected[old:size, :size] = coefficients.T
+        if size >= next_check or size == limit:
+            values, ritz = eigh(projected[:size, :size], subset_by_index=[size - k, size - 1])
+            tolerance = max(MAX_RESIDUAL * values[-1], noise)
+            residual = np.linalg.norm(rest @ ritz[old:], axis=0).max()
+            if progress is not None:
+                progress(float(residual / tolerance))
+            if residual <= tolerance / 2 or size == limit:
+                break
+            next_check = int(1.05 * size)
+        block = _orthonormal(rest, basis[:, :size], noise)
+        if not block.shape[1]:  # the vectors so far span all that the start block could reach
+            block = _orthonormal(random.standard_normal((n, _BLOCK)), basis[:, :size], 0.0)
+        block = block[:, : limit - size]
+    vectors = basis[:, :size] @ ritz
+    error = np.linalg.norm(product(vectors) - vectors * values, axis=0).max()
+    if not error <= tolerance:
+        raise CytoTRACE2Error(
+            f"the principal components of {n} cells did not converge: residual {error:.1e} after "
+            f"{size} Krylov vectors, at most {tolerance:.1e} is required. Please report this dataset."
+        )
+    return np.where(values > noise, values, 0.0)[::-1], vectors[:, ::-1]
+
+
+def _orthogonalise(
+    vectors: NDArray[np.float64], basis: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Part of the vectors outside an orthonormal basis, and their coefficients in it."""
+    coefficients = basis.T @ vectors
+    rest = vectors - basis @ coefficients
+    # Once more: a single pass leaves rounding errors that grow from round to round.
+    correction = basis.T @ rest
+    return rest - basis @ correction, coefficients + correction
+
+
+def _orthonormal(
+    vectors: NDArray[np.float64], basis: NDArray[np.float64], noise: float
+) -> NDArray[np.float64]:
+    """Orthonormal vectors that span the given ones, down to `noise`, outside a basis."""
+    from scipy.linalg import qr
+
+    q, r, _ = qr(_orthogonalise(vectors, basis)[0], mode="economic", pivoting=True)
+    kept: NDArray[np.float64] = q[:, np.abs(np.diag(r)) > noise]
+    # Vectors that were almost in the basis are orthogonal to it only after normalisation.
+    return qr(_orthogonalise(kept, basis)[0], mode="economic")[0] if kept.size else kept

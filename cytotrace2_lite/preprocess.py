@@ -1,0 +1,97 @@
+"""Counts over the model's features to log2 CPM and ranks.
+
+Source: cytotrace2_py 1.1.0.4 `preprocess` (behaviour).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = ["counts_over_features", "log2_cpm", "rank_expressed"]
+
+
+def counts_over_features(
+    values: csr_array, feature: NDArray[np.int32], n_features: int
+) -> csr_array:
+    """Reorder the genes of an expression matrix as the model has them.
+
+    Parameters
+    ----------
+    values
+        Expression, CSR without stored zeros, shape (n_cells, n_genes).
+    feature
+        Feature of each gene, -1 for a gene that is none; shape (n_genes,), no feature twice.
+    n_features
+        Number of features of the model.
+
+    Returns
+    -------
+    csr_array
+        float64, shape (n_cells, n_features), sorted indices.
+    """
+    from scipy.sparse import csr_array
+
+    target = feature[values.indices]
+    kept = target >= 0
+    row = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))[kept]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=values.shape[0]))])
+    result = csr_array(
+        (values.data[kept].astype(np.float64, copy=False), target[kept], indptr),
+        shape=(values.shape[0], n_features),
+    )
+    result.sort_indices()
+    return result
+
+
+def log2_cpm(counts: csr_array) -> csr_array:
+    """Normalise each cell to a million and take log2(x + 1).
+
+    Parameters
+    ----------
+    counts
+        Counts or CPM/TPM over the features, CSR, shape (n_cells, n_features), values > 0.
+
+    Returns
+    -------
+    csr_array
+        float64, of the same shape and the same stored positions. A cell without counts is empty.
+    """
+    from scipy.sparse import csr_array
+
+    per_cell = np.diff(counts.indptr)
+    total = np.repeat(counts.sum(axis=1), per_cell)
+    data = np.log2(1_000_000 * counts.data / total + 1)
+    return csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def rank_expressed(counts: csr_array) -> NDArray[np.float64]:
+    """Rank the expressed genes of each cell, 1 for the highest; equal values share their mean rank.
+
+    The genes a cell does not express all share the rank (k + 1 + n_features) / 2, k being the
+    number of those it does.
+
+    Parameters
+    ----------
+    counts
+        Counts or CPM/TPM over the features, CSR, shape (n_cells, n_features), values > 0.
+
+    Returns
+    -------
+    ndarray
+        Rank of each stored value; float64, shape (n_values,).
+    """
+    ranks = np.empty(counts.nnz)
+    for start, stop in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
+        values = counts.data[start:stop]
+        order = np.argsort(values)[::-1]
+        ordered = values[order]
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        last = np.concatenate([first[1:], [stop - start]])
+        ranks[start + order] = np.repeat((first + 1 + last) / 2, last - first)
+    return ranks
