@@ -6,7 +6,8 @@
     ├── UsageError               an option or argument has a value that cannot be used
     ├── InputError               the expression table or the annotation is not usable as it is
     │   └── NoUsableGenesError   the table is sound but none of its genes is known to the model
-    └── ModelError               a model or ensemble member is missing, altered or of another kind
+    ├── ModelError               a model or ensemble member is missing, altered or of another kind
+    └── OutputError              the results cannot be written
 
     CytoTRACE2Warning            anything worth knowing about scores that were computed all the same
     ├── LowGeneOverlapWarning    fewer than 9,000 model features are in the input
@@ -28,6 +29,7 @@ __all__ = [
     "LowGeneOverlapWarning",
     "ModelError",
     "NoUsableGenesError",
+    "OutputError",
     "SpeciesWarning",
     "UsageError",
 ]
@@ -61,6 +63,10 @@ class ModelError(CytoTRACE2Error):
     """A model or ensemble member is missing, altered, incomplete or of another kind."""
 
     exit_code = 5
+
+
+class OutputError(CytoTRACE2Error):
+    """The results cannot be written."""
 
 
 class CytoTRACE2Warning(UserWarning):

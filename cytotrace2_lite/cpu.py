@@ -1,0 +1,38 @@
+"""How many processors this process may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["available_cores"]
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+
+
+def available_cores() -> int:
+    """Count the processors that affinity and cgroup limits leave to this process.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        cores = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cores, int(quota)) if quota else cores)
+
+
+def _cgroup_quota() -> float | None:
+    try:
+        if _CGROUP_V2.is_file():
+            quota, period = _CGROUP_V2.read_text().split()
+        else:
+            quota, period = (path.read_text().strip() for path in _CGROUP_V1)
+        return None if quota in {"max", "-1"} else int(quota) / int(period)
+    except (OSError, ValueError):  # no such limit, or none that can be read
+        return None

@@ -1,0 +1,404 @@
+"""Gene names to model features.
+
+The model knows 14,271 genes by mouse symbols, some of them former ones by now. A name of the
+input comes to one of these features
+
+- as the symbol itself (mouse);
+- as the symbol of its best human ortholog, or as its upper-case name where it has none (human);
+- as an alias, that is another or a later or earlier symbol of the same gene (both species);
+- as the Ensembl gene id, with or without version, of one of all these (both species).
+
+The tables lie in ``data/`` and are made by ``tools/build_gene_tables.py`` from the resources of
+cytotrace2-py 1.1.0.4. They are read when first needed, those of Ensembl only when a name is one.
+
+Source: ``build_mapping_dict`` and ``preprocess`` in ``common/gen_utils.py`` of cytotrace2-py.
+
+Differs: cytotrace2-py knows no Ensembl ids. Its sort of the orthologs depends on the processor;
+here the last of equals is taken, which matters for ``Krtap1-5`` alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cytotrace2_lite.errors import (
+    InputError,
+    LowGeneOverlapWarning,
+    NoUsableGenesError,
+    SpeciesWarning,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.errors import CytoTRACE2Warning
+
+__all__ = [
+    "MIN_FEATURES",
+    "N_FEATURES",
+    "SPECIES",
+    "GeneMapping",
+    "MappingReport",
+    "Superseded",
+    "features",
+    "map_genes",
+    "wanted",
+    "warnings_for",
+]
+
+N_FEATURES = 14_271
+"""Number of genes of the model."""
+
+MIN_FEATURES = 9_000
+"""With fewer features in the input, scores are computed with a warning."""
+
+SPECIES = ("mouse", "human")
+
+_DATA = Path(__file__).with_name("data")
+_OTHER_SPECIES = {"mouse": "human", "human": "mouse"}
+_ENSEMBL_PREFIX = {"mouse": "ENSMUSG", "human": "ENSG"}
+
+# How a name comes to a feature, the better way first. A name is looked up to one number,
+# way * N_FEATURES + feature, so that both are had from one dictionary access. An Ensembl id
+# is _ENSEMBL plus the way of its symbol.
+_SYMBOL, _ORTHOLOG, _UPPERCASE, _ALIAS, _ENSEMBL = range(5)
+_UNKNOWN = -1
+
+
+class Superseded(NamedTuple):
+    """A name that is left out because a better one of the input reaches the same feature."""
+
+    name: str
+    feature: str
+    winner: str
+
+
+@dataclass(frozen=True)
+class MappingReport:
+    """What became of the gene names of an input.
+
+    Attributes
+    ----------
+    species
+        "mouse" or "human", as given.
+    n_genes
+        Names in the input.
+    n_mapped
+        Names that came to a feature, which is also the number of features in the input:
+        the sum of the next five.
+    symbol
+        Features that came as their own symbol (mouse).
+    ortholog
+        Features that came as their best human ortholog (human).
+    uppercase
+        Features without an ortholog that came as their upper-case name (human).
+    alias
+        Features that came as a synonym or former symbol.
+    ensembl
+        Features that came as an Ensembl gene id.
+    superseded
+        Names left out because a better one reaches the same feature, in input order.
+    upper_case_share
+        Share of the names that are written like human ones: upper-case, and no mouse Ensembl
+        id; 0 to 1.
+    likely_species
+        The species that more than 90 % of the names are written like, or None.
+    n_features
+        Number of genes of the model.
+    """
+
+    species: str
+    n_genes: int
+    n_mapped: int
+    symbol: int
+    ortholog: int
+    uppercase: int
+    alias: int
+    ensembl: int
+    superseded: tuple[Superseded, ...]
+    upper_case_share: float
+    likely_species: str | None
+    n_features: int = N_FEATURES
+
+
+@dataclass(frozen=True)
+class GeneMapping:
+    """Which feature each gene of an input is.
+
+    Attributes
+    ----------
+    feature
+        Index of the feature of each gene, -1 where it has none; int32, shape (n_genes,). No
+        feature occurs twice.
+    report
+        How they came to it.
+    """
+
+    feature: NDArray[np.int32]
+    report: MappingReport
+
+
+@functools.cache
+def features() -> tuple[str, ...]:
+    """Return the 14,271 genes of the model, as mouse symbols, in the order of the model."""
+    return tuple((_DATA / "features.txt").read_text(encoding="utf-8").split())
+
+
+def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
+    """Tell which names could come to a feature at all, whatever else is in the input.
+
+    Parameters
+    ----------
+    names
+        Gene names, length n.
+    species
+        "mouse" or "human".
+
+    Returns
+    -------
+    bool, shape (n,).
+
+    Raises
+    ------
+    UsageError
+        If the species is neither.
+    """
+    known: NDArray[np.bool_] = _look_up(names, species) != _UNKNOWN
+    return known
+
+
+def map_genes(names: Sequence[str], species: str) -> GeneMapping:
+    """Find the feature of each gene.
+
+    Where several names reach one feature, an official symbol (or that of the ortholog) wins over
+    an alias, and an alias over an Ensembl id; among Ensembl ids one whose symbol is official wins,
+    then the first in code-point order. So the order of the genes does not matter.
+
+    Parameters
+    ----------
+    names
+        Gene names, unique, length n_genes.
+    species
+        "mouse" or "human".
+
+    Raises
+    ------
+    NoUsableGenesError
+        If no name comes to a feature.
+    InputError
+        If a name occurs twice.
+    UsageError
+        If the species is neither.
+    """
+    codes = _look_up(names, species)
+    _refuse_repeated(names)
+    mapped = np.flatnonzero(codes != _UNKNOWN)
+    if mapped.size == 0:
+        raise NoUsableGenesError(_no_usable_genes(names, species))
+    superseded = _drop_superseded(codes, mapped, names)
+
+    mapped = np.flatnonzero(codes != _UNKNOWN)
+    way, feature_of_mapped = np.divmod(codes[mapped], N_FEATURES)
+    feature = np.full(len(names), -1, dtype=np.int32)
+    feature[mapped] = feature_of_mapped
+    by_way = np.bincount(np.minimum(way, _ENSEMBL), minlength=_ENSEMBL + 1)
+
+    n_genes = len(names)
+    n_upper = sum(_is_like_human(name) for name in names)
+    likely_species = None
+    if n_upper / n_genes > 0.9:
+        likely_species = "human"
+    elif (n_genes - n_upper) / n_genes > 0.9:
+        likely_species = "mouse"
+    report = MappingReport(
+        species=species,
+        n_genes=n_genes,
+        n_mapped=mapped.size,
+        symbol=int(by_way[_SYMBOL]),
+        ortholog=int(by_way[_ORTHOLOG]),
+        uppercase=int(by_way[_UPPERCASE]),
+        alias=int(by_way[_ALIAS]),
+        ensembl=int(by_way[_ENSEMBL]),
+        superseded=superseded,
+        upper_case_share=n_upper / n_genes,
+        likely_species=likely_species,
+    )
+    return GeneMapping(feature=feature, report=report)
+
+
+def warnings_for(report: MappingReport) -> list[CytoTRACE2Warning]:
+    """List what is worth a warning about the gene names; nothing is emitted.
+
+    That is fewer than 9,000 features, and more than 90 % of the names written like those of the
+    other species.
+
+    Source: the thresholds are those of ``preprocess`` and ``cytotrace2`` in cytotrace2-py.
+
+    Differs: Ensembl ids, all of which are upper-case, are told apart by their prefix.
+    """
+    found: list[CytoTRACE2Warning] = []
+    if report.n_mapped < MIN_FEATURES:
+        found.append(
+            LowGeneOverlapWarning(
+                f"only {report.n_mapped:,} of the {report.n_features:,} genes of the model are in "
+                f"the input ({MIN_FEATURES:,} or more are expected), which makes the scores less "
+                f"reliable: check that the species is {report.species} and that the table was not "
+                "cut down to selected genes."
+            )
+        )
+    likely = report.likely_species
+    if likely is not None and likely != report.species:
+        if likely == "human":
+            share, written = report.upper_case_share, "upper-case symbols, ENSG ids"
+        else:
+            share, written = 1 - report.upper_case_share, "symbols not all upper-case, ENSMUSG ids"
+        found.append(
+            SpeciesWarning(
+                f"{share:.1%} of the {report.n_genes:,} gene names are written like {likely} ones "
+                f"({written}), but the species is {report.species}: if the cells are {likely}, "
+                f"pass {_species_option(likely)}."
+            )
+        )
+    return found
+
+
+def _read_pairs(name: str) -> zip[tuple[str, str]]:
+    """Rows of a two-column table of ``data/``, without its header."""
+    # no name has white space in it (build_gene_tables.py sees to that)
+    fields = (_DATA / name).read_text(encoding="utf-8").split()
+    return zip(fields[2::2], fields[3::2], strict=True)
+
+
+@functools.cache
+def _symbols(species: str) -> dict[str, int]:
+    """Every symbol and alias of a species with its way and feature, see `_SYMBOL`."""
+    index = {feature: i for i, feature in enumerate(features())}
+    if species == "mouse":
+        ways = {_ALIAS: "mouse_aliases.tsv"}
+        codes = index.copy()
+    else:
+        ways = {
+            _ORTHOLOG: "human_orthologs.tsv",
+            _UPPERCASE: "human_uppercase.tsv",
+            _ALIAS: "human_aliases.tsv",
+        }
+        codes = {}
+    for way, table in ways.items():
+        codes.update(
+            (name, way * N_FEATURES + index[feature]) for name, feature in _read_pairs(table)
+        )
+    return codes
+
+
+@functools.cache
+def _ensembl_ids(species: str) -> dict[str, int]:
+    """Every Ensembl id of a species with its way and feature, see `_SYMBOL`."""
+    symbols = _symbols(species)
+    return {
+        name: _ENSEMBL * N_FEATURES + symbols[symbol]
+        for name, symbol in _read_pairs(f"{species}_ensembl.tsv")
+    }
+
+
+def _look_up(names: Sequence[str], species: str) -> NDArray[np.int64]:
+    """Way and feature of each name, see `_SYMBOL`; `_UNKNOWN` where none. Shape (n_genes,)."""
+    if species not in SPECIES:
+        raise UsageError(f"unknown species {species!r}: it must be 'mouse' or 'human'.")
+    codes = np.fromiter(
+        map(_symbols(species).get, names, repeat(_UNKNOWN)), dtype=np.int64, count=len(names)
+    )
+    prefix = _ENSEMBL_PREFIX[species]
+    for i in [i for i, name in enumerate(names) if name.startswith(prefix)]:
+        if codes[i] == _UNKNOWN:
+            codes[i] = _ensembl_ids(species).get(_without_version(names[i]), _UNKNOWN)
+    return codes
+
+
+def _without_version(name: str) -> str:
+    """Take the version off an Ensembl id.
+
+    The version is a number; in the GENCODE releases lifted to GRCh37 a second one follows (.5_2).
+    A copy on the Y chromosome (.14_PAR_Y) is another gene and stays as it is.
+    """
+    gene, _, version = name.partition(".")
+    return gene if version.replace("_", "", 1).isdecimal() else name
+
+
+def _drop_superseded(
+    codes: NDArray[np.int64], mapped: NDArray[np.intp], names: Sequence[str]
+) -> tuple[Superseded, ...]:
+    """Set all but the best name of each feature to `_UNKNOWN`, in place.
+
+    Parameters
+    ----------
+    codes
+        As from `_look_up`, shape (n_genes,).
+    mapped
+        Indices of the names that have a feature.
+    names
+        Gene names, length n_genes.
+    """
+    feature = codes[mapped] % N_FEATURES
+    shared = mapped[np.bincount(feature, minlength=N_FEATURES)[feature] > 1]
+    # lower codes of a feature are better ways to it
+    best: dict[int, int] = {}
+    for i in sorted(shared.tolist(), key=lambda i: (codes[i], names[i])):
+        best.setdefault(int(codes[i]) % N_FEATURES, i)
+    superseded = []
+    for i in shared.tolist():
+        feature_index = int(codes[i]) % N_FEATURES
+        winner = best[feature_index]
+        if i != winner:
+            codes[i] = _UNKNOWN
+            superseded.append(Superseded(names[i], features()[feature_index], names[winner]))
+    return tuple(superseded)
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    first: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if name in first:
+            raise InputError(
+                f"gene {name!r} appears twice (genes {first[name] + 1:,} and {i + 1:,}). "
+                "Sum or drop one."
+            )
+        first[name] = i
+
+
+def _is_like_human(name: str) -> bool:
+    return name.isupper() and not name.startswith(_ENSEMBL_PREFIX["mouse"])
+
+
+def _species_option(species: str) -> str:
+    return f'--species {species} (species="{species}" in Python)'
+
+
+def _no_usable_genes(names: Sequence[str], species: str) -> str:
+    """One sentence on why nothing maps and what to do."""
+    if len(names) == 0:
+        return "the input has no genes: they must be the rows of the table."
+    shown = ", ".join(repr(str(name)) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    unknown = (
+        f"none of the gene names of the input ({len(names):,}: {shown}) is a known {species} gene"
+    )
+    other = _OTHER_SPECIES[species]
+    n_other = int(np.count_nonzero(wanted(names, other)))
+    # A quarter of all genes of an annotation are features. Fewer than a tenth are chance hits, as
+    # cell names may be.
+    if n_other > 0.1 * len(names):
+        return f"{unknown}, but {n_other:,} are known {other} genes: pass {_species_option(other)}."
+    return (
+        f"{unknown}: names must be mouse symbols with species mouse, human symbols with species "
+        "human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."
+    )

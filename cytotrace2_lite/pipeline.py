@@ -1,0 +1,355 @@
+"""The whole computation on an expression matrix in memory: batches, stages, order, seed.
+
+Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
+`cytotrace2`, `process_subset` (behaviour).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cytotrace2_lite import __version__, binning, diffusion, genes, knn, pca, preprocess
+from cytotrace2_lite.ensemble import POTENCIES
+from cytotrace2_lite.errors import (
+    CytoTRACE2Warning,
+    EmptyCellWarning,
+    LogTransformedWarning,
+    LowGeneCountWarning,
+    NoUsableGenesError,
+    UsageError,
+)
+from cytotrace2_lite.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from cytotrace2_lite.ensemble import Ensemble
+    from cytotrace2_lite.expression import Expression
+
+__all__ = ["Parameters", "Progress", "batches", "score_cells"]
+
+_MIN_CELLS_FOR_BATCHES = 1000
+_MIN_CELLS_FOR_NEIGHBORS = 100
+_MIN_GENES_PER_CELL = 500
+_MAX_SHARE_OF_POOR_CELLS = 0.2
+_HIGHEST_LOG_VALUE = 20
+
+
+class Progress(NamedTuple):
+    """How far a run is.
+
+    Attributes
+    ----------
+    stage
+        `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"` or `"neighbors"`.
+    done, total
+        Bytes while reading, cells of the whole run otherwise.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a run can be told; the defaults are those of upstream's command line.
+
+    Attributes
+    ----------
+    species
+        `"mouse"` or `"human"`.
+    batch_size
+        Largest number of cells processed together, at least 1.
+    smooth_batch_size
+        Largest number of cells smoothed by diffusion together, at least 1.
+    seed
+        Seed of the shuffles into batches and groups, 0 to 2**32 - 1.
+    threads
+        Number of threads, at least 1. Results do not depend on it.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range.
+    """
+
+    species: str = "mouse"
+    batch_size: int = 10_000
+    smooth_batch_size: int = 1000
+    seed: int = 14
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.species not in genes.SPECIES:
+            raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
+        for name in ("batch_size", "smooth_batch_size", "threads"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed is {self.seed}; it must be from 0 to {2**32 - 1}.")
+
+
+def batches(n_cells: int, batch_size: int, seed: int) -> list[NDArray[np.intp]]:
+    """Split the cells of a run at random into batches that are processed by themselves.
+
+    Parameters
+    ----------
+    n_cells
+        Number of cells, those without counts included.
+    batch_size
+        Largest number of cells in a batch; fewer than 1,000 cells are never split.
+    seed
+        Seed of the shuffle.
+
+    Returns
+    -------
+    list of ndarray
+        Cell indices of each batch.
+    """
+    n_batches = math.ceil(n_cells / batch_size) if n_cells >= _MIN_CELLS_FOR_BATCHES else 1
+    order = np.arange(n_cells)
+    if n_batches > 1:
+        np.random.RandomState(seed).shuffle(order)
+    return np.array_split(order, n_batches)
+
+
+def score_cells(
+    expression: Expression,
+    ensemble: Ensemble,
+    parameters: Parameters,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Compute the scores of all cells.
+
+    Parameters
+    ----------
+    expression
+        Counts or CPM/TPM.
+    ensemble
+        The model.
+    parameters
+        Species, batch sizes, seed, threads.
+    progress
+        Called as the stages go on, from one thread at a time.
+
+    Returns
+    -------
+    Result
+        In the order of the cells of `expression`.
+
+    Raises
+    ------
+    NoUsableGenesError
+        No gene is known to the model, or none of those has a count in any cell.
+    CytoTRACE2Error
+        A principal component analysis did not converge.
+    """
+    run = _Run(ensemble, parameters, len(expression.cells), progress)
+    with run.timed("preprocess"):
+        mapping = genes.map_genes(expression.genes, parameters.species)
+        counts = preprocess.counts_over_features(
+            expression.values, mapping.feature, genes.N_FEATURES
+        )
+    empty = np.flatnonzero(np.diff(counts.indptr) == 0)
+    if len(empty) == len(expression.cells):
+        raise NoUsableGenesError(
+            f"none of the {mapping.report.n_mapped} genes known to the model has a count in any "
+            f"of the {len(expression.cells)} cells. Check that the table holds the expression "
+            "values and that the species is right."
+        )
+    run.warnings += genes.warnings_for(mapping.report)
+    run.warnings += _value_warnings(expression, empty)
+
+    scores = _Scores.empty(len(expression.cells))
+    split = batches(len(expression.cells), parameters.batch_size, parameters.seed)
+    for number, batch in enumerate(split, 1):
+        cells = batch[np.diff(counts.indptr)[batch] > 0]
+        if len(cells):
+            run.score_batch(counts[cells], cells, scores, f"batch {number} of {len(split)}")
+
+    scored = np.setdiff1d(np.arange(len(expression.cells)), empty)
+    relative = np.full(len(expression.cells), np.nan)
+    span = np.ptp(scores.score[scored])
+    relative[scored] = (scores.score[scored] - scores.score[scored].min()) / (span or 1.0)
+    potency = np.full(len(expression.cells), -1, dtype=np.int8)
+    potency[scored] = binning.potency_of(scores.score[scored])
+    report = asdict(mapping.report)
+    report["superseded"] = [list(entry) for entry in mapping.report.superseded]
+    return Result(
+        cells=expression.cells,
+        score=scores.score,
+        relative=relative,
+        preknn_score=scores.preknn,
+        raw_score=scores.raw,
+        probabilities=scores.probabilities,
+        potency_index=potency,
+        preknn_potency_index=scores.potency,
+        warnings=run.warnings,
+        info={
+            "cytotrace2_lite": __version__,
+            "model": asdict(ensemble.info),
+            "parameters": asdict(parameters),
+            "input": {
+                "n_cells": len(expression.cells),
+                "n_genes": len(expression.genes),
+                "max_value": expression.max_value,
+            },
+            "genes": report,
+            "quality": {
+                "cells_without_counts": [expression.cells[i] for i in empty],
+                "batches": run.quality,
+            },
+            "potencies": {
+                label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)
+            },
+            "warnings": [f"{type(w).__name__}: {w}" for w in run.warnings],
+            "seconds": {stage: round(spent, 3) for stage, spent in run.seconds.items()},
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What the batches fill in; missing values where a cell has no counts."""
+
+    raw: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    potency: NDArray[np.int8]
+    preknn: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, n_cells: int) -> _Scores:
+        def missing(*shape: int) -> NDArray[np.float64]:
+            return np.full(shape, np.nan)
+
+        return cls(
+            missing(n_cells),
+            missing(n_cells, len(POTENCIES)),
+            np.full(n_cells, -1, dtype=np.int8),
+            missing(n_cells),
+            missing(n_cells),
+        )
+
+
+@dataclass
+class _Run:
+    """State of a run that is not data: time, progress, warnings, quality."""
+
+    ensemble: Ensemble
+    parameters: Parameters
+    n_cells: int
+    progress: Callable[[Progress], None] | None
+    warnings: list[CytoTRACE2Warning] = field(default_factory=list)
+    quality: list[dict[str, Any]] = field(default_factory=list)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def __post_init__(self) -> None:
+        self._done: defaultdict[str, int] = defaultdict(int)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+    def advance(self, stage: str, n_cells: int) -> None:
+        if self.progress is not None:
+            with self._lock:
+                self._done[stage] += n_cells
+                self.progress(Progress(stage, self._done[stage], self.n_cells))
+
+    def score_batch(
+        self, counts: csr_array, cells: NDArray[np.intp], scores: _Scores, name: str
+    ) -> None:
+        """Run all stages on the cells of a batch that have counts, and fill in their scores."""
+        threads, n_cells = self.parameters.threads, len(cells)
+        with self.timed("preprocess"):
+            self._check_quality(counts, name)
+            log2_cpm = preprocess.log2_cpm(counts)
+            rank = preprocess.rank_expressed(counts)
+            self.advance("preprocess", n_cells)
+        with self.timed("predict"):
+            prediction = self.ensemble.predict(
+                log2_cpm, rank, threads=threads, progress=lambda n: self.advance("predict", n)
+            )
+        with self.timed("diffuse"):
+            diffused = diffusion.diffuse(
+                log2_cpm,
+                prediction.score,
+                group_size=self.parameters.smooth_batch_size,
+                seed=self.parameters.seed,
+                threads=threads,
+                progress=lambda n: self.advance("diffuse", n),
+            )
+            score = preknn = binning.spread(diffused, prediction.potency)
+        if n_cells >= _MIN_CELLS_FOR_NEIGHBORS:
+            with self.timed("components"):
+                coordinates = pca.principal_components(
+                    log2_cpm, knn.N_COMPONENTS, threads=threads
+                )
+                self.advance("components", n_cells)
+            with self.timed("neighbors"):
+                neighbors, distances = knn.nearest_neighbors(
+                    coordinates, threads=threads, progress=lambda n: self.advance("neighbors", n)
+                )
+                score = knn.smooth_over_neighbors(
+                    preknn, neighbors, distances, binning.potency_of
+                )
+        scores.raw[cells] = prediction.score
+        scores.probabilities[cells] = prediction.probabilities
+        scores.potency[cells] = prediction.potency
+        scores.preknn[cells] = preknn
+        scores.score[cells] = score
+
+    def _check_quality(self, counts: csr_array, name: str) -> None:
+        genes_per_cell = np.diff(counts.indptr)
+        share = float((genes_per_cell < _MIN_GENES_PER_CELL).mean())
+        self.quality.append(
+            {
+                "n_cells": len(genes_per_cell),
+                "median_genes_per_cell": float(np.median(genes_per_cell)),
+                "share_of_cells_under_500_genes": share,
+                "smoothed_over_neighbors": len(genes_per_cell) >= _MIN_CELLS_FOR_NEIGHBORS,
+            }
+        )
+        if share >= _MAX_SHARE_OF_POOR_CELLS:
+            self.warnings.append(
+                LowGeneCountWarning(
+                    f"{100 * share:.1f} % of the cells of {name} express fewer than "
+                    f"{_MIN_GENES_PER_CELL} of the model's genes; scores are best with 500 to "
+                    "1000 genes a cell or more. Consider leaving such cells out."
+                )
+            )
+
+
+def _value_warnings(
+    expression: Expression, empty: NDArray[np.intp]
+) -> Iterator[CytoTRACE2Warning]:
+    if expression.max_value <= _HIGHEST_LOG_VALUE:
+        yield LogTransformedWarning(
+            f"the largest value of the input is {expression.max_value:g}: it looks "
+            "log-transformed. Give raw counts, CPM or TPM."
+        )
+    if len(empty):
+        names = ", ".join(repr(expression.cells[i]) for i in empty[:3])
+        more = ", ..." if len(empty) > 3 else ""
+        yield EmptyCellWarning(
+            f"{len(empty)} of {len(expression.cells)} cells have no count over the model's genes "
+            f"and get no score: {names}{more}."
+        )

@@ -1,0 +1,499 @@
+"""Tables of text: a line per gene, a column per cell, tab- or comma-separated, also gzipped.
+
+Nine tenths of such a table are the field ``0``. A block of lines is therefore scanned as an array
+of bytes, and only the other fields, *tokens* from here on, are located and converted. The number
+of Python operations depends on the number of lines, not on the number of fields.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.expression import Block
+from cytotrace2_lite.read._stream import ByteStream
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Generator, Iterator
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from cytotrace2_lite.read._stream import Source
+
+__all__ = ["TextTable"]
+
+_LF, _CR, _QUOTE, _SPACE, _ZERO = b'\n\r" 0'
+_BOM = b"\xef\xbb\xbf"
+_FORMATS = {b"\t": "tsv", b",": "csv"}
+_DELIMITER_NAMES = {b"\t": "tab", b",": "comma"}
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
+_MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
+
+_UNCLOSED = "a double quote that is not closed. Close or remove it."
+_SAVE_AS_UTF8 = "Save the table as UTF-8."
+_AS_TEXT = "Write the genes x cells table as tab-separated text."
+_OTHER_FORMATS = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5ad, .h5, .loom)", _AS_TEXT),
+    (b"PK\x03\x04", "a zip archive (.zip, .xlsx, .npz)", _AS_TEXT),
+    (b"PAR1", "a Parquet file", _AS_TEXT),
+    (b"ARROW1", "an Arrow file", _AS_TEXT),
+    (b"%%MatrixMarket", "a MatrixMarket file (.mtx)", _AS_TEXT),
+    (b"RDX", "an R data file (.RData, .rds)", _AS_TEXT),
+    (b"X\n\0\0\0", "an R data file (.RData, .rds)", _AS_TEXT),
+    (b"BZh", "bzip2 data", "Decompress it."),
+    (b"\xfd7zXZ\0", "xz data", "Decompress it."),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "Decompress it."),
+    (b"\xff\xfe", "UTF-16 text", "Save it as UTF-8."),
+    (b"\xfe\xff", "UTF-16 text", "Save it as UTF-8."),
+)
+
+
+class TextTable:
+    """A genes x cells table of text, read once from beginning to end.
+
+    The fields are separated by tabs where the header has one, else by commas. The header may or
+    may not name the column of genes. Names and numbers may be in double quotes (a quote inside is
+    doubled); a line break ends the line even there. Lines end with LF or CRLF.
+
+    Parameters
+    ----------
+    path
+        The file. It is decompressed where its content is gzip, whatever its name.
+    block_size
+        Bytes read at a time. The result does not depend on it. Larger blocks leave the CPU's
+        cache, smaller ones pay more calls.
+    max_cores
+        With 2 or more, the next block is read, decompressed and hashed in a second thread while
+        this one is scanned.
+
+    Attributes
+    ----------
+    cells
+        Names of the cells, unique, in the order of the columns.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no such table, or names a cell twice.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, block_size: int = 1 << 20, max_cores: int = 2
+    ) -> None:
+        self._stream = ByteStream(path)
+        self._path = self._stream.path
+        self._block_size = block_size
+        self._max_cores = max_cores
+        self._delimiter = b"\t"
+        self._next_line = 1
+        self._line_of: dict[str, int] = {}  # of every gene so far
+        self.cells: list[str] = []
+        self._whole_lines = self._read_whole_lines()
+        try:
+            rows = self._read_header()
+        except BaseException:
+            self.close()
+            raise
+        self._texts = itertools.chain([rows], self._whole_lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._whole_lines.close()
+        self._stream.close()
+
+    @property
+    def n_read(self) -> int:
+        """Bytes read so far, of those on disk."""
+        return self._stream.n_read
+
+    @property
+    def n_total(self) -> int:
+        """Size of the file on disk; 0 for a pipe."""
+        return self._stream.n_total
+
+    @property
+    def source(self) -> Source:
+        """What was read; complete after the last block."""
+        return self._stream.source(_FORMATS[self._delimiter])
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the table in blocks of consecutive genes, once.
+
+        Yields
+        ------
+        Block
+            Some consecutive genes with their values.
+
+        Raises
+        ------
+        InputError
+            A line is not as wide as the others, a gene has no name or appears twice, or a value
+            is missing, negative, infinite or not a number. The first error of a block is told.
+        """
+        for text in self._texts:
+            block = self._scan(text)
+            if block is None:
+                raise self._error_in(text)
+            lines = dict(zip(block.genes, itertools.count(self._next_line)))
+            if len(lines) < len(block.genes) or not self._line_of.keys().isdisjoint(lines):
+                raise self._error_in(text)
+            self._line_of |= lines
+            self._next_line += len(lines)
+            yield block
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file."""
+        size = self._block_size
+        if self._max_cores < 2:
+            while chunk := self._stream.read(size):
+                yield chunk
+            return
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self._stream.read, size)
+            while chunk := following.result():
+                following = reader.submit(self._stream.read, size)
+                yield chunk
+
+    def _read_whole_lines(self) -> Generator[bytes, None, None]:
+        """Yield runs of whole lines, each run preceded by the newline before it.
+
+        The last line of a run is not empty: empty lines wait for what follows them, and those at
+        the end of the file are dropped.
+        """
+        pieces = [b"\n"]
+        for chunk in itertools.chain(self._chunks(), [b"\n"]):  # the last line may lack its newline
+            cut = chunk.rfind(b"\n") + 1
+            if not cut:
+                if b"\0" in chunk:  # a binary file must not pile up in search of a line
+                    raise self._no_text(self._next_line + b"".join(pieces).count(b"\n") - 1)
+                pieces.append(chunk)
+                continue
+            text = b"".join([*pieces, memoryview(chunk)[:cut]])
+            end = len(text)
+            while text.endswith((b"\n\n", b"\n\r\n"), 0, end):
+                end = text.rindex(b"\n", 0, end - 1) + 1
+            pieces = [text[end - 1 :], chunk[cut:]]
+            if end > 1:
+                yield text if end == len(text) else text[:end]
+
+    def _read_header(self) -> bytes:
+        """Find the delimiter and the cells; return the lines read so far after the header."""
+        self._refuse_other_formats(self._stream.head)
+        text = next(self._whole_lines, b"")
+        if not text:
+            raise InputError(f"{self._path}: the file is empty.")
+        self._refuse_other_formats(text[1:])
+        end = text.index(b"\n", 1)
+        header = text[1:end].removesuffix(b"\r").removeprefix(_BOM)
+        if b"\0" in header:
+            raise self._no_text(1)
+        if not header:
+            raise InputError(
+                f"{self._path}: line 1 is empty, so there are no cells. Name them there."
+            )
+        self._next_line = 2
+        rows = text[end:]
+        if rows == b"\n":
+            rows = next(self._whole_lines, b"")
+        if not rows:
+            raise InputError(f"{self._path}: there are no genes: no line follows the header.")
+        row = rows[1 : rows.index(b"\n", 1)]
+        names, width = self._split_header(header, row)
+        self.cells = names if width > len(names) else names[1:]
+        if width != len(self.cells) + 1:
+            raise self._error_in(rows)
+        self._check_cells()
+        return rows
+
+    def _split_header(self, header: bytes, row: bytes) -> tuple[list[str], int]:
+        """Find the delimiter; return the names in the header and the row's number of fields."""
+        if header.count(b'"') % 2:
+            raise InputError(f"{self._path}: line 1 has {_UNCLOSED}")
+        candidates = [d for d in _FORMATS if len(_split(header, d)) > 1]
+        if not candidates:  # one cell, below a header that does not name the column of genes
+            candidates = [d for d in _FORMATS if len(_split(row, d)) == 2]
+        if not candidates:
+            raise InputError(
+                f"{self._path}: this is not a tab- or comma-separated table: line 1 has neither, "
+                "and line 2 is not a gene with the value of one cell."
+            )
+        self._delimiter = candidates[0]
+        try:
+            names = [_name(field) for field in _split(header, self._delimiter)]
+        except UnicodeDecodeError:
+            raise InputError(
+                f"{self._path}: line 1 has a cell name that is not UTF-8. {_SAVE_AS_UTF8}"
+            ) from None
+        return names, len(_split(row, self._delimiter))
+
+    def _check_cells(self) -> None:
+        column_of: dict[str, int] = {}
+        for column, cell in enumerate(self.cells, start=2):
+            if not cell:
+                raise InputError(f"{self._path}: line 1 has no cell name for column {column}.")
+            if cell in column_of:
+                raise InputError(
+                    f"{self._path}: cell {_shown(cell)} appears twice "
+                    f"(columns {column_of[cell]} and {column}). Rename or drop one."
+                )
+            column_of[cell] = column
+
+    def _refuse_other_formats(self, head: bytes) -> None:
+        for magic, what, remedy in _OTHER_FORMATS:
+            if head.startswith(magic):
+                raise InputError(
+                    f"{self._path}: this looks like {what}, and only tab- or comma-separated text "
+                    f"(.txt, .tsv, .csv, also gzipped) is read. {remedy}"
+                )
+
+    def _no_text(self, line: int) -> InputError:
+        return InputError(
+            f"{self._path}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
+        )
+
+    def _scan(self, text: bytes) -> Block | None:
+        """Convert some lines, the newline before them included; None where there is an error."""
+        if b"\0" in text:
+            return None
+        byte = np.frombuffer(text, np.uint8)
+        newline = byte == _LF
+        delimiter = newline | (byte == ord(self._delimiter))
+        if b'"' in text:
+            quoted = np.bitwise_xor.accumulate(byte == _QUOTE)  # from each opening quote on
+            if (quoted & newline).any():
+                return None
+            delimiter &= ~quoted
+        if (delimiter[1:] & delimiter[:-1]).any():
+            return None  # an empty field, or an empty line
+
+        # Delimiters and lone zeros are runs between which the tokens lie. In a run both alternate,
+        # so that its length tells the number of fields. Genes' names are tokens even if "0".
+        newlines = np.flatnonzero(newline)
+        filler = byte == _ZERO
+        filler[1:-1] &= delimiter[:-2]
+        filler[1:-1] &= delimiter[2:]
+        filler[newlines[:-1] + 1] = False
+        filler |= delimiter
+        edge = np.flatnonzero(filler[1:] != filler[:-1]) + 1
+        start, end = edge[::2], edge[1::2]
+        n_genes, width = len(newlines) - 1, len(self.cells) + 1
+        field = np.zeros(len(start) + 1, np.int64)  # counted from the first line; the last: the end
+        field[1:-1] = (start[1:] - end[:-1] + 1) >> 1
+        field[-1] = (len(text) - end[-1] + 1) >> 1
+        np.cumsum(field, out=field)
+        first = np.searchsorted(start, newlines)  # token of each gene's name; the last: the end
+        gene = np.arange(n_genes + 1)
+        if (field[first] != gene * width).any():
+            return None
+
+        crlf = byte[newlines[1:] - 1] == _CR
+        end[first[1:][crlf] - 1] -= 1
+        try:
+            genes = [
+                _name(text[i:j])
+                for i, j in zip(start[first[:-1]].tolist(), end[first[:-1]].tolist(), strict=True)
+            ]
+        except UnicodeDecodeError:
+            return None
+        if not all(genes):
+            return None
+
+        gene = np.repeat(gene[:-1], np.diff(first))
+        cell = field[:-1] - gene * width - 1
+        is_value = cell >= 0
+        value = _numbers(text, byte, start[is_value], end[is_value])
+        if not ((value >= 0) & (value < np.inf)).all():
+            return None
+        is_value[is_value] = value > 0
+        value = value[value > 0]
+        return Block(
+            genes=genes,
+            gene=gene[is_value] + (self._next_line - 2),
+            cell=cell[is_value].astype(np.int32),
+            value=value,
+            max_value=float(value.max(initial=0.0)),
+        )
+
+    def _error_in(self, text: bytes) -> InputError:
+        """Find the first error in some lines, field by field."""
+        width = len(self.cells) + 1
+        lines = text[1:-1].replace(b"\r\n", b"\n").removesuffix(b"\r").split(b"\n")
+        for number, line in enumerate(lines, start=self._next_line):
+            where = f"{self._path}: line {number}"
+            if b"\0" in line:
+                return self._no_text(number)
+            if not line:
+                return InputError(f"{where} is empty. Remove it.")
+            fields = _split(line, self._delimiter)
+            if not fields:
+                return InputError(f"{where} has {_UNCLOSED}")
+            try:
+                gene = _name(fields[0])
+            except UnicodeDecodeError:
+                return InputError(
+                    f"{where} has a gene name that is not UTF-8 ({_shown(fields[0])}). "
+                    f"{_SAVE_AS_UTF8}"
+                )
+            if not gene:
+                return InputError(f"{where} has no gene name. Name the gene or remove the line.")
+            if len(fields) != width:
+                return InputError(
+                    f"{where} (gene {_shown(gene)}) has {len(fields)} fields where {width} are "
+                    f"expected, the gene and {width - 1} cells. Look for a missing or an extra "
+                    f"{_DELIMITER_NAMES[self._delimiter]}."
+                )
+            if gene in self._line_of:
+                return InputError(
+                    f"{self._path}: gene {_shown(gene)} appears twice "
+                    f"(lines {self._line_of[gene]} and {number}). Sum or drop one."
+                )
+            self._line_of[gene] = number
+            for cell, field in zip(self.cells, fields[1:], strict=True):
+                if field != b"0" and (problem := _problem(field)):
+                    return InputError(
+                        f"{where}, gene {_shown(gene)}, cell {_shown(cell)}: {problem}"
+                    )
+        raise AssertionError(f"{self._path}: no error from line {self._next_line} on")
+
+
+def _split(line: bytes, delimiter: bytes) -> list[bytes]:
+    """Split a line at the delimiters outside quotes; empty where a quote is not closed."""
+    if line.count(b'"') % 2:
+        return []
+    fields = [b""]
+    is_open = True  # the next piece belongs to the last field
+    for piece in line.split(delimiter):
+        if is_open:
+            fields[-1] += piece
+        else:
+            fields.append(piece)
+        is_open = fields[-1].count(b'"') % 2 == 1
+        if is_open:
+            fields[-1] += delimiter
+    return fields
+
+
+def _name(field: bytes) -> str:
+    """Decode a name, without the quotes around it.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        It is not UTF-8.
+    """
+    name = field.decode()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        return name[1:-1].replace('""', '"')
+    return name
+
+
+def _shown(text: str | bytes) -> str:
+    """Quote a name or a value for a message: cut, and with control characters escaped."""
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+def _numbers(
+    text: bytes, byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Convert tokens to numbers, correctly rounded.
+
+    Parameters
+    ----------
+    text, byte
+        The same bytes.
+    start, end
+        Bounds of each token, int64, shape (n_tokens,). At least three bytes precede a token.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (n_tokens,); NaN for what is no number.
+    """
+    length = end - start
+    ones, tens, hundreds = byte[end - 1] - _ZERO, byte[end - 2] - _ZERO, byte[end - 3] - _ZERO
+    tens *= length > 1
+    hundreds *= length > 2
+    is_short = (length > 0) & (length < 4) & (ones < 10) & (tens < 10) & (hundreds < 10)
+    value = np.multiply(hundreds, 100, dtype=np.float64)
+    value += np.multiply(tens, 10, dtype=np.float64)
+    value += ones
+    if not is_short.all():
+        others = np.flatnonzero(~is_short)
+        value[others] = _cast(text, byte, start[others], end[others])
+    return value
+
+
+def _cast(
+    text: bytes, byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Convert tokens of any length with pyarrow; see `_numbers`."""
+    start, end = _strip_blanks(byte, start, end)
+    quoted = (end - start > 1) & (byte[start] == _QUOTE) & (byte[end - 1] == _QUOTE)
+    if quoted.any():
+        start, end = _strip_blanks(byte, start + quoted, end - quoted)
+    # The text as it is, cut into token, gap, token, gap ...: an array whose every second string
+    # is null, made without copying a byte.
+    n_strings = 2 * len(start)
+    offsets = np.empty(n_strings + 1, np.int32)
+    offsets[:-1:2] = start
+    offsets[1::2] = end
+    offsets[-1] = end[-1]
+    is_token = np.full(n_strings // 8 + 1, 0b01010101, np.uint8)
+    strings = pa.StringArray.from_buffers(
+        n_strings, pa.py_buffer(offsets), pa.py_buffer(text), pa.py_buffer(is_token)
+    )
+    try:
+        numbers = strings.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return np.array([_number(text[i:j]) for i, j in zip(start, end, strict=True)])
+    return np.frombuffer(numbers.buffers()[1], np.float64, n_strings)[::2]
+
+
+def _strip_blanks(
+    byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    while (is_blank := (start < end) & (byte[start] == _SPACE)).any():
+        start = start + is_blank
+    while (is_blank := (start < end) & (byte[end - 1] == _SPACE)).any():
+        end = end - is_blank
+    return start, end
+
+
+def _number(token: bytes) -> float:
+    return float(token) if _NUMBER.fullmatch(token) else np.nan
+
+
+def _problem(field: bytes) -> str:
+    """Say what is wrong with the field of a value; nothing where it is sound."""
+    token = field.strip(b" ")
+    if len(token) > 1 and token[:1] == token[-1:] == b'"':
+        token = token[1:-1].strip(b" ")
+    value = _number(token)
+    if token.lower() in _INFINITE or value == np.inf or value == -np.inf:
+        return f"{_shown(token)} is infinite. Correct the value or remove the gene."
+    if value < 0:
+        return f"{_shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
+    if value >= 0:
+        return ""
+    if not token:
+        return "the value is missing (empty field). Write 0 or remove the gene."
+    if token.lower() in _MISSING:
+        return f"the value is missing ({_shown(token)}). Write 0 or remove the gene."
+    return f"{_shown(token)} is not a number. Only the header and the first column may hold text."
