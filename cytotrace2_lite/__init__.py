@@ -1,3 +1,84 @@
-"""CytoTRACE 2 developmental potential from single-cell RNA-seq, without torch."""
+"""CytoTRACE 2 developmental potential from single-cell RNA-seq, without torch.
+
+>>> import cytotrace2_lite as ct2
+>>> result = ct2.run("expr.txt", species="human")
+>>> result.score, result.potency  # doctest: +SKIP
+
+`run` takes a file or a matrix and returns a `Result`; `Ensemble.load` loads a model once for many
+runs; `cytotrace2` has the signature of cytotrace2_py's function of that name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cytotrace2_lite.api import cytotrace2, run
+    from cytotrace2_lite.ensemble import POTENCIES, Ensemble, ModelInfo
+    from cytotrace2_lite.errors import (
+        AnnotationWarning,
+        CytoTRACE2Error,
+        CytoTRACE2Warning,
+        EmptyCellWarning,
+        InputError,
+        LogTransformedWarning,
+        LowGeneCountWarning,
+        LowGeneOverlapWarning,
+        ModelError,
+        NoUsableGenesError,
+        OutputError,
+        SpeciesWarning,
+        UsageError,
+    )
+    from cytotrace2_lite.pipeline import Progress
+    from cytotrace2_lite.results import Result
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "POTENCIES",
+    "AnnotationWarning",
+    "CytoTRACE2Error",
+    "CytoTRACE2Warning",
+    "EmptyCellWarning",
+    "Ensemble",
+    "InputError",
+    "LogTransformedWarning",
+    "LowGeneCountWarning",
+    "LowGeneOverlapWarning",
+    "ModelError",
+    "ModelInfo",
+    "NoUsableGenesError",
+    "OutputError",
+    "Progress",
+    "Result",
+    "SpeciesWarning",
+    "UsageError",
+    "__version__",
+    "cytotrace2",
+    "run",
+]
+
+_MODULES = {
+    "POTENCIES": "ensemble",
+    "Ensemble": "ensemble",
+    "ModelInfo": "ensemble",
+    "Progress": "pipeline",
+    "Result": "results",
+    "cytotrace2": "api",
+    "run": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # NumPy alone takes most of a tenth of a second to import: nothing is until it is used.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -37,7 +37,7 @@ POTENCIES = (
 
 # Every run of the session has the same number of cells, and genes in steps: the order in which
 # float32 terms are added, and so the last bit of a score, must not depend on a cell's neighbours.
-_TILE_CELLS = 8
+_TILE_CELLS = 4
 _GENE_STEP = 64
 
 
@@ -188,27 +188,45 @@ class Ensemble:
         Prediction
             Probabilities, score and potency of each cell.
         """
-        n_cells = log2_cpm.shape[0]
-        probabilities = np.empty((n_cells, len(POTENCIES)))
-
-        def run(start: int) -> None:
-            stop = min(start + _TILE_CELLS, n_cells)
-            feed = self._feed(log2_cpm, rank, start, stop)
-            (answer,) = self._session.run(["probabilities"], feed)
-            probabilities[start:stop] = answer[: stop - start]
-            if progress is not None:
-                progress(stop - start)
-
-        tiles = range(0, n_cells, _TILE_CELLS)
-        if threads == 1:
-            for start in tiles:
-                run(start)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for _ in pool.map(run, tiles):
-                    pass
+        probabilities = self._run(log2_cpm, rank, "probabilities", threads, progress)
         order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
         return Prediction(probabilities, probabilities @ order, probabilities.argmax(axis=1))
+
+    def logits(
+        self, log2_cpm: csr_array, rank: NDArray[np.float64], *, threads: int = 1
+    ) -> NDArray[np.float32]:
+        """Compute what each network of each member says, before any softmax.
+
+        Parameters
+        ----------
+        log2_cpm, rank, threads
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray
+            float32, shape (n_cells, 6 n_members); column 6 i + k is potency k of member i.
+        """
+        return self._run(log2_cpm, rank, "logits", threads, None)
+
+    def _run(
+        self,
+        log2_cpm: csr_array,
+        rank: NDArray[np.float64],
+        output: str,
+        threads: int,
+        progress: Callable[[int], None] | None,
+    ) -> NDArray[Any]:
+        def run(start: int) -> NDArray[Any]:
+            stop = min(start + _TILE_CELLS, log2_cpm.shape[0])
+            (answer,) = self._session.run([output], self._feed(log2_cpm, rank, start, stop))
+            if progress is not None:
+                progress(stop - start)
+            tile: NDArray[Any] = answer[: stop - start]
+            return tile
+
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(run, range(0, log2_cpm.shape[0], _TILE_CELLS))))
 
     def _feed(
         self, log2_cpm: csr_array, rank: NDArray[np.float64], start: int, stop: int

@@ -14,12 +14,14 @@
     ├── LowGeneCountWarning      many cells express fewer than 500 genes
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
-    └── EmptyCellWarning         cells without a single count over the model's genes have no score
+    ├── EmptyCellWarning         cells without a single count over the model's genes have no score
+    └── AnnotationWarning        the annotation and the table do not have the same cells
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
 
 __all__ = [
+    "AnnotationWarning",
     "CytoTRACE2Error",
     "CytoTRACE2Warning",
     "EmptyCellWarning",
@@ -91,3 +93,7 @@ class SpeciesWarning(CytoTRACE2Warning):
 
 class EmptyCellWarning(CytoTRACE2Warning):
     """Cells without a count over the model's genes have no score."""
+
+
+class AnnotationWarning(CytoTRACE2Warning):
+    """The annotation and the expression table do not have the same cells."""

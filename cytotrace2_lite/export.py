@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FoldedEnsemble",
     "export",
+    "find_background",
     "fold_member",
     "member_files",
     "read_background",
@@ -445,7 +446,7 @@ def export(
     sources = list(files)
     control_genes = None
     if architecture.version == "1.1.0":
-        path = background or _find_background(members)
+        path = background or find_background(members)
         control_genes = read_background(path)
         sources.append(path)
     folded = FoldedEnsemble.concatenate(
@@ -491,7 +492,7 @@ def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _find_background(members: Path) -> Path:
+def find_background(members: Path) -> Path:
     for folder in (members, members.resolve().parent):
         if (folder / "background.pt").is_file():
             return folder / "background.pt"

@@ -12,7 +12,7 @@ with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 197
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,8 @@ __all__ = ["MAX_RESIDUAL", "principal_components"]
 MAX_RESIDUAL = 1e-12
 _BLOCK = 10
 _MAX_BASIS = 3000
-_ROWS_PER_TASK = 1024  # fixed: the partition must not depend on the number of threads
+_GENES_PER_BLOCK = 512  # fixed: the partition must not depend on the number of threads
+_DENSE_SHARE = 0.2
 
 
 def principal_components(
@@ -84,28 +85,45 @@ def _gram_operator(
     squares = np.bincount(np.repeat(np.arange(n_cells), per_cell), deviation, n_cells)
     std = np.sqrt((squares + (n_genes - per_cell) * mean**2) / n_genes)
     std[std < 10 * np.finfo(np.float64).eps] = 1.0  # as scikit-learn does for constant rows
-    by_cell = _row_blocks(log2_cpm)
-    by_gene = _row_blocks(log2_cpm.T.tocsr())
     scale = 1 / std[:, None]
     shift = (mean / std)[:, None]
+    blocks = _gene_blocks(log2_cpm)
 
-    def product(blocks: list[csr_array], operand: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.concatenate(list(pool.map(lambda rows: rows @ operand, blocks)))
+    def through(block: NDArray[np.float64] | csr_array, cells: Any, constant: Any) -> Any:
+        on_genes = block @ cells - constant
+        return block.T @ on_genes, on_genes.sum(axis=0)
 
     def gram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         vectors = vectors - vectors.mean(axis=0)
-        on_genes = product(by_gene, scale * vectors) - (shift * vectors).sum(axis=0)
-        on_cells = scale * product(by_cell, on_genes) - shift * on_genes.sum(axis=0)
+        scaled, constant = scale * vectors, (shift * vectors).sum(axis=0)
+        on_cells, total = np.zeros_like(vectors), -constant * (n_genes - n_used)
+        for part, part_total in pool.map(lambda block: through(block, scaled, constant), blocks):
+            on_cells += part
+            total += part_total
+        on_cells = scale * on_cells - shift * total
         centred: NDArray[np.float64] = on_cells - on_cells.mean(axis=0)
         return centred
 
+    n_used = sum(block.shape[0] for block in blocks)
     return gram
 
 
-def _row_blocks(matrix: csr_array) -> list[csr_array]:
-    return [
-        matrix[start : start + _ROWS_PER_TASK] for start in range(0, matrix.shape[0], _ROWS_PER_TASK)
-    ]
+def _gene_blocks(log2_cpm: csr_array) -> list[NDArray[np.float64] | csr_array]:
+    """Genes x cells in blocks of genes of like density, the dense ones as plain arrays.
+
+    A plain array takes less memory than a sparse one from a density of 2/3 on, and less time from
+    about 1/5 on.
+    """
+    by_gene = log2_cpm.T.tocsr()
+    expressed = np.diff(by_gene.indptr)
+    order = np.argsort(-expressed, kind="stable")[: np.count_nonzero(expressed)]
+    blocks = []
+    for start in range(0, len(order), _GENES_PER_BLOCK):
+        genes = order[start : start + _GENES_PER_BLOCK]
+        block = by_gene[genes]
+        dense = block.nnz > _DENSE_SHARE * block.shape[0] * block.shape[1]
+        blocks.append(block.toarray() if dense else block)
+    return blocks
 
 
 def _leading_eigenpairs(

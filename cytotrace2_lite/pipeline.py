@@ -263,6 +263,7 @@ class _Run:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
+        self.advance(stage, 0)
         try:
             yield
         finally:

@@ -25,7 +25,6 @@ def read_expression(
     wanted: Callable[[list[str]], NDArray[np.bool_]] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
-    max_cores: int = 2,
 ) -> tuple[Expression, Source]:
     """Read a genes x cells table into memory.
 
@@ -38,8 +37,6 @@ def read_expression(
         block. The values of the others are checked, but not kept. All are kept by default.
     progress
         Called once per block with the bytes read so far and the size of the file (0 for a pipe).
-    max_cores
-        Threads that may be used; more than 2 are not.
 
     Returns
     -------
@@ -55,7 +52,7 @@ def read_expression(
     genes: list[str] = []
     sizes: list[NDArray[np.int64]] = []  # values of each gene
     max_value = 0.0
-    with TextTable(path, max_cores=max_cores) as table:
+    with TextTable(path) as table:
         n_cells = len(table.cells)
         cells = _Growing(np.uint16 if n_cells <= 1 << 16 else np.int32)
         values = _Growing(np.uint8, np.uint16, np.float32, np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,9 +71,6 @@ class TextTable:
     block_size
         Bytes read at a time. The result does not depend on it. Larger blocks leave the CPU's
         cache, smaller ones pay more calls.
-    max_cores
-        With 2 or more, the next block is read, decompressed and hashed in a second thread while
-        this one is scanned.
 
     Attributes
     ----------
@@ -86,13 +83,10 @@ class TextTable:
         The file cannot be read, is no such table, or names a cell twice.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, block_size: int = 1 << 20, max_cores: int = 2
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, block_size: int = 1 << 19) -> None:
         self._stream = ByteStream(path)
         self._path = self._stream.path
         self._block_size = block_size
-        self._max_cores = max_cores
         self._delimiter = b"\t"
         self._next_line = 1
         self._line_of: dict[str, int] = {}  # of every gene so far
@@ -156,19 +150,6 @@ class TextTable:
             self._next_line += len(lines)
             yield block
 
-    def _chunks(self) -> Iterator[bytes]:
-        """Yield the bytes of the file."""
-        size = self._block_size
-        if self._max_cores < 2:
-            while chunk := self._stream.read(size):
-                yield chunk
-            return
-        with ThreadPoolExecutor(1) as reader:
-            following = reader.submit(self._stream.read, size)
-            while chunk := following.result():
-                following = reader.submit(self._stream.read, size)
-                yield chunk
-
     def _read_whole_lines(self) -> Generator[bytes, None, None]:
         """Yield runs of whole lines, each run preceded by the newline before it.
 
@@ -176,7 +157,8 @@ class TextTable:
         the end of the file are dropped.
         """
         pieces = [b"\n"]
-        for chunk in itertools.chain(self._chunks(), [b"\n"]):  # the last line may lack its newline
+        chunks = iter(partial(self._stream.read, self._block_size), b"")
+        for chunk in itertools.chain(chunks, [b"\n"]):  # the last line may lack its newline
             cut = chunk.rfind(b"\n") + 1
             if not cut:
                 if b"\0" in chunk:  # a binary file must not pile up in search of a line
@@ -214,7 +196,8 @@ class TextTable:
             raise InputError(f"{self._path}: there are no genes: no line follows the header.")
         row = rows[1 : rows.index(b"\n", 1)]
         names, width = self._split_header(header, row)
-        self.cells = names if width > len(names) else names[1:]
+        has_corner = width <= len(names) or not names[0]
+        self.cells = names[1:] if has_corner else names
         if width != len(self.cells) + 1:
             raise self._error_in(rows)
         self._check_cells()
@@ -352,9 +335,10 @@ class TextTable:
             if not gene:
                 return InputError(f"{where} has no gene name. Name the gene or remove the line.")
             if len(fields) != width:
+                found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 return InputError(
-                    f"{where} (gene {_shown(gene)}) has {len(fields)} fields where {width} are "
-                    f"expected, the gene and {width - 1} cells. Look for a missing or an extra "
+                    f"{where} (gene {_shown(gene)}) has {found} instead of {width}, the gene's "
+                    f"name and one per cell. Look for a missing or an extra "
                     f"{_DELIMITER_NAMES[self._delimiter]}."
                 )
             if gene in self._line_of:

@@ -1,11 +1,12 @@
-"""How many processors this process may use."""
+"""What the machine gives this process: processors, and the memory it took."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-__all__ = ["available_cores"]
+__all__ = ["available_cores", "peak_memory"]
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
@@ -36,3 +37,19 @@ def _cgroup_quota() -> float | None:
         return None if quota in {"max", "-1"} else int(quota) / int(period)
     except (OSError, ValueError):  # no such limit, or none that can be read
         return None
+
+
+def peak_memory() -> int | None:
+    """Largest memory this process has held at a time.
+
+    Returns
+    -------
+    int or None
+        Resident bytes; None where the system does not tell (Windows).
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,233 @@
+"""The Python interface: `run`, and `cytotrace2` with upstream's signature."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cytotrace2_lite.annotation import check_annotation, read_annotation
+from cytotrace2_lite.machine import available_cores, peak_memory
+from cytotrace2_lite.ensemble import Ensemble
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.pipeline import Parameters, Progress, score_cells
+from cytotrace2_lite.results import prepare_directory, require_pandas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from cytotrace2_lite.results import Result
+
+__all__ = ["cytotrace2", "run", "run_to_directory"]
+
+
+def run(
+    data: str | os.PathLike[str] | ArrayLike | Any,
+    *,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    species: str = "mouse",
+    model: str | os.PathLike[str] | Ensemble | None = None,
+    batch_size: int = 10_000,
+    smooth_batch_size: int = 1000,
+    seed: int = 14,
+    max_cores: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Predict the developmental potential of every cell of a dataset.
+
+    Parameters
+    ----------
+    data
+        The path of a genes x cells text table (tab- or comma-separated, may be gzipped), or a
+        matrix of shape (n_cells, n_genes), a SciPy sparse one or anything NumPy takes. Raw counts,
+        CPM or TPM, not log-transformed.
+    genes
+        Names of the genes of a matrix: symbols or Ensembl ids, each once. Not used with a path.
+    cells
+        Names of the cells of a matrix, each once; "0", "1", ... by default. Not used with a path.
+    species
+        "mouse" or "human".
+    model
+        The path of an `.onnx` file, the name of a bundled model, a loaded `Ensemble`, or None for
+        the bundled model.
+    batch_size
+        Largest number of cells processed together. Fewer than 1,000 cells are never split.
+    smooth_batch_size
+        Largest number of cells smoothed by diffusion together.
+    seed
+        Seed of the random splits into batches and groups.
+    max_cores
+        Number of threads; by default all processors this process may use.
+    progress
+        Called with a `Progress` as the stages go on.
+
+    Returns
+    -------
+    Result
+        Scores in the order of the cells. Its warnings are given as Python warnings, too.
+
+    Raises
+    ------
+    InputError
+        The table or matrix is not usable as it is.
+    NoUsableGenesError
+        No gene is known to the model.
+    ModelError
+        The model is missing, truncated or altered.
+    UsageError
+        An argument is out of range.
+    """
+    started = time.perf_counter()
+    parameters = Parameters(
+        species=species,
+        batch_size=batch_size,
+        smooth_batch_size=smooth_batch_size,
+        seed=seed,
+        threads=available_cores() if max_cores is None else max_cores,
+    )
+    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
+    if isinstance(data, (str, os.PathLike)):
+        if genes is not None or cells is not None:
+            raise UsageError("genes and cells name the axes of a matrix; a file has its own names.")
+        from cytotrace2_lite.genes import wanted
+        from cytotrace2_lite.read import read_expression
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(Progress("read", done, total))
+
+        expression, source = read_expression(
+            data,
+            lambda names: wanted(names, species),
+            progress=report,
+            max_cores=parameters.threads,
+        )
+        origin: dict[str, Any] = asdict(source)
+    else:
+        from cytotrace2_lite.read.matrix import from_matrix
+
+        expression = from_matrix(data, genes, cells)
+        origin = {"format": "matrix"}
+    read_seconds = time.perf_counter() - started
+    result = score_cells(expression, ensemble, parameters, progress)
+    result.info["input"] = origin | result.info["input"]
+    result.info["seconds"] = {"read": round(read_seconds, 3), **result.info["seconds"]}
+    result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    result.info["peak_memory_bytes"] = peak_memory()
+    for warning in result.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return result
+
+
+def run_to_directory(
+    input_path: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    annotation_path: str | os.PathLike[str] = "",
+    **options: Any,
+) -> Result:
+    """Run on a file and write `cytotrace2_results.txt` and `run.json`.
+
+    Parameters
+    ----------
+    input_path
+        A genes x cells text table.
+    output_dir
+        Made where it does not exist; seen to be writable before anything is computed.
+    annotation_path
+        A tab-separated table of cell ids and labels with a header; its ids are checked against
+        the cells.
+    **options
+        As for `run`.
+
+    Returns
+    -------
+    Result
+        As it was written.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
+    """
+    annotation = read_annotation(annotation_path) if annotation_path else None
+    prepare_directory(output_dir)
+    result = run(input_path, **options)
+    if annotation is not None:
+        for warning in check_annotation(annotation, result.cells, annotation_path):
+            result.warnings.append(warning)
+            result.info["warnings"].append(f"{type(warning).__name__}: {warning}")
+            warnings.warn(warning, stacklevel=2)
+        result.info["annotation"] = {"path": str(annotation_path), "n_cells": len(annotation)}
+    result.write(output_dir)
+    return result
+
+
+def cytotrace2(
+    input_path: str | os.PathLike[str],
+    annotation_path: str | os.PathLike[str] = "",
+    species: str = "mouse",
+    batch_size: int = 20_000,
+    smooth_batch_size: int = 1000,
+    disable_parallelization: bool = False,
+    max_cores: int | None = None,
+    seed: int = 14,
+    output_dir: str | os.PathLike[str] = "cytotrace2_results",
+    disable_plotting: bool = False,
+    disable_verbose: bool = False,
+) -> pd.DataFrame:
+    """Run as `cytotrace2_py.cytotrace2` does: from a file to a data frame and a results directory.
+
+    Parameters
+    ----------
+    input_path
+        A genes x cells text table.
+    annotation_path
+        A tab-separated table of cell ids and labels with a header; checked against the cells.
+    species
+        "mouse" or "human".
+    batch_size
+        Largest number of cells processed together; upstream's function has 20,000, its command
+        line 10,000.
+    smooth_batch_size
+        Largest number of cells smoothed by diffusion together.
+    disable_parallelization
+        Use one thread.
+    max_cores
+        Number of threads; by default all processors this process may use.
+    seed
+        Seed of the random splits into batches and groups.
+    output_dir
+        Where `cytotrace2_results.txt` and `run.json` are written.
+    disable_plotting, disable_verbose
+        Accepted for upstream's sake: nothing is plotted or printed either way.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `cytotrace2_results.txt`, indexed by cell.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` and `Result.write` raise, or pandas is not installed.
+    """
+    del disable_plotting, disable_verbose
+    require_pandas()
+    result = run_to_directory(
+        input_path,
+        output_dir,
+        annotation_path=annotation_path,
+        species=species,
+        batch_size=batch_size,
+        smooth_batch_size=smooth_batch_size,
+        seed=seed,
+        max_cores=1 if disable_parallelization else max_cores,
+    )
+    return result.to_pandas()

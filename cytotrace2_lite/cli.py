@@ -1,0 +1,225 @@
+"""The command line `ct2-lite`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cytotrace2_lite import __version__
+from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cytotrace2_lite.pipeline import Progress
+    from cytotrace2_lite.results import Result
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_STAGES = {
+    "read": "Reading",
+    "preprocess": "Ranking genes",
+    "predict": "Predicting potency",
+    "diffuse": "Smoothing by diffusion",
+    "components": "Principal components",
+    "neighbors": "Smoothing over neighbours",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ct2-lite")
+def cli() -> None:
+    """CytoTRACE 2: how much developmental potential each cell has, from single-cell RNA-seq."""
+
+
+@cli.command()
+@click.argument("expression", required=False, metavar="EXPR")
+@click.option("-f", "--input-path", metavar="EXPR", help="The same as the argument EXPR.")
+@click.option(
+    "-a",
+    "--annotation-path",
+    default="",
+    metavar="FILE",
+    help="Tab-separated table with a header: cell ids, labels.",
+)
+@click.option(
+    "-sp",
+    "--species",
+    type=click.Choice(["mouse", "human"]),
+    default="mouse",
+    show_default=True,
+    help="Species of the gene names.",
+)
+@click.option(
+    "-bs",
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="Largest number of cells processed together.",
+)
+@click.option(
+    "-sbs",
+    "--smooth-batch-size",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Largest number of cells smoothed by diffusion together.",
+)
+@click.option(
+    "-mc",
+    "--max-cores",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Number of threads.  [default: all this process may use]",
+)
+@click.option("-dpa", "--disable-parallelization", is_flag=True, help="Use one thread.")
+@click.option(
+    "-r",
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=14,
+    show_default=True,
+    help="Seed of the random splits into batches.",
+)
+@click.option(
+    "-o",
+    "--output-dir",
+    default="cytotrace2_results",
+    show_default=True,
+    metavar="DIR",
+    help="Where cytotrace2_results.txt and run.json are written.",
+)
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="An .onnx file, or the name of a bundled model.  [default: open]",
+)
+@click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
+@click.option("-dv", "--disable-verbose", is_flag=True, help="Report warnings and errors only.")
+def run(
+    *,
+    expression: str | None,
+    input_path: str | None,
+    max_cores: int | None,
+    disable_parallelization: bool,
+    disable_plotting: bool,
+    disable_verbose: bool,
+    **options: Any,
+) -> None:
+    """Score the cells of EXPR, a table of genes (rows) by cells (columns).
+
+    EXPR is tab- or comma-separated text (.txt, .tsv, .csv, each also .gz) of raw counts, CPM or
+    TPM, not log-transformed, with cell ids in the first line and gene symbols or Ensembl ids in the
+    first column.
+    """
+    if (expression is None) == (input_path is None):
+        raise click.UsageError("Give the expression table once: ct2-lite run EXPR")
+    # Only here are the heavy libraries imported: --help answers at once.
+    from cytotrace2_lite.api import run_to_directory
+    from cytotrace2_lite.ensemble import Ensemble
+
+    reporter = None if disable_verbose else _Reporter()
+    options["model"] = Ensemble.load(options["model"])
+    click.echo(_model_line(options["model"].info), err=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CytoTRACE2Warning)
+        warnings.showwarning = _show_warning
+        result = run_to_directory(
+            expression or input_path or "",
+            max_cores=1 if disable_parallelization else max_cores,
+            progress=reporter,
+            **options,
+        )
+    if reporter is not None:
+        reporter.finish()
+        click.echo(_summary(result, options["output_dir"]), err=True)
+        if not disable_plotting:
+            click.echo("This version draws no plots; -dpl/--disable-plotting hides this line.", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code: 0 done, 1 unexpected or output, 2 usage,
+    3 input, 4 no usable genes, 5 model, 130 interrupted.
+
+    Parameters
+    ----------
+    arguments
+        Those of the process by default.
+    """
+    # Threads share work in fixed parts, so that results do not depend on their number; BLAS would
+    # split sums by its own. It reads this when NumPy is first imported.
+    for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    try:
+        cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except CytoTRACE2Error as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except MemoryError:
+        click.echo(
+            "Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.", err=True
+        )
+        code = 1
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted: no result was written.", err=True)
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+class _Reporter:
+    """One line per stage on standard error; on a terminal it counts up in place."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._started = self._shown = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, event: Progress) -> None:
+        now = time.monotonic()
+        if event.stage != self._stage:
+            self.finish()
+            self._stage, self._started = event.stage, now
+        if self._terminal and now - self._shown >= 0.1:
+            share = f"{100 * event.done / event.total:3.0f} %" if event.total else ""
+            click.echo(f"\r{_STAGES[event.stage]} {share}", err=True, nl=False)
+            self._shown = now
+
+    def finish(self) -> None:
+        if self._stage:
+            start = "\r" if self._terminal else ""
+            spent = time.monotonic() - self._started
+            click.echo(f"{start}{_STAGES[self._stage]}: {spent:.1f} s", err=True)
+            self._stage = ""
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, CytoTRACE2Warning):
+        click.echo(f"Warning: {message}", err=True)
+
+
+def _model_line(info: Any) -> str:
+    kind = "" if info.name != "open" else " (not the official CytoTRACE 2 weights)"
+    smoothing = "" if info.architecture == "1.1.0" else f", architecture {info.architecture}"
+    return f"Model: {info.name}{kind}{smoothing}, {info.n_members} members, {info.sha256[:12]}"
+
+
+def _summary(result: Result, output_dir: str) -> str:
+    counts = ", ".join(f"{n} {label}" for label, n in result.info["potencies"].items() if n)
+    n_features = result.info["genes"]["n_mapped"]
+    seconds = result.info["seconds"]["total"]
+    return (
+        f"{len(result.cells)} cells, {n_features} genes of the model, {seconds:.1f} s: {counts}\n"
+        f"Results: {os.path.join(output_dir, 'cytotrace2_results.txt')}"  # noqa: PTH118
+    )

@@ -1,0 +1,196 @@
+"""Fold the PyTorch members of a CytoTRACE 2 ensemble into one ONNX model.
+
+    python tools/export_onnx.py MEMBERS_DIR OUT.onnx [--background background.pt] [--name NAME]
+                                [--members N] [--licence TEXT] [--verify]
+
+MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network) or 1.0.0 (12).
+Version 1.1.0 needs the matrix of control genes, background.pt, which is looked for in MEMBERS_DIR
+and its parent. Needs the `export` extra; only --verify needs torch, and compares the model with the
+networks as PyTorch runs them on made-up cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite import preprocess
+from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.export import (
+    FoldedEnsemble,
+    export,
+    find_background,
+    member_files,
+    read_background,
+    read_member,
+)
+from cytotrace2_lite.genes import N_FEATURES
+from cytotrace2_lite.results import write_whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+N_CELLS = 200
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("members", type=Path, metavar="MEMBERS_DIR")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx")
+    parser.add_argument("--background", type=Path, help="matrix of control genes")
+    parser.add_argument("--name", help="name of the model (default: name of MEMBERS_DIR)")
+    parser.add_argument("--members", type=int, dest="n_members", help="how many there must be")
+    parser.add_argument("--licence", default="unknown", help="licence of the weights")
+    parser.add_argument("--verify", action="store_true", help="compare with torch")
+    args = parser.parse_args()
+    try:
+        folded, content = export(
+            args.members,
+            background=args.background,
+            name=args.name,
+            licence=args.licence,
+            n_members=args.n_members,
+        )
+        write_whole(args.out, content)
+        info = Ensemble.load(args.out).info
+        print(
+            f"{args.out}: {info.name}, architecture {info.architecture}, {info.n_members} members, "
+            f"{len(content) / 1e6:.1f} MB, SHA-256 {info.sha256}"
+        )
+        if args.verify:
+            verify(args.members, args.background, args.out, folded)
+    except CytoTRACE2Error as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def verify(members: Path, background: Path | None, model: Path, folded: FoldedEnsemble) -> None:
+    """Print how far the folded networks and the model are from PyTorch's float64 networks.
+
+    Parameters
+    ----------
+    members, background
+        What was folded.
+    model
+        The exported model.
+    folded
+        The folded networks.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise CytoTRACE2Error("--verify needs torch, which is not installed.") from error
+    counts = made_up_cells()
+    log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
+    dense_rank, dense_log2 = dense(log2_cpm, rank)
+    controls = None
+    if folded.architecture == "1.1.0":
+        controls = read_background(background or find_background(members))
+    logits = {
+        dtype: np.concatenate(
+            [
+                torch_logits(torch, read_member(path)[1], controls, dense_rank, dense_log2, dtype)
+                for path in member_files(members)
+            ],
+            axis=1,
+        )
+        for dtype in (torch.float32, torch.float64)
+    }
+    exact = logits[torch.float64]
+    p_exact = probabilities(exact)
+    print(f"largest difference from PyTorch in float64, {N_CELLS} made-up cells:")
+    print(f"{'':24}{'logits':>10} {'probabilities':>14} {'score':>10}")
+    order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
+    for label, other in (
+        ("folded in float64", folded.logits(dense_rank, dense_log2)),
+        ("this model (float32)", Ensemble.load(model).logits(log2_cpm, rank)),
+        ("PyTorch in float32", logits[torch.float32]),
+    ):
+        off = np.abs(other - exact).max()
+        p_off = probabilities(other) - p_exact
+        s_off = np.abs(p_off @ order).max()
+        print(f"{label:24}{off:>10.1e} {np.abs(p_off).max():>14.1e} {s_off:>10.1e}")
+
+
+def made_up_cells() -> csr_array:
+    """Counts of cells from few to many expressed genes, CSR of shape (200, 14271)."""
+    from scipy.sparse import csr_array
+
+    random = np.random.RandomState(0)
+    n_expressed = np.linspace(100, 9000, N_CELLS).astype(int)
+    rows = [
+        (np.sort(random.choice(N_FEATURES, n, replace=False)), random.geometric(0.2, n))
+        for n in n_expressed
+    ]
+    indptr = np.concatenate([[0], np.cumsum(n_expressed)])
+    indices = np.concatenate([row[0] for row in rows])
+    data = np.concatenate([row[1] for row in rows]).astype(np.float64)
+    return csr_array((data, indices, indptr), shape=(N_CELLS, N_FEATURES))
+
+
+def dense(
+    log2_cpm: csr_array, rank: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ranks and log2 CPM of all genes, each of shape (n_cells, 14271)."""
+    n_expressed = np.diff(log2_cpm.indptr)
+    row = np.repeat(np.arange(log2_cpm.shape[0]), n_expressed)
+    ranks = np.tile((n_expressed[:, None] + 1 + N_FEATURES) / 2, (1, N_FEATURES))
+    ranks[row, log2_cpm.indices] = rank
+    return ranks, log2_cpm.toarray()
+
+
+def torch_logits(
+    torch: Any,
+    state: dict[str, NDArray[np.float64]],
+    controls: csr_array | None,
+    rank: NDArray[np.float64],
+    log2_cpm: NDArray[np.float64],
+    dtype: Any,
+) -> NDArray[np.float64]:
+    """Logits of one member as the paper defines the network, unfolded; shape (n_cells, 6)."""
+    columns = []
+    x_rank, x_log2 = torch.tensor(rank, dtype=dtype), torch.tensor(log2_cpm, dtype=dtype)
+    for k in range(len(POTENCIES)):
+        layer = {
+            name.removeprefix(f"layers.{k}."): torch.tensor(values, dtype=dtype)
+            for name, values in state.items()
+            if name.startswith(f"layers.{k}.")
+        }
+        sets = (layer["weight"] > 0).to(dtype)
+        size = sets.sum(0)
+        threshold = size.max() + 10 + 1000 * layer["maxrank"][0, 0].clamp(min=0)
+        rank_sum = torch.minimum(x_rank, threshold) @ sets
+        u_cell = 1 - (rank_sum - size * (size + 1) / 2) / (size * threshold)
+        if controls is None:
+            under = (x_rank < threshold).to(dtype)
+            expected = under.sum(1, keepdim=True) * size / N_FEATURES
+            second = torch.where(expected > 0, under @ sets / expected, 0)
+        else:
+            control_sets = torch.tensor(controls.T @ sets.numpy(), dtype=dtype)
+            second = x_log2 @ sets / size - x_log2 @ control_sets / control_sets.sum(0)
+        scores = torch.cat([u_cell, second], 1)
+        mean, variance = layer["batchnorm.running_mean"], layer["batchnorm.running_var"]
+        normalised = (scores - mean) / torch.sqrt(variance + 1e-5)
+        columns.append(normalised @ layer["out.weight"][0] + layer["out.bias"])
+    return torch.stack(columns, 1).double().numpy()
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the members of the softmax over the potencies; shape (n_cells, 6)."""
+    members = logits.reshape(len(logits), -1, len(POTENCIES))
+    powers = np.exp(members - members.max(axis=2, keepdims=True))
+    mean: NDArray[np.float64] = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
+    return mean
+
+
+if __name__ == "__main__":
+    main()
