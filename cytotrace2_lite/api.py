@@ -106,7 +106,6 @@ def run(
             data,
             lambda names: wanted(names, species),
             progress=report,
-            max_cores=parameters.threads,
         )
         origin: dict[str, Any] = asdict(source)
     else:

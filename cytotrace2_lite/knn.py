@@ -105,10 +105,10 @@ def smooth_over_neighbors(
     Returns
     -------
     ndarray
-        float64, shape (n_cells,), in [0, 1].
+        One score per row of `neighbors`; float64, shape (n_cells,), in [0, 1].
     """
     of_neighbors = score[neighbors]
-    agreed = np.full(len(score), 2)
+    agreed = np.full(len(neighbors), 2)
     for i in range(N_NEIGHBORS // 2, 1, -1):
         first = category(of_neighbors[:, :i].mean(axis=1))
         following = category(of_neighbors[:, i : 2 * i].mean(axis=1))

@@ -66,7 +66,7 @@ def read_model(path: Path) -> bytes:
             f"{path}: cannot read the model ({error.strerror}). Give the path of an .onnx file "
             "written by tools/export_onnx.py, or leave the option out to use the bundled model."
         ) from error
-    if _DIGEST_KEY not in content[-len(_TRAILER_HEAD) - 64 :]:
+    if content[-len(_TRAILER_HEAD) - 64 : -64] != _TRAILER_HEAD:
         raise ModelError(
             f"{path}: not a cytotrace2_lite model, or truncated ({len(content)} bytes). "
             "Copy the file again, or export it anew with tools/export_onnx.py."

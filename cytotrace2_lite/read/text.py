@@ -161,15 +161,16 @@ class TextTable:
         for chunk in itertools.chain(chunks, [b"\n"]):  # the last line may lack its newline
             cut = chunk.rfind(b"\n") + 1
             if not cut:
-                if b"\0" in chunk:  # a binary file must not pile up in search of a line
-                    raise self._no_text(self._next_line + b"".join(pieces).count(b"\n") - 1)
                 pieces.append(chunk)
-                continue
+                if b"\0" not in chunk:
+                    continue
+                yield b"".join([*pieces, b"\n"])  # a binary file must not pile up for want of lines
+                return
             text = b"".join([*pieces, memoryview(chunk)[:cut]])
             end = len(text)
             while text.endswith((b"\n\n", b"\n\r\n"), 0, end):
                 end = text.rindex(b"\n", 0, end - 1) + 1
-            pieces = [text[end - 1 :], chunk[cut:]]
+            pieces = [text[end - 1 : end + 2], chunk[cut:]]  # one empty line stands for all
             if end > 1:
                 yield text if end == len(text) else text[:end]
 
@@ -280,8 +281,7 @@ class TextTable:
         field[-1] = (len(text) - end[-1] + 1) >> 1
         np.cumsum(field, out=field)
         first = np.searchsorted(start, newlines)  # token of each gene's name; the last: the end
-        gene = np.arange(n_genes + 1)
-        if (field[first] != gene * width).any():
+        if (field[first] != np.arange(n_genes + 1) * width).any():
             return None
 
         crlf = byte[newlines[1:] - 1] == _CR
@@ -296,7 +296,7 @@ class TextTable:
         if not all(genes):
             return None
 
-        gene = np.repeat(gene[:-1], np.diff(first))
+        gene = np.repeat(np.arange(n_genes), np.diff(first))
         cell = field[:-1] - gene * width - 1
         is_value = cell >= 0
         value = _numbers(text, byte, start[is_value], end[is_value])

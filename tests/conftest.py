@@ -1,0 +1,78 @@
+"""Fixtures that several test modules use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic_ensemble
+import torch_format
+
+from cytotrace2_lite.ensemble import Ensemble
+from cytotrace2_lite.export import export
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def members(tmp_path_factory):
+    """Directories of the made-up ensembles' member files, by version."""
+    folders = {}
+    for version in ("1.1.0", "1.0.0"):
+        folder = folders[version] = tmp_path_factory.mktemp(f"members-{version}")
+        for index in range(synthetic_ensemble.N_MEMBERS):
+            torch_format.save(
+                folder / f"model{index + 1}.pt", synthetic_ensemble.member(index, version)
+            )
+    torch_format.save_sparse(folders["1.1.0"] / "background.pt", *synthetic_ensemble.background())
+    return folders
+
+
+@pytest.fixture(scope="session")
+def exported(members):
+    """Folded networks and model file content of the made-up ensembles, by version."""
+    return {
+        version: export(folder, name="made-up", n_members=synthetic_ensemble.N_MEMBERS)
+        for version, folder in members.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def model_files(exported, tmp_path_factory):
+    """Model files of the made-up ensembles, by version."""
+    files = {}
+    for version, (_, content) in exported.items():
+        files[version] = tmp_path_factory.mktemp("model") / f"made-up-{version}.onnx"
+        files[version].write_bytes(content)
+    return files
+
+
+@pytest.fixture(scope="session")
+def ensembles(model_files):
+    """The made-up ensembles, loaded, by version."""
+    return {version: Ensemble.load(path) for version, path in model_files.items()}
+
+
+@pytest.fixture
+def tiny_table(tmp_path):
+    """Function that writes a table of a few model genes; returns its path."""
+
+    def write(text="gene\tc1\tc2\nActb\t5\t0\nGapdh\t1\t2\nSox17\t0\t7\n", name="expr.txt"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def random_counts(n_cells, n_expressed, seed=0):
+    """Counts over the model's features, CSR of shape (n_cells, 14271)."""
+    from scipy.sparse import csr_array
+
+    random = np.random.RandomState(seed)
+    n_features = synthetic_ensemble.N_FEATURES
+    indices = [
+        np.sort(random.choice(n_features, n_expressed, replace=False)) for _ in range(n_cells)
+    ]
+    data = random.geometric(0.3, n_cells * n_expressed).astype(float)
+    indptr = np.arange(n_cells + 1) * n_expressed
+    return csr_array((data, np.concatenate(indices), indptr), shape=(n_cells, n_features))

@@ -1,0 +1,147 @@
+"""The model file, and inference in onnxruntime."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import random_counts
+
+from cytotrace2_lite import preprocess
+from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.models import find_model, read_model, seal
+
+
+def inputs(n_cells=21, n_expressed=900, seed=0):
+    counts = random_counts(n_cells, n_expressed, seed)
+    return preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
+
+
+@pytest.mark.parametrize("version", ["1.1.0", "1.0.0"])
+class TestPrediction:
+    def test_probabilities(self, ensembles, version):
+        prediction = ensembles[version].predict(*inputs())
+        assert prediction.probabilities.shape == (21, len(POTENCIES))
+        np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, rtol=0, atol=1e-14)
+        expected = prediction.probabilities @ (np.arange(6) / 5)
+        np.testing.assert_array_equal(prediction.score, expected)
+
+    def test_float32_is_near_the_float64_networks(self, exported, ensembles, version):
+        log2_cpm, rank = inputs()
+        n_expressed = np.diff(log2_cpm.indptr)
+        dense = np.tile((n_expressed[:, None] + 1 + 14271) / 2, (1, 14271))
+        dense[np.repeat(np.arange(21), n_expressed), log2_cpm.indices] = rank
+        logits = exported[version][0].logits(dense, log2_cpm.toarray())
+        ours = ensembles[version].logits(log2_cpm, rank)
+        np.testing.assert_allclose(ours, logits, rtol=5e-7, atol=1e-4)
+
+    def test_a_cell_does_not_depend_on_its_neighbours_or_on_threads(self, ensembles, version):
+        log2_cpm, rank = inputs()
+        whole = ensembles[version].predict(log2_cpm, rank)
+        threaded = ensembles[version].predict(log2_cpm, rank, threads=3)
+        np.testing.assert_array_equal(whole.probabilities, threaded.probabilities)
+        for cell in (0, 7, 20):
+            values = slice(log2_cpm.indptr[cell], log2_cpm.indptr[cell + 1])
+            alone = ensembles[version].predict(log2_cpm[[cell]], rank[values])
+            np.testing.assert_array_equal(alone.probabilities[0], whole.probabilities[cell])
+
+    def test_no_gene_below_the_threshold(self, ensembles, version):
+        # All genes equal: every rank is 7136, over every threshold.
+        counts = random_counts(2, 14271)
+        counts.data[:] = 1
+        prediction = ensembles[version].predict(
+            preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
+        )
+        assert np.isfinite(prediction.score).all()
+        assert prediction.score[0] == prediction.score[1]
+
+
+def test_one_ensemble_in_many_threads(ensembles):
+    work = [inputs(5, 400, seed) for seed in range(16)]
+    alone = [ensembles["1.1.0"].predict(*one).probabilities for one in work]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda one: ensembles["1.1.0"].predict(*one).probabilities, work))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_progress_counts_cells(ensembles):
+    counted = []
+    ensembles["1.1.0"].predict(*inputs(), threads=2, progress=counted.append)
+    assert sum(counted) == 21
+
+
+def test_info(ensembles, model_files):
+    info = ensembles["1.0.0"].info
+    assert (info.name, info.architecture, info.n_members) == ("made-up", "1.0.0", 3)
+    assert info.sha256 == hashlib.sha256(model_files["1.0.0"].read_bytes()).hexdigest()
+    assert info.path == str(model_files["1.0.0"])
+
+
+class TestModelFile:
+    def test_every_single_byte_counts(self, exported, tmp_path):
+        content = exported["1.0.0"][1]
+        path = tmp_path / "model.onnx"
+        for at in [*np.linspace(0, len(content) - 200, 20).astype(int), *range(-100, 0)]:
+            altered = bytearray(content)
+            altered[at] ^= 1
+            path.write_bytes(altered)
+            with pytest.raises(ModelError, match=r"altered|not a cytotrace2_lite model"):
+                read_model(path)
+
+    def test_truncated(self, exported, tmp_path):
+        content = exported["1.0.0"][1]
+        path = tmp_path / "model.onnx"
+        for length in (0, 1, 50, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:length])
+            with pytest.raises(ModelError) as caught:
+                Ensemble.load(path)
+            assert str(caught.value) == (
+                f"{path}: not a cytotrace2_lite model, or truncated ({length} bytes). "
+                "Copy the file again, or export it anew with tools/export_onnx.py."
+            )
+
+    def test_altered(self, exported, tmp_path):
+        content = bytearray(exported["1.0.0"][1])
+        content[len(content) // 2] ^= 255
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            Ensemble.load(path)
+        assert str(caught.value) == (
+            f"{path}: the model was altered after it was written (its SHA-256 does not match). "
+            "Copy the file again, or export it anew with tools/export_onnx.py."
+        )
+
+    def test_sealed_but_no_onnx(self, tmp_path):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(seal(b"nonsense"))
+        with pytest.raises(ModelError, match="onnxruntime cannot load the model"):
+            Ensemble.load(path)
+
+    def test_made_for_other_genes(self, exported, tmp_path):
+        content = exported["1.0.0"][1][: -len(seal(b""))]
+        path = tmp_path / "model.onnx"
+        path.write_bytes(seal(content.replace(b"\nA1cf\n", b"\nA1cg\n")))
+        with pytest.raises(ModelError, match="made for other genes than this package's"):
+            Ensemble.load(path)
+
+    def test_unknown(self, tmp_path):
+        with pytest.raises(ModelError) as caught:
+            find_model("cytotrace3")
+        assert str(caught.value) == (
+            "cytotrace3: no such model. Give the path of an .onnx file written by "
+            "tools/export_onnx.py, or 'open' for the bundled model."
+        )
+
+    def test_unreadable(self, tmp_path):
+        with pytest.raises(ModelError, match="cannot read the model"):
+            read_model(tmp_path)
+
+
+def test_the_bundled_model():
+    ensemble = Ensemble.load()
+    assert ensemble.info.name == "open"
+    assert ensemble.info.architecture == "1.1.0"
+    assert find_model("open") == find_model()

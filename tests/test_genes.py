@@ -1,0 +1,479 @@
+"""Gene names to features.
+
+The core tests compare with `goldens/gene_mapping.json`, which cytotrace2-py answered. Those marked
+`upstream` ask cytotrace2-py itself, by the interpreter that CT2_UPSTREAM_PYTHON names, for every
+name of its tables and for the gene lists of the datasets in `../shared/data`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytotrace2_lite import genes
+from cytotrace2_lite.errors import (
+    InputError,
+    LowGeneOverlapWarning,
+    NoUsableGenesError,
+    SpeciesWarning,
+    UsageError,
+)
+from cytotrace2_lite.genes import Superseded, features, map_genes, wanted, warnings_for
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(genes.__file__).with_name("data")
+GOLDENS = Path(__file__).with_name("goldens")
+GOLDEN = json.loads((GOLDENS / "gene_mapping.json").read_text())
+DATASETS = ROOT.parent / "shared" / "data"
+
+# cytotrace2-py takes either for Krtap1-5, by how the processor sorts equals
+UNSTABLE_NAMES = {"KRTAP1-1", "KRTAP1-3"}
+
+
+def read_pairs(table):
+    rows = (line.split("\t") for line in (DATA / table).read_text().splitlines()[1:])
+    return dict(rows)
+
+
+def shuffled(names, n=None, seed=0):
+    """The names, or n of them, in random order."""
+    return [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:n]]
+
+
+def answers(names, species):
+    """Feature, or None, of each name of an input."""
+    return [None if i < 0 else features()[i] for i in map_genes(names, species).feature]
+
+
+def one_by_one(species):
+    """Feature of each name of the tables, were it alone in the input; no Ensembl ids."""
+    if species == "mouse":
+        tables = [list(features()), list(read_pairs("mouse_aliases.tsv"))]
+    else:
+        tables = [
+            [*read_pairs("human_orthologs.tsv"), *read_pairs("human_uppercase.tsv")],
+            list(read_pairs("human_aliases.tsv")),
+        ]
+    # within one table no name supersedes another
+    return {k: v for names in tables for k, v in zip(names, answers(names, species), strict=True)}
+
+
+def test_features():
+    assert len(features()) == genes.N_FEATURES == len(set(features()))
+    assert (features()[0], features()[-1]) == ("A1bg", "Zzz3")
+    assert list(features()) == sorted(features())
+
+
+@pytest.mark.parametrize("species", ["mouse", "human"])
+def test_every_name_has_the_feature_cytotrace2_py_gives_it(species):
+    pairs = one_by_one(species)
+    lines = sorted(f"{k}\t{v}\n" for k, v in pairs.items() if v != "Krtap1-5")
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert len(pairs) == GOLDEN["n_names"][species]
+    assert digest == GOLDEN["sha256_without_krtap1_5"][species]
+
+
+@pytest.mark.parametrize(
+    "case", GOLDEN["inputs"], ids=lambda case: f"{case['species']}: {case['title']}"
+)
+def test_golden_inputs(case):
+    names, species = list(case["genes"]), case["species"]
+    assert answers(names, species) == list(case["genes"].values())
+    names = shuffled(names)
+    assert dict(zip(names, answers(names, species), strict=True)) == case["genes"]
+
+
+def test_goldens_are_not_vacuous():
+    pairs = [pair for case in GOLDEN["inputs"] for pair in case["genes"].items()]
+    assert sum(feature is None for _, feature in pairs) > 200
+    assert (
+        sum(feature is not None and name.upper() != feature.upper() for name, feature in pairs)
+        > 150
+    )
+
+
+def test_mouse_symbol_and_alias():
+    # Prxl2c is the present symbol of the feature Aaed1
+    assert answers(["Actb", "Prxl2c", "Nonsense"], "mouse") == ["Actb", "Aaed1", None]
+    mapping = map_genes(["Prxl2c", "Actb", "Aaed1"], "mouse")
+    assert [features()[i] for i in mapping.feature if i >= 0] == ["Actb", "Aaed1"]
+    assert mapping.report.superseded == (Superseded("Prxl2c", "Aaed1", "Aaed1"),)
+
+
+def test_human_ortholog_uppercase_name_and_alias():
+    # AAED1: no ortholog reaches Aaed1. AARS: the former symbol of AARS1.
+    names = ["TP53", "ZNF770", "AAED1", "AARS", "LINC01128"]
+    assert answers(names, "human") == ["Trp53", "Zfp770", "Aaed1", "Aars", None]
+    report = map_genes(names, "human").report
+    assert (report.symbol, report.ortholog, report.uppercase, report.alias) == (0, 2, 1, 1)
+    mapping = map_genes(["AARS", "AARS1"], "human")
+    assert mapping.feature.tolist() == [-1, features().index("Aars")]
+    assert mapping.report.superseded == (Superseded("AARS", "Aars", "AARS1"),)
+
+
+def test_krtap1_5_comes_from_the_last_of_equals():
+    assert answers(["KRTAP1-1", "KRTAP1-3"], "human") == [None, "Krtap1-5"]
+
+
+def test_a_mouse_symbol_is_no_human_gene():
+    assert answers(["Actb", "ACTB"], "human") == [None, "Actb"]
+
+
+def test_unknown_human_names_without_an_alias():
+    # preprocess of cytotrace2-py raises AttributeError: 'float' object has no attribute 'upper'
+    assert answers(["LINC01128", "ACTB", "LINC00115"], "human") == [None, "Actb", None]
+
+
+@pytest.mark.parametrize("suffix", ["", ".7", ".12", ".5_2"])
+def test_ensembl_ids(suffix):
+    # TSPAN6; an id whose symbol is an alias; Gnai3
+    assert answers([f"ENSG00000000003{suffix}"], "human") == ["Tspan6"]
+    assert answers([f"ENSMUSG00000000001{suffix}"], "mouse") == ["Gnai3"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ENSG00000000003.14_PAR_Y",
+        "ENSG00000000003.",
+        "ENSG00000000003.x",
+        "ENSG99999999999",
+        "ENSG",
+    ],
+)
+def test_not_an_ensembl_id(name):
+    assert answers([name, "ACTB"], "human") == [None, "Actb"]
+
+
+def test_ensembl_ids_are_of_their_species():
+    human, mouse = "ENSG00000000003", "ENSMUSG00000000001"
+    assert answers([human, mouse], "human") == ["Tspan6", None]
+    assert answers([human, mouse], "mouse") == [None, "Gnai3"]
+
+
+def test_ensembl_ids_come_after_symbols_and_aliases():
+    ids = {symbol: name for name, symbol in read_pairs("mouse_ensembl.tsv").items()}
+    # Cenps is an alias of Apitd1; both names and the id of Cenps reach it
+    assert answers([ids["Cenps"]], "mouse") == ["Apitd1"]
+    for names in (["Cenps", ids["Cenps"]], [ids["Cenps"], "Cenps"]):
+        report = map_genes(names, "mouse").report
+        assert report.superseded == (Superseded(ids["Cenps"], "Apitd1", "Cenps"),)
+        assert (report.alias, report.ensembl) == (1, 0)
+    report = map_genes([ids["Cenps"], "Cenps", "Apitd1"], "mouse").report
+    assert {s.winner for s in report.superseded} == {"Apitd1"}
+    assert (report.n_mapped, report.symbol, report.alias, report.ensembl) == (1, 1, 0, 0)
+
+
+def test_of_two_ensembl_ids_the_official_symbol_wins_then_the_first_id():
+    human = read_pairs("human_ensembl.tsv")
+    aliases = read_pairs("human_aliases.tsv")
+    symbols = read_pairs("human_orthologs.tsv") | read_pairs("human_uppercase.tsv")
+    ids = {}
+    for name, symbol in human.items():
+        ids.setdefault(symbol, []).append(name)
+    several = [names for names in ids.values() if len(names) > 1][:50]
+    by_alias = [
+        (name, of_official)
+        for name, symbol in human.items()
+        if symbol in aliases
+        for official, feature in symbols.items()
+        if feature == aliases[symbol]
+        for of_official in ids.get(official, [])
+    ]
+    assert len(several) == 50
+    assert by_alias
+    for names, winner in [(n, min(n)) for n in several] + [(p, p[1]) for p in by_alias]:
+        for ordered in (sorted(names), sorted(names, reverse=True)):
+            report = map_genes(ordered, "human").report
+            assert {s.winner for s in report.superseded} == {winner}
+
+
+@pytest.mark.parametrize(
+    ("species", "n_ids", "n_features"), [("mouse", 14_045, 14_002), ("human", 15_478, 13_982)]
+)
+def test_reach_of_ensembl_ids(species, n_ids, n_features):
+    names = list(read_pairs(f"{species}_ensembl.tsv"))
+    assert len(names) == n_ids
+    assert wanted(names, species).all()
+    report = map_genes(names, species).report
+    assert report.n_mapped == report.ensembl == n_features
+    assert len(report.superseded) == n_ids - n_features
+
+
+@pytest.mark.parametrize("species", ["mouse", "human"])
+def test_mapping_does_not_depend_on_the_order_of_the_genes(species):
+    names = [*one_by_one(species), *read_pairs(f"{species}_ensembl.tsv"), "unknown"]
+    expected = dict(zip(names, answers(names, species), strict=True))
+    names = shuffled(names)
+    mapping = map_genes(names, species)
+    assert dict(zip(names, answers(names, species), strict=True)) == expected
+
+    used = mapping.feature[mapping.feature >= 0]
+    assert used.size == np.unique(used).size == genes.N_FEATURES
+    # an official symbol is there for each, so nothing else is used
+    report = mapping.report
+    assert report.n_mapped == report.symbol + report.ortholog + report.uppercase
+    assert (report.alias, report.ensembl) == (0, 0)
+    assert len(report.superseded) == len(names) - genes.N_FEATURES - 1
+    assert [s.name for s in report.superseded] == [
+        name for name in names if expected[name] is None and name != "unknown"
+    ]
+
+
+@pytest.mark.parametrize("species", ["mouse", "human"])
+def test_wanted_are_the_names_that_could_be_mapped(species):
+    names = [*one_by_one("mouse"), *one_by_one("human"), "ENSG00000000003.1", "ENSMUSG00000000001"]
+    names = list(dict.fromkeys([*names, "", "ENSG", "Nonsense", "ERCC-00002"]))
+    mapping = map_genes(names, species)
+    mapped = mapping.feature >= 0
+    superseded = np.isin(names, [s.name for s in mapping.report.superseded])
+    found = wanted(names, species)
+    assert found.dtype == np.bool_
+    np.testing.assert_array_equal(found, mapped | superseded)
+    # blocks of names give the same as all at once, and an array of names the same as a list
+    blocks = [wanted(names[i : i + 1000], species) for i in range(0, len(names), 1000)]
+    np.testing.assert_array_equal(np.concatenate(blocks), found)
+    np.testing.assert_array_equal(wanted(np.array(names), species), found)
+    assert wanted([], species).shape == (0,)
+
+
+def test_result_types():
+    mapping = map_genes(("Actb", "Zz1"), "mouse")
+    assert mapping.feature.dtype == np.int32
+    assert mapping.feature.shape == (2,)
+    assert mapping.report == genes.MappingReport(
+        species="mouse",
+        n_genes=2,
+        n_mapped=1,
+        symbol=1,
+        ortholog=0,
+        uppercase=0,
+        alias=0,
+        ensembl=0,
+        superseded=(),
+        upper_case_share=0.0,
+        likely_species="mouse",
+        n_features=14_271,
+    )
+    assert type(mapping.report.n_mapped) is int
+
+
+def test_ensembl_table_is_read_only_for_ensembl_ids():
+    genes._ensembl_ids.cache_clear()
+    map_genes(["ACTB", "ENSA", "Actb"], "human")
+    assert genes._ensembl_ids.cache_info().currsize == 0
+    map_genes(["ENSG00000000003"], "human")
+    assert genes._ensembl_ids.cache_info().currsize == 1
+
+
+def test_tables_keep_what_the_mapping_relies_on():
+    orthologs, uppercase = read_pairs("human_orthologs.tsv"), read_pairs("human_uppercase.tsv")
+    assert len(orthologs) == 13_750
+    assert len(uppercase) == 521
+    assert not orthologs.keys() & uppercase.keys()
+    assert sorted([*orthologs.values(), *uppercase.values()]) == list(features())
+    assert all(name == feature.upper() for name, feature in uppercase.items())
+    # So no two aliases of one feature ever meet. They would make cytotrace2-py count the feature
+    # twice and crash in the model.
+    for species, symbols in (("human", {*orthologs, *uppercase}), ("mouse", set(features()))):
+        aliases = read_pairs(f"{species}_aliases.tsv")
+        assert len(set(aliases.values())) == len(aliases)
+        assert set(aliases.values()) <= set(features())
+        assert not aliases.keys() & symbols
+    provenance = json.loads((DATA / "provenance.json").read_text())
+    assert {*provenance["tables"], "provenance.json"} == {path.name for path in DATA.iterdir()}
+
+
+def test_nothing_usable_but_for_the_other_species():
+    names = ["ACTB", "GAPDH", "TP53", "NANOG", "LINC01128"]
+    with pytest.raises(NoUsableGenesError) as error:
+        map_genes(names, "mouse")
+    assert str(error.value) == (
+        "none of the gene names of the input (5: 'ACTB', 'GAPDH', 'TP53', ...) is a known mouse "
+        'gene, but 4 are known human genes: pass --species human (species="human" in Python).'
+    )
+    with pytest.raises(NoUsableGenesError, match=r"1: 'ENSMUSG00000000001'\) .* --species mouse "):
+        map_genes(["ENSMUSG00000000001"], "human")
+
+
+def test_nothing_usable_at_all():
+    cells = [f"AAAC{i}-1" for i in range(1000)]
+    expected = (
+        "none of the gene names of the input (1,000: 'AAAC0-1', 'AAAC1-1', 'AAAC2-1', ...) is a "
+        "known mouse gene: names must be mouse symbols with species mouse, human symbols with "
+        "species human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of "
+        "the table."
+    )
+    with pytest.raises(NoUsableGenesError) as error:
+        map_genes(cells, "mouse")
+    assert str(error.value) == expected
+    # a chance hit in the other species does not change the remedy
+    with pytest.raises(NoUsableGenesError, match="genes must be the rows"):
+        map_genes([*cells, "ACTB"], "mouse")
+    with pytest.raises(NoUsableGenesError, match="the input has no genes"):
+        map_genes([], "mouse")
+
+
+@pytest.mark.parametrize("function", [wanted, map_genes])
+def test_unknown_species(function):
+    with pytest.raises(UsageError, match="unknown species 'rat': it must be 'mouse' or 'human'"):
+        function(["Actb"], "rat")
+
+
+def test_repeated_name():
+    with pytest.raises(InputError, match=r"gene 'Sox2' appears twice \(genes 2 and 4\)"):
+        map_genes(["Actb", "Sox2", "Nanog", "Sox2"], "mouse")
+
+
+@pytest.mark.parametrize(("n", "n_warnings"), [(8_999, 1), (9_000, 0)])
+def test_low_gene_overlap(n, n_warnings):
+    report = map_genes(features()[:n], "mouse").report
+    found = warnings_for(report)
+    assert [type(warning) for warning in found] == [LowGeneOverlapWarning] * n_warnings
+    if found:
+        assert str(found[0]) == (
+            "only 8,999 of the 14,271 genes of the model are in the input (9,000 or more are "
+            "expected), which makes the scores less reliable: check that the species is mouse and "
+            "that the table was not cut down to selected genes."
+        )
+
+
+def species_warnings(names, species):
+    found = warnings_for(map_genes(names, species).report)
+    return [str(w) for w in found if isinstance(w, SpeciesWarning)]
+
+
+@pytest.mark.parametrize(
+    ("n_upper", "n_lower", "likely"),
+    [(91, 9, "human"), (90, 10, None), (50, 50, None), (10, 90, None), (9, 91, "mouse")],
+)
+def test_species_warning(n_upper, n_lower, likely):
+    names = [f"UPPER{i}" for i in range(n_upper - 1)] + [f"Lower{i}" for i in range(n_lower - 1)]
+    names += ["ACTB", "Actb"]
+    for species in genes.SPECIES:
+        report = map_genes(names, species).report
+        assert report.upper_case_share == n_upper / 100
+        assert report.likely_species == likely
+        assert len(species_warnings(names, species)) == (likely not in {None, species})
+
+
+def test_species_warning_message():
+    (message,) = species_warnings(["Actb", *(f"UPPER{i}" for i in range(19))], "mouse")
+    assert message == (
+        "95.0% of the 20 gene names are written like human ones (upper-case symbols, ENSG ids), "
+        "but the species is mouse: if the cells are human, pass --species human "
+        '(species="human" in Python).'
+    )
+    (message,) = species_warnings(["ACTB", *(f"lower{i}" for i in range(19))], "human")
+    assert message == (
+        "95.0% of the 20 gene names are written like mouse ones (symbols not all upper-case, "
+        "ENSMUSG ids), but the species is human: if the cells are mouse, pass --species mouse "
+        '(species="mouse" in Python).'
+    )
+
+
+def test_species_of_ensembl_ids_is_told_by_their_prefix():
+    # cytotrace2-py would take both for human: they are upper-case
+    human = ["ENSG00000000003", "ENSG00000000005"]
+    mouse = ["ENSMUSG00000000001", "ENSMUSG00000000028"]
+    assert map_genes(human, "human").report.likely_species == "human"
+    assert map_genes(mouse, "mouse").report.likely_species == "mouse"
+    assert species_warnings(human, "human") == species_warnings(mouse, "mouse") == []
+
+
+# Against cytotrace2-py
+
+
+@pytest.fixture(scope="module")
+def upstream_python():
+    python = os.environ.get("CT2_UPSTREAM_PYTHON")
+    if not python:
+        pytest.skip("CT2_UPSTREAM_PYTHON names no interpreter that has cytotrace2-py")
+    return python
+
+
+@pytest.fixture(scope="module")
+def ask(upstream_python, tmp_path_factory):
+    """What cytotrace2-py answers to a list of questions, see make_gene_mapping.py."""
+
+    def ask(questions):
+        path = tmp_path_factory.mktemp("questions") / "questions.json"
+        path.write_text(json.dumps(questions))
+        script = GOLDENS / "make_gene_mapping.py"
+        done = subprocess.run(
+            [upstream_python, script, "--ask", path], check=True, stdout=subprocess.PIPE
+        )
+        return json.loads(done.stdout)
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def upstream_tables(ask):
+    return dict(zip(genes.SPECIES, ask([{"species": s} for s in genes.SPECIES]), strict=True))
+
+
+def stable(pairs):
+    return {name: feature for name, feature in pairs.items() if name not in UNSTABLE_NAMES}
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("species", ["mouse", "human"])
+def test_upstream_tables(upstream_tables, species):
+    assert stable(one_by_one(species)) == stable(upstream_tables[species])
+
+
+@pytest.mark.upstream
+def test_upstream_inputs(ask, upstream_tables):
+    """All names at once, aliases alone, and aliases with official symbols before and after."""
+    questions = []
+    for species, table in upstream_tables.items():
+        aliases = read_pairs(f"{species}_aliases.tsv")
+        symbols = [name for name in table if name not in aliases and name not in UNSTABLE_NAMES]
+        of_aliases = [name for name in symbols if table[name] in set(aliases.values())]
+        assert len(of_aliases) == len(aliases)
+        other = [f"Unknown{i}" for i in range(500)] + [f"LINC{i:05d}" for i in range(500)]
+        questions += [
+            {"species": species, "names": names}
+            for names in (
+                [*symbols, *aliases, *other],
+                shuffled([*symbols, *aliases, *other], len(symbols)),
+                [*aliases, *other],
+                [*aliases, *of_aliases],
+                [*of_aliases, *aliases],
+                *([*aliases, *shuffled(of_aliases, len(aliases) // 2, seed)] for seed in range(20)),
+            )
+        ]
+    for question, expected in zip(questions, ask(questions), strict=True):
+        assert answers(question["names"], question["species"]) == expected
+
+
+@pytest.mark.upstream
+def test_upstream_datasets(ask):
+    questions = []
+    for folder in sorted(DATASETS.glob("*/")) if DATASETS.is_dir() else []:
+        info = dict(
+            line.split(maxsplit=1) for line in (folder / "info.txt").read_text().splitlines()
+        )
+        names = dict.fromkeys((folder / "genes.txt").read_text().splitlines())
+        names = [name for name in names if name not in UNSTABLE_NAMES]
+        questions.append({"species": info["species"].strip(), "names": names})
+    if not questions:
+        pytest.skip("no datasets in ../shared/data")
+    for question, expected in zip(questions, ask(questions), strict=True):
+        assert answers(question["names"], question["species"]) == expected
+
+
+@pytest.mark.upstream
+def test_shipped_tables_are_what_the_tool_builds(upstream_python, tmp_path):
+    script = ROOT / "tools" / "build_gene_tables.py"
+    subprocess.run([upstream_python, script, "--out", tmp_path], check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in DATA.iterdir()}
+    for path in DATA.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name

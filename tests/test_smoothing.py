@@ -1,0 +1,189 @@
+"""Principal components, neighbours, binning and diffusion at their edges."""
+
+import numpy as np
+import pytest
+from conftest import random_counts
+from scipy.sparse import csr_array
+
+from cytotrace2_lite import binning, diffusion, knn, pca, preprocess
+from cytotrace2_lite.errors import CytoTRACE2Error
+
+
+def exact_components(log2_cpm, k):
+    cells = log2_cpm.toarray()
+    cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
+    left, singular, _ = np.linalg.svd(cells - cells.mean(axis=0), full_matrices=False)
+    return left[:, :k] * singular[:k]
+
+
+def distances_between(coordinates):
+    offset = coordinates[:, None] - coordinates[None]
+    return np.sqrt((offset**2).sum(axis=2))
+
+
+def structured(n_cells, seed=0):
+    """Cells of a few types, so that the leading components stand out from the rest."""
+    counts = random_counts(n_cells, 500, seed)
+    random = np.random.RandomState(seed)
+    types = random.gamma(0.3, 1, (8, 14271))
+    counts.data *= 1 + np.round(
+        20 * types[np.repeat(np.arange(n_cells) % 8, 500), counts.indices]
+    )
+    return preprocess.log2_cpm(counts)
+
+
+class TestComponents:
+    @pytest.mark.parametrize("n_cells", [31, 40, 100, 173, 400])
+    def test_equal_to_the_full_decomposition(self, n_cells):
+        log2_cpm = structured(n_cells)
+        ours = pca.principal_components(log2_cpm, 30)
+        theirs = exact_components(log2_cpm, 30)
+        assert ours.shape == (n_cells, 30)
+        signs = np.sign((ours * theirs).sum(axis=0))
+        np.testing.assert_allclose(ours * signs, theirs, rtol=0, atol=1e-8 * np.abs(theirs).max())
+
+    def test_the_residual_is_as_promised(self):
+        log2_cpm = structured(300)
+        ours = pca.principal_components(log2_cpm, 30)
+        cells = log2_cpm.toarray()
+        cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
+        cells -= cells.mean(axis=0)
+        gram = cells @ cells.T
+        values = (ours**2).sum(axis=0)
+        vectors = ours / np.sqrt(values)
+        residual = np.linalg.norm(gram @ vectors - vectors * values, axis=0)
+        assert residual.max() <= pca.MAX_RESIDUAL * values[0] * 1.1
+
+    def test_fails_rather_than_return_less(self, monkeypatch):
+        monkeypatch.setattr(pca, "_MAX_BASIS", 60)
+        with pytest.raises(CytoTRACE2Error, match="did not converge: residual"):
+            pca.principal_components(structured(400), 30)
+
+    def test_copies_of_a_few_cells(self):
+        # Rank 9: the other components are zero, and copies lie exactly on one another.
+        few = structured(10)
+        log2_cpm = few[np.arange(120) % 10]
+        ours = pca.principal_components(log2_cpm, 30)
+        expected = distances_between(exact_components(log2_cpm, 9))
+        np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
+
+    def test_identical_cells(self):
+        ours = pca.principal_components(structured(1)[np.zeros(120, int)], 30)
+        np.testing.assert_array_equal(ours, 0)
+
+    def test_many_equal_components(self):
+        # Cells that share no gene: all components are equally large.
+        counts = csr_array(np.kron(np.eye(110), np.ones((1, 100))))
+        ours = pca.principal_components(preprocess.log2_cpm(counts), 30)
+        sizes = (ours**2).sum(axis=0)
+        np.testing.assert_allclose(sizes, sizes[0], rtol=1e-10)
+
+    def test_threads_do_not_matter(self):
+        log2_cpm = structured(250)
+        one = pca.principal_components(log2_cpm, 30, threads=1)
+        np.testing.assert_array_equal(pca.principal_components(log2_cpm, 30, threads=3), one)
+
+    def test_input_is_left_alone(self):
+        log2_cpm = structured(120)
+        for part in (log2_cpm.data, log2_cpm.indices, log2_cpm.indptr):
+            part.flags.writeable = False
+        pca.principal_components(log2_cpm, 30)
+        diffusion.diffuse(log2_cpm, np.linspace(0, 1, 120))
+
+
+class TestNeighbors:
+    @pytest.mark.parametrize("n_cells", [30, 59, 60, 61, 100, 700])
+    def test_equal_to_sorting_all_distances(self, n_cells):
+        coordinates = np.random.RandomState(0).standard_normal((n_cells, 30))
+        neighbors, distances = knn.nearest_neighbors(coordinates, threads=2)
+        every = distances_between(coordinates)
+        expected = np.argsort(every, axis=1, kind="stable")[:, :30]
+        np.testing.assert_array_equal(neighbors, expected)
+        share = np.take_along_axis(every, expected, axis=1) / every.max(axis=1, keepdims=True)
+        np.testing.assert_allclose(distances, share, rtol=0, atol=1e-14)
+
+    def test_equal_cells_come_in_their_order(self):
+        neighbors, distances = knn.nearest_neighbors(np.zeros((100, 30)))
+        np.testing.assert_array_equal(neighbors, np.tile(np.arange(30), (100, 1)))
+        np.testing.assert_array_equal(distances, 0)
+
+    def test_far_from_the_origin(self):
+        # |x|^2 + |y|^2 - 2 x.y alone would lose these distances.
+        coordinates = np.random.RandomState(0).standard_normal((200, 3)) * 1e-3 + 1e3
+        neighbors, _ = knn.nearest_neighbors(coordinates)
+        expected = np.argsort(distances_between(coordinates), axis=1, kind="stable")[:, :30]
+        np.testing.assert_array_equal(neighbors, expected)
+
+    def test_agreement(self):
+        category = binning.potency_of
+        neighbors = np.tile(np.arange(30), (3, 1))
+        distances = np.zeros((3, 30))
+        # The first two and the next two agree: four count.
+        score = np.r_[np.full(4, 0.1), np.full(26, 0.9)]
+        ours = knn.smooth_over_neighbors(score, neighbors, distances, category)
+        np.testing.assert_allclose(ours, 0.1)
+        # 2 | 2 and 3 | 3 disagree, 4 | 4 agree: eight count.
+        score = np.r_[0.1, 0.1, 0.9, 0.9, 0.45, 0.5, 0.5, 0.48, np.full(22, 0.95)]
+        ours = knn.smooth_over_neighbors(score, neighbors, distances, category)
+        np.testing.assert_allclose(ours, score[:8].mean())
+        # None agrees: four count.
+        score = np.r_[np.full(2, 0.1), np.linspace(0.3, 1, 28)]
+        ours = knn.smooth_over_neighbors(score, neighbors, distances, category)
+        np.testing.assert_allclose(ours, score[:4].mean())
+
+
+class TestBinning:
+    def test_ranges(self):
+        score = np.random.RandomState(0).rand(60)
+        potency = np.arange(60) % 6
+        ours = binning.spread(score, potency)
+        for k in range(6):
+            cells = potency == k
+            assert ours[cells].min() == k / 6 + 1e-8
+            assert abs(ours[cells].max() - ((k + 1) / 6 - 1e-8)) < 1e-15
+            np.testing.assert_array_equal(np.argsort(ours[cells]), np.argsort(score[cells]))
+
+    def test_a_lone_cell_gets_the_lower_end(self):
+        assert binning.spread(np.array([0.7]), np.array([3])) == 3 / 6 + 1e-8
+
+    def test_potency_edges(self):
+        edges = np.linspace(0, 1, 7)
+        np.testing.assert_array_equal(binning.potency_of(edges), [0, 0, 1, 2, 3, 4, 5])
+        above = np.nextafter(edges[:-1], 2)
+        np.testing.assert_array_equal(binning.potency_of(above), range(6))
+
+
+class TestDiffusion:
+    def test_a_group_of_one_cell_keeps_its_score(self):
+        score = np.array([0.1, 0.5, 0.9])
+        ours = diffusion.diffuse(structured(3), score, group_size=1)
+        np.testing.assert_array_equal(ours, score)
+
+    def test_groups(self):
+        groups = diffusion.smoothing_groups(2500, 1000, 14)
+        assert [len(group) for group in groups] == [834, 833, 833]
+        assert sorted(np.concatenate(groups)) == list(range(2500))
+        assert len(diffusion.smoothing_groups(999, 1000, 14)) == 1
+        assert len(diffusion.smoothing_groups(1000, 1000, 14)) == 1
+
+    def test_dispersion(self):
+        dense = structured(50).toarray()
+        dense[:, 5] = 3.0  # constant, but expressed
+        ours = diffusion.dispersion(csr_array(dense))
+        mean = dense.mean(axis=0)
+        expected = np.divide(dense.var(axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
+        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-13)
+        assert ours[5] == 0
+
+    def test_threads_do_not_matter(self):
+        score = np.random.RandomState(0).rand(300)
+        one = diffusion.diffuse(structured(300), score, group_size=70)
+        three = diffusion.diffuse(structured(300), score, group_size=70, threads=3)
+        np.testing.assert_array_equal(one, three)
+
+    def test_global_random_state_is_left_alone(self):
+        np.random.seed(1)  # noqa: NPY002 (the global state is what is tested)
+        before = np.random.get_state()[1].copy()  # noqa: NPY002
+        diffusion.diffuse(structured(120), np.linspace(0, 1, 120))
+        pca.principal_components(structured(120), 30)
+        np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002

@@ -1,0 +1,150 @@
+"""Tensors of PyTorch files, read without PyTorch; anything but tensors is refused by name."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch_format
+
+from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.torch_file import SparseTensor, TorchFile
+
+STATE = {
+    "layers.0.weight": np.arange(6, dtype=np.float32).reshape(2, 3) - 2.5,
+    "layers.0.batchnorm.num_batches_tracked": np.array(7, dtype=np.int64),
+    "layers.0.out.bias": np.array([np.pi]),
+}
+
+
+def read(path):
+    with TorchFile(path) as file:
+        return {name: file.read(tensor) for name, tensor in file.content.items()}
+
+
+def refused(path):
+    with pytest.raises(ModelError) as caught, TorchFile(path) as file:
+        for tensor in file.content.values():
+            file.read(tensor)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def test_state_dictionary(tmp_path):
+    state = read(torch_format.save(tmp_path / "member.pt", STATE))
+    assert list(state) == list(STATE)
+    for name, expected in STATE.items():
+        np.testing.assert_array_equal(state[name], expected, strict=True)
+
+
+def test_sparse_tensor(tmp_path):
+    indices = np.array([[0, 2, 2], [1, 0, 0]])
+    values = np.array([1, 2, 3], dtype=np.float32)
+    path = torch_format.save_sparse(tmp_path / "background.pt", indices, values, (3, 3))
+    with TorchFile(path) as file:
+        assert isinstance(file.content, SparseTensor)
+        assert file.content.shape == (3, 3)
+        np.testing.assert_array_equal(file.read(file.content.indices), indices)
+        np.testing.assert_array_equal(file.read(file.content.values), values)
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "builtins.eval", "posix.system", "torch.load", "numpy.core.multiarray.scalar"]
+)
+def test_a_pickle_that_names_anything_else_is_refused_by_name(tmp_path, name):
+    module, _, attribute = name.rpartition(".")
+    witness = tmp_path / "executed"
+    pickled = (
+        f"c{module}\n{attribute}\n".encode()
+        + torch_format._tuple(torch_format._text(f"touch {witness}"))
+        + b"R."
+    )
+    message = refused(torch_format.write_archive(tmp_path / "evil.pt", pickled, []))
+    assert message == (
+        f"the pickle names {name!r}; only plain tensors are read. Nothing was executed."
+    )
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_python_objects_are_refused(tmp_path, protocol):
+    pickled = pickle.dumps({"x": slice(1)}, protocol)
+    message = refused(torch_format.write_archive(tmp_path / "x.pt", pickled, []))
+    assert "builtins.slice" in message or "__builtin__.slice" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1.5], "the pickle uses EMPTY_LIST, which plain tensors do not need."),
+        ({"x": 3}, "holds something other than tensors by name."),
+        ({3: None}, "holds something other than tensors by name."),
+        ((), "holds something other than tensors by name."),
+    ],
+)
+def test_other_content_is_refused(tmp_path, content, message):
+    path = torch_format.write_archive(tmp_path / "x.pt", pickle.dumps(content, 2), [])
+    assert refused(path) == message
+
+
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path):
+    array = np.zeros(4, dtype=np.float32)
+    pickled = b"\x80\x02}(X\x01\x00\x00\x00x" + torch_format.tensor_pickle("0", array, (5,)) + b"u."
+    path = torch_format.write_archive(tmp_path / "x.pt", pickled, [array])
+    assert refused(path) == "a tensor is larger than its storage."
+
+
+def test_a_storage_of_another_size_is_refused(tmp_path):
+    pickled = b"\x80\x02}(X\x01\x00\x00\x00x" + torch_format.tensor_pickle("0", np.zeros(4)) + b"u."
+    path = torch_format.write_archive(tmp_path / "x.pt", pickled, [np.zeros(3)])
+    assert refused(path) == "storage '0' is missing or of another size than stated."
+
+
+def test_a_compressed_entry_is_refused(tmp_path):
+    path = torch_format.write_archive(
+        tmp_path / "x.pt", b"N.", [], compress_type=zipfile.ZIP_DEFLATED
+    )
+    assert refused(path) == "archive/data.pkl is compressed, as torch.save never does."
+
+
+def test_a_huge_pickle_is_refused(tmp_path):
+    path = torch_format.write_archive(tmp_path / "x.pt", b"N" * 2_000_000, [])
+    assert "the pickle has 2000000 bytes" in refused(path)
+
+
+def test_damaged_bytes_are_noticed(tmp_path):
+    path = torch_format.save(tmp_path / "member.pt", STATE)
+    content = bytearray(path.read_bytes())
+    at = content.find(STATE["layers.0.weight"].tobytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    assert refused(path).startswith("archive/data/0 is damaged")
+
+
+def test_no_file_and_no_archive(tmp_path):
+    assert refused(tmp_path / "none.pt") == "not a PyTorch file (No such file or directory)."
+    (tmp_path / "text.pt").write_text("no zip")
+    assert refused(tmp_path / "text.pt") == "not a PyTorch file (File is not a zip file)."
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("a.txt", "x")
+    assert refused(tmp_path / "zip.pt") == "not a PyTorch file (no data.pkl in the archive)."
+
+
+def test_mutated_files_give_tensors_or_one_clear_error(tmp_path):
+    path = torch_format.save(tmp_path / "member.pt", STATE)
+    whole = path.read_bytes()
+    random = np.random.RandomState(0)
+    outcomes = set()
+    for _ in range(200):
+        content = bytearray(whole)
+        for at in random.randint(0, len(whole), random.randint(1, 8)):
+            content[at] = random.randint(0, 256)
+        path.write_bytes(content[: random.randint(1, len(content) + 1)] if random.rand() < 0.2 else content)
+        try:
+            read(path)
+            outcomes.add("read")
+        except ModelError as error:
+            assert str(error).startswith(f"{path}: ")
+            outcomes.add("refused")
+    assert "refused" in outcomes
