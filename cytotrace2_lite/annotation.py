@@ -43,8 +43,8 @@ def read_annotation(path: str | os.PathLike[str]) -> dict[str, str]:
                     continue
                 if len(row) < 2:
                     raise InputError(
-                        f"{path}: line {rows.line_num} has no label: it needs a cell id and a label "
-                        "separated by a tab."
+                        f"{path}: line {rows.line_num} has no label: it needs a cell id and a "
+                        "label separated by a tab."
                     )
                 if row[0] in labels:
                     raise InputError(
@@ -55,7 +55,9 @@ def read_annotation(path: str | os.PathLike[str]) -> dict[str, str]:
     except OSError as error:
         raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: the annotation is not a tab-separated UTF-8 text ({error}).") from error
+        raise InputError(
+            f"{path}: the annotation is not a tab-separated UTF-8 text ({error})."
+        ) from error
     if not labels:
         raise InputError(f"{path}: the annotation holds no cell below its header line.")
     return labels

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.annotation import check_annotation, read_annotation
-from cytotrace2_lite.machine import available_cores, peak_memory
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.machine import available_cores, peak_memory
 from cytotrace2_lite.pipeline import Parameters, Progress, score_cells
 from cytotrace2_lite.results import prepare_directory, require_pandas
 

@@ -18,9 +18,7 @@ N_POTENCIES = 6
 _MARGIN = 1e-8
 
 
-def spread(
-    score: NDArray[np.float64], potency: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def spread(score: NDArray[np.float64], potency: NDArray[np.intp]) -> NDArray[np.float64]:
     """Rank the cells of each category by their score and space them evenly over its range.
 
     Parameters

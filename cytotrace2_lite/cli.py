@@ -12,6 +12,7 @@ import click
 
 from cytotrace2_lite import __version__
 from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning
+from cytotrace2_lite.models import BUNDLED_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +132,7 @@ def run(
     click.echo(_model_line(options["model"].info), err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", CytoTRACE2Warning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer arguments named
         result = run_to_directory(
             expression or input_path or "",
             max_cores=1 if disable_parallelization else max_cores,
@@ -142,12 +143,14 @@ def run(
         reporter.finish()
         click.echo(_summary(result, options["output_dir"]), err=True)
         if not disable_plotting:
-            click.echo("This version draws no plots; -dpl/--disable-plotting hides this line.", err=True)
+            click.echo("No plots: this version draws none (-dpl hides this line).", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code: 0 done, 1 unexpected or output, 2 usage,
-    3 input, 4 no usable genes, 5 model, 130 interrupted.
+    """Run the command line and exit with its code.
+
+    0 done, 1 unexpected or the results cannot be written, 2 usage, 3 input, 4 no usable genes,
+    5 model, 130 interrupted.
 
     Parameters
     ----------
@@ -169,7 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except MemoryError:
         click.echo(
-            "Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.", err=True
+            "Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.",
+            err=True,
         )
         code = 1
     except (KeyboardInterrupt, click.Abort):
@@ -210,9 +214,16 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
 
 
 def _model_line(info: Any) -> str:
-    kind = "" if info.name != "open" else " (not the official CytoTRACE 2 weights)"
-    smoothing = "" if info.architecture == "1.1.0" else f", architecture {info.architecture}"
-    return f"Model: {info.name}{kind}{smoothing}, {info.n_members} members, {info.sha256[:12]}"
+    notes = []
+    if info.name == BUNDLED_MODEL:
+        notes.append("an open ensemble, not the official CytoTRACE 2 weights")
+    if info.architecture != "1.1.0":
+        notes.append(
+            f"architecture {info.architecture} in the pipeline of 1.1.0, "
+            "which smooths on log2 CPM, not on ranks"
+        )
+    note = f" ({'; '.join(notes)})" if notes else ""
+    return f"Model: {info.name}{note}, {info.n_members} members, SHA-256 {info.sha256[:12]}"
 
 
 def _summary(result: Result, output_dir: str) -> str:

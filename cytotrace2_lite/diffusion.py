@@ -50,7 +50,8 @@ def dispersion(log2_cpm: csr_array) -> NDArray[np.float64]:
     np.minimum.at(lowest, gene, data)
     np.maximum.at(highest, gene, data)
     varies = np.where(expressed == n_cells, lowest < highest, expressed > 0)
-    return np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    return ratio
 
 
 def variable_genes(log2_cpm: csr_array) -> NDArray[np.intp]:
@@ -147,7 +148,7 @@ def _diffuse_group(
     expression: NDArray[np.float64], score: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):  # a cell without any of the genes
-        similarity = np.corrcoef(expression)
+        similarity: NDArray[np.float64] = np.atleast_2d(np.corrcoef(expression))
     np.fill_diagonal(similarity, 0)
     np.nan_to_num(similarity, copy=False, nan=0.0)
     similarity[similarity < max(similarity.mean(), 0)] = 0

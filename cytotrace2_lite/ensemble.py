@@ -18,8 +18,8 @@ from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models import find_model, read_model
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -105,7 +105,7 @@ class Ensemble:
         self.info = info
 
     @classmethod
-    def load(cls, model: str | Path | None = None) -> Ensemble:
+    def load(cls, model: str | os.PathLike[str] | None = None) -> Ensemble:
         """Load a model.
 
         Parameters

@@ -19,7 +19,6 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -205,7 +205,9 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
             if name not in content:
                 raise ModelError(f"{path}: tensor {name} is missing.")
             if content[name].shape != shape:
-                raise ModelError(f"{path}: tensor {name} has shape {content[name].shape}, not {shape}.")
+                raise ModelError(
+                    f"{path}: tensor {name} has shape {content[name].shape}, not {shape}."
+                )
             state[name] = file.read(content[name]).astype(np.float64)
             if not np.isfinite(state[name]).all():
                 raise ModelError(f"{path}: tensor {name} has values that are not finite.")
@@ -324,7 +326,9 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         constant("last_axis", np.array([2], np.int64)),
         constant("gene_axis", np.array([1], np.int64)),
         constant("member_axis", np.array([1], np.int64)),
-        constant("by_member", np.array([-1, n_modules // len(POTENCIES), len(POTENCIES)], np.int64)),
+        constant(
+            "by_member", np.array([-1, n_modules // len(POTENCIES), len(POTENCIES)], np.int64)
+        ),
     ]
     inputs = [
         helper.make_tensor_value_info("gene", TensorProto.INT32, ["cells", "genes"]),
@@ -340,7 +344,9 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         node("ReduceSum", ["rank_terms", "gene_axis"], ["rank_part"], keepdims=0),
     ]
     if folded.architecture == "1.1.0":
-        inputs.append(helper.make_tensor_value_info("log2_cpm", TensorProto.FLOAT, ["cells", N_FEATURES]))
+        inputs.append(
+            helper.make_tensor_value_info("log2_cpm", TensorProto.FLOAT, ["cells", N_FEATURES])
+        )
         weights.append(constant("log2_weight", folded.second_weight.astype(np.float32)))
         nodes.append(node("MatMul", ["log2_cpm", "log2_weight"], ["second_part"]))
     else:
@@ -367,7 +373,9 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
     ]
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["cells", n_modules]),
-        helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["cells", len(POTENCIES)]),
+        helper.make_tensor_value_info(
+            "probabilities", TensorProto.DOUBLE, ["cells", len(POTENCIES)]
+        ),
     ]
     model = helper.make_model(
         helper.make_graph(nodes, "cytotrace2", inputs, outputs, weights),
@@ -435,13 +443,16 @@ def export(
     versions = {version for version, _ in read}
     if len(versions) > 1:
         odd = next(path for path, (v, _) in zip(files, read, strict=True) if v != read[0][0])
-        raise ModelError(f"{odd}: another architecture than {files[0].name}; ensembles cannot be mixed.")
+        raise ModelError(
+            f"{odd}: another architecture than {files[0].name}; ensembles cannot be mixed."
+        )
     architecture = next(a for a in _ARCHITECTURES if a.version in versions)
     expected = architecture.n_members if n_members is None else n_members
     if len(files) != expected:
         raise ModelError(
             f"{members}: {len(files)} members, not {expected}. The ensemble is incomplete or has "
-            f"files that do not belong to it; if {len(files)} is right, pass --members {len(files)}."
+            f"files that do not belong to it; if {len(files)} is right, pass "
+            f"--members {len(files)}."
         )
     sources = list(files)
     control_genes = None
@@ -450,7 +461,10 @@ def export(
         control_genes = read_background(path)
         sources.append(path)
     folded = FoldedEnsemble.concatenate(
-        [_fold_named(path, state, control_genes) for path, (_, state) in zip(files, read, strict=True)]
+        [
+            _fold_named(path, state, control_genes)
+            for path, (_, state) in zip(files, read, strict=True)
+        ]
     )
     metadata = {
         "name": name or members.resolve().name,
@@ -493,6 +507,23 @@ def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:
 
 
 def find_background(members: Path) -> Path:
+    """Look for the matrix of control genes where upstream keeps it.
+
+    Parameters
+    ----------
+    members
+        Directory of the members.
+
+    Returns
+    -------
+    Path
+        `background.pt` in this directory or in its parent.
+
+    Raises
+    ------
+    ModelError
+        It is in neither.
+    """
     for folder in (members, members.resolve().parent):
         if (folder / "background.pt").is_file():
             return folder / "background.pt"
@@ -543,5 +574,7 @@ def _fold_module(
     controls = background.T @ gene_sets
     n_controls = controls.sum(axis=0)
     if not n_controls.all():
-        raise ModelError(f"gene set {int(np.argmin(n_controls))} of {layer[:-1]} has no control gene.")
+        raise ModelError(
+            f"gene set {int(np.argmin(n_controls))} of {layer[:-1]} has no control gene."
+        )
     return threshold, rank_weight, gene_sets @ (beta / sizes) - controls @ (beta / n_controls), bias

@@ -116,4 +116,5 @@ def smooth_over_neighbors(
     weight = (1 - distances) ** 2
     weight[np.arange(N_NEIGHBORS) >= 2 * agreed[:, None]] = 0
     total: NDArray[np.float64] = (of_neighbors * weight).sum(axis=1)
-    return total / weight.sum(axis=1)
+    mean: NDArray[np.float64] = total / weight.sum(axis=1)
+    return mean

@@ -8,6 +8,7 @@ truncated or altered one no longer ends in its own digest.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from cytotrace2_lite.errors import ModelError
@@ -17,7 +18,7 @@ __all__ = ["BUNDLED_MODEL", "find_model", "read_model", "seal"]
 BUNDLED_MODEL = "open"
 
 _DIGEST_KEY = b"cytotrace2_lite.sha256"
-# ModelProto.metadata_props is field 14 (tag 0x72); its key is field 1 (0x0a), its value field 2 (0x12).
+# ModelProto.metadata_props is field 14 (tag 0x72), its key field 1 (0x0a), its value 2 (0x12).
 _TRAILER_HEAD = (
     bytes([0x72, 4 + len(_DIGEST_KEY) + 64, 0x0A, len(_DIGEST_KEY)])
     + _DIGEST_KEY
@@ -80,7 +81,7 @@ def read_model(path: Path) -> bytes:
     return content
 
 
-def find_model(model: str | Path | None = None) -> Path:
+def find_model(model: str | os.PathLike[str] | None = None) -> Path:
     """Path of the model to use.
 
     Parameters
@@ -104,7 +105,7 @@ def find_model(model: str | Path | None = None) -> Path:
             return path
         if str(model) != BUNDLED_MODEL:
             raise ModelError(
-                f"{model}: no such model. Give the path of an .onnx file written by "
+                f"{os.fspath(model)}: no such model. Give the path of an .onnx file written by "
                 f"tools/export_onnx.py, or {BUNDLED_MODEL!r} for the bundled model."
             )
     package = Path(__file__).resolve().parent

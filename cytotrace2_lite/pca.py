@@ -170,7 +170,8 @@ def _leading_eigenpairs(
     if not error <= tolerance:
         raise CytoTRACE2Error(
             f"the principal components of {n} cells did not converge: residual {error:.1e} after "
-            f"{size} Krylov vectors, at most {tolerance:.1e} is required. Please report this dataset."
+            f"{size} Krylov vectors, at most {tolerance:.1e} is required. Please report this "
+            "dataset."
         )
     return np.where(values > noise, values, 0.0)[::-1], vectors[:, ::-1]
 

@@ -200,6 +200,7 @@ def score_cells(
         info={
             "cytotrace2_lite": __version__,
             "model": asdict(ensemble.info),
+            "pipeline": "1.1.0",
             "parameters": asdict(parameters),
             "input": {
                 "n_cells": len(expression.cells),
@@ -211,9 +212,7 @@ def score_cells(
                 "cells_without_counts": [expression.cells[i] for i in empty],
                 "batches": run.quality,
             },
-            "potencies": {
-                label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)
-            },
+            "potencies": {label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)},
             "warnings": [f"{type(w).__name__}: {w}" for w in run.warnings],
             "seconds": {stage: round(spent, 3) for stage, spent in run.seconds.items()},
         },
@@ -301,17 +300,13 @@ class _Run:
             score = preknn = binning.spread(diffused, prediction.potency)
         if n_cells >= _MIN_CELLS_FOR_NEIGHBORS:
             with self.timed("components"):
-                coordinates = pca.principal_components(
-                    log2_cpm, knn.N_COMPONENTS, threads=threads
-                )
+                coordinates = pca.principal_components(log2_cpm, knn.N_COMPONENTS, threads=threads)
                 self.advance("components", n_cells)
             with self.timed("neighbors"):
                 neighbors, distances = knn.nearest_neighbors(
                     coordinates, threads=threads, progress=lambda n: self.advance("neighbors", n)
                 )
-                score = knn.smooth_over_neighbors(
-                    preknn, neighbors, distances, binning.potency_of
-                )
+                score = knn.smooth_over_neighbors(preknn, neighbors, distances, binning.potency_of)
         scores.raw[cells] = prediction.score
         scores.probabilities[cells] = prediction.probabilities
         scores.potency[cells] = prediction.potency
@@ -339,9 +334,7 @@ class _Run:
             )
 
 
-def _value_warnings(
-    expression: Expression, empty: NDArray[np.intp]
-) -> Iterator[CytoTRACE2Warning]:
+def _value_warnings(expression: Expression, empty: NDArray[np.intp]) -> Iterator[CytoTRACE2Warning]:
     if expression.max_value <= _HIGHEST_LOG_VALUE:
         yield LogTransformedWarning(
             f"the largest value of the input is {expression.max_value:g}: it looks "

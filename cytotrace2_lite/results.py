@@ -88,7 +88,7 @@ class Result:
         return _labels(self.preknn_potency_index)
 
     def to_arrow(self) -> pa.Table:
-        """All columns as an Arrow table.
+        """Give all columns as an Arrow table.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class Result:
         return pa.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The columns of `cytotrace2_results.txt` as upstream returns them.
+        """Give the columns of `cytotrace2_results.txt` as upstream returns them.
 
         Returns
         -------
@@ -123,9 +123,9 @@ class Result:
         CytoTRACE2Error
             pandas is not installed.
         """
-        pd = require_pandas()
-        frame = pd.DataFrame(self._columns(), index=self.cells)
-        frame["CytoTRACE2_Potency"] = pd.Categorical.from_codes(
+        pandas = require_pandas()
+        frame: pd.DataFrame = pandas.DataFrame(self._columns(), index=self.cells)
+        frame["CytoTRACE2_Potency"] = pandas.Categorical.from_codes(
             self.potency_index, categories=list(POTENCIES), ordered=True
         )
         return frame

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseTensor", "Tensor", "TorchFile"]
 
-_STORAGE_DTYPES = {
+_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "torch.FloatStorage": np.dtype("<f4"),
     "torch.DoubleStorage": np.dtype("<f8"),
     "torch.HalfStorage": np.dtype("<f2"),
@@ -136,7 +136,7 @@ class TorchFile:
             self._zip.close()
             raise
 
-    def __enter__(self) -> TorchFile:
+    def __enter__(self) -> TorchFile:  # noqa: PYI034 (Self is not in Python 3.10)
         return self
 
     def __exit__(
@@ -169,7 +169,9 @@ class TorchFile:
         values = np.frombuffer(self._read_entry(name), dtype=tensor.dtype)
         last = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride, strict=True))
         if 0 not in tensor.shape and tensor.offset + last >= values.size:
-            raise ModelError(f"{self._path}: a tensor of {name} reaches beyond its {values.size} values.")
+            raise ModelError(
+                f"{self._path}: a tensor of {name} reaches beyond its {values.size} values."
+            )
         view = np.lib.stride_tricks.as_strided(
             values[tensor.offset :],
             shape=tensor.shape,
@@ -179,7 +181,9 @@ class TorchFile:
         return np.array(view, order="C")
 
     def _read_pickle(self) -> tuple[str, bytes]:
-        names = [name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+        names = [
+            name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")
+        ]
         if len(names) != 1:
             raise ModelError(f"{self._path}: not a PyTorch file (no data.pkl in the archive).")
         prefix = names[0].removesuffix("data.pkl")
@@ -221,12 +225,14 @@ class TorchFile:
             return content
         raise ModelError(f"{self._path}: holds something other than tensors by name.")
 
-    def _storage(self, identifier: object) -> _Storage:
-        kind, storage_type, key, _, n_items = identifier  # type: ignore[misc]  # any misfit is caught by the caller
-        dtype = _STORAGE_DTYPES[storage_type.name]
+    def _storage(self, identifier: Any) -> _Storage:
+        kind, storage_type, key, _, n_items = identifier
+        dtype: np.dtype[Any] = _STORAGE_DTYPES[storage_type.name]
         info = self._entries.get(f"{self._prefix}data/{key}")
         if kind != "storage" or info is None or info.file_size != _count(n_items) * dtype.itemsize:
-            raise ModelError(f"storage {str(key)[:40]!r} is missing or of another size than stated.")
+            raise ModelError(
+                f"storage {str(key)[:40]!r} is missing or of another size than stated."
+            )
         return _Storage(key, dtype, n_items)
 
 
@@ -242,6 +248,7 @@ def _run_pickle(pickled: bytes, storage: Any) -> Any:
         del stack[start:]
         return items
 
+    argument: Any
     for opcode, argument, _ in pickletools.genops(pickled):
         match opcode.name:
             case "PROTO" | "FRAME":
@@ -350,4 +357,6 @@ def _counts(values: Any) -> tuple[int, ...]:
 
 
 def _reason(error: BaseException) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error) or "unreadable"
+    return (
+        error.strerror or str(error) if isinstance(error, OSError) else str(error) or "unreadable"
+    )

@@ -1,6 +1,10 @@
 """Fixtures that several test modules use."""
 
+import os
 from pathlib import Path
+
+# Before NumPy is imported: as the command line does it, and machines that run tests are busy.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest

@@ -127,7 +127,7 @@ class TestModelFile:
         with pytest.raises(ModelError, match="made for other genes than this package's"):
             Ensemble.load(path)
 
-    def test_unknown(self, tmp_path):
+    def test_unknown(self):
         with pytest.raises(ModelError) as caught:
             find_model("cytotrace3")
         assert str(caught.value) == (

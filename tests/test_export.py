@@ -15,13 +15,13 @@ from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models import read_model, seal
 
 
-def one_member(tmp_path, change=lambda state: None, version="1.1.0"):
+def one_member(tmp_path, change, version="1.1.0"):
     state = synthetic_ensemble.member(0, version)
     change(state)
     return torch_format.save(tmp_path / "model1.pt", state)
 
 
-def test_model_describes_itself(members, model_files):
+def test_model_describes_itself(model_files):
     session = onnxruntime.InferenceSession(
         read_model(model_files["1.1.0"]), providers=["CPUExecutionProvider"]
     )
@@ -95,11 +95,16 @@ def test_mixed_versions(tmp_path):
     ("change", "message"),
     [
         (lambda s: s.pop("layers.3.out.bias"), "tensor layers.3.out.bias is missing."),
-        (lambda s: s.pop("layers.0.weight"), "not an ensemble member: tensor layers.0.weight is missing."),
+        (
+            lambda s: s.pop("layers.0.weight"),
+            "not an ensemble member: tensor layers.0.weight is missing.",
+        ),
         (
             lambda s: s.update({"layers.0.weight": s["layers.0.weight"][:100]}),
-            "tensor layers.0.weight has shape (100, 24); ensemble members have "
-            "(14271, 24) (version 1.1.0) or (14271, 12) (version 1.0.0).",
+            (
+                "tensor layers.0.weight has shape (100, 24); ensemble members have "
+                "(14271, 24) (version 1.1.0) or (14271, 12) (version 1.0.0)."
+            ),
         ),
         (
             lambda s: s.update({"layers.5.out.weight": s["layers.5.out.weight"][:, :20]}),

@@ -163,9 +163,7 @@ def test_neighbors_and_score(case):
             binning.potency_of,
         )
         exact = golden.neighbor_distances.dtype == np.float64
-        np.testing.assert_allclose(
-            given, golden.score[rows], rtol=0, atol=1e-9 if exact else 2e-8
-        )
+        np.testing.assert_allclose(given, golden.score[rows], rtol=0, atol=1e-9 if exact else 2e-8)
         # Upstream's rounding puts a cell at up to 1e-8 from itself: hence the wider tolerance.
         ours = knn.smooth_over_neighbors(
             golden.binned[rows], neighbors, distances, binning.potency_of

@@ -26,9 +26,7 @@ def structured(n_cells, seed=0):
     counts = random_counts(n_cells, 500, seed)
     random = np.random.RandomState(seed)
     types = random.gamma(0.3, 1, (8, 14271))
-    counts.data *= 1 + np.round(
-        20 * types[np.repeat(np.arange(n_cells) % 8, 500), counts.indices]
-    )
+    counts.data *= 1 + np.round(20 * types[np.repeat(np.arange(n_cells) % 8, 500), counts.indices])
     return preprocess.log2_cpm(counts)
 
 

@@ -23,9 +23,8 @@ def read(path):
 
 
 def refused(path):
-    with pytest.raises(ModelError) as caught, TorchFile(path) as file:
-        for tensor in file.content.values():
-            file.read(tensor)
+    with pytest.raises(ModelError) as caught:
+        read(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     return message.removeprefix(f"{path}: ")
@@ -50,7 +49,8 @@ def test_sparse_tensor(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["os.system", "builtins.eval", "posix.system", "torch.load", "numpy.core.multiarray.scalar"]
+    "name",
+    ["os.system", "builtins.eval", "posix.system", "torch.load", "numpy.core.multiarray.scalar"],
 )
 def test_a_pickle_that_names_anything_else_is_refused_by_name(tmp_path, name):
     module, _, attribute = name.rpartition(".")
@@ -140,11 +140,13 @@ def test_mutated_files_give_tensors_or_one_clear_error(tmp_path):
         content = bytearray(whole)
         for at in random.randint(0, len(whole), random.randint(1, 8)):
             content[at] = random.randint(0, 256)
-        path.write_bytes(content[: random.randint(1, len(content) + 1)] if random.rand() < 0.2 else content)
+        path.write_bytes(
+            content[: random.randint(1, len(content) + 1)] if random.rand() < 0.2 else content
+        )
         try:
             read(path)
             outcomes.add("read")
         except ModelError as error:
-            assert str(error).startswith(f"{path}: ")
-            outcomes.add("refused")
+            outcomes.add("refused" if str(error).startswith(f"{path}: ") else str(error))
     assert "refused" in outcomes
+    assert outcomes <= {"read", "refused"}

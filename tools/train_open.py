@@ -58,6 +58,7 @@ FOLDS = 5
 LEARNING_RATE = 4e-3
 SCORE_WEIGHT = 5.0  # in the loss, next to a cross-entropy of weight 1
 ORDER_WEIGHT = 20.0
+MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
 MIN_SHARE = 0.6  # of the datasets measure a feature that may be in a gene set
 STATISTICS_BATCHES = 20
 MAX_EVALUATED = 600  # cells per dataset in the held-out figures
@@ -124,7 +125,7 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
         )
     if not np.isfinite(values.data).all() or (values.data < 0).any():
         raise ValueError(f"{folder / 'expr.npz'}: holds negative or non-finite values.")
-    if "ranks only" in info.get("units", "") or "within-cell ranks" in info.get("units", ""):
+    if "within-cell ranks only" in info.get("units", ""):
         values.data = np.sqrt(values.data)  # magnitudes look squared; ranks stay as they are
 
     first = {name: i for i, name in reversed(list(enumerate(genes)))}  # the first of repeats
@@ -195,9 +196,6 @@ def background(bins: NDArray[np.int64], rng: np.random.Generator) -> sp.csr_matr
     controls = np.empty((n_features, N_CONTROLS), np.int64)
     for i in range(N_BINS):
         members = np.flatnonzero(bins == i)
-        n_drawn = min(N_CONTROLS, len(members) - 1)
-        if n_drawn < N_CONTROLS:
-            raise ValueError(f"expression bin {i} has {len(members)} genes: too few.")
         for gene in members:
             controls[gene] = rng.choice(members[members != gene], N_CONTROLS, replace=False)
     return sp.csr_matrix(
@@ -226,7 +224,7 @@ class Sampler:
     def __init__(
         self, datasets: Sequence[Dataset], controls: sp.csr_matrix, rng: np.random.Generator
     ) -> None:
-        self.datasets, self.controls, self.rng = datasets, controls, rng
+        self.controls, self.rng = controls, rng
         self.groups: list[list[list[NDArray[np.int64]]]] = []  # potency, dataset, label: cells
         starts = np.cumsum([0, *(len(d.potency) for d in datasets)])
         self.values = sp.vstack([d.values for d in datasets]).tocsr()
@@ -255,32 +253,28 @@ class Sampler:
         return np.array(drawn)
 
     def augment(self, cells: NDArray[np.int64]) -> sp.csr_matrix:
-        """Sample two thirds of the cells to fewer counts, and half to another dataset's genes."""
-        rng, values, n_cells = self.rng, self.values[cells], len(cells)
-        length = np.diff(values.indptr)
-        totals = np.asarray(values.sum(1)).ravel().astype(np.float64)
-        depth = np.exp(rng.uniform(np.log(1500), np.log(300_000), n_cells))
+        """Sample two thirds of the cells to fewer counts, and half to another dataset's genes.
+
+        A cell of which fewer than `MIN_GENES` features would be left stays as published.
+        """
+        rng, result, n_cells = self.rng, self.values[cells], len(cells)
+        row = np.repeat(np.arange(n_cells), np.diff(result.indptr))
+        totals = np.asarray(result.sum(1)).ravel().astype(np.float64)
+        depth = np.exp(rng.uniform(np.log(MIN_DEPTH), np.log(MAX_DEPTH), n_cells))
         whole = self.whole[self.source[cells]]
         thinned = (rng.random(n_cells) < 2 / 3) & ~(whole & (depth >= totals))
-        share = np.repeat(np.where(thinned, depth / totals, 1), length)
-        sampled = values.data.astype(np.float64)
-        of_whole = np.repeat(thinned & whole, length)
-        sampled[of_whole] = rng.binomial(sampled[of_whole].astype(np.int64), share[of_whole])
-        of_other = np.repeat(thinned & ~whole, length)
-        sampled[of_other] = rng.poisson(sampled[of_other] * share[of_other])
-        masked = np.repeat(rng.random(n_cells) < 1 / 2, length)
-        other = np.repeat(rng.integers(len(self.datasets), size=n_cells), length)
-        sampled[masked & ~self.measured[other, values.indices]] = 0
-        result = values.copy()
-        result.data = sampled.astype(np.float32)
+        share = (depth / totals)[row]
+        sampled = result.data.astype(np.float64)
+        counts = (thinned & whole)[row]
+        sampled[counts] = rng.binomial(sampled[counts].astype(np.int64), share[counts])
+        others = (thinned & ~whole)[row]
+        sampled[others] = rng.poisson(sampled[others] * share[others])
+        masked = rng.random(n_cells) < 1 / 2
+        mask = rng.integers(len(self.measured), size=n_cells)
+        sampled[masked[row] & ~self.measured[mask[row], result.indices]] = 0
+        few = np.bincount(row, sampled > 0, n_cells) < MIN_GENES
+        result.data = np.where(few[row], result.data, sampled).astype(np.float32)
         result.eliminate_zeros()
-        few = np.flatnonzero(np.diff(result.indptr) < MIN_GENES)
-        if len(few):  # rather as published than next to empty
-            keep = sp.diags_array(np.isin(np.arange(n_cells), few, invert=True).astype(np.float32))
-            result = (keep @ result + (sp.eye_array(n_cells) - keep) @ values).tocsr()
-            result = result.astype(np.float32)
-            result.eliminate_zeros()
-            result.sort_indices()
         return result
 
     def batch(
@@ -322,12 +316,10 @@ class Binarize(torch.autograd.Function):
 class Module(nn.Module):
     """Gene sets and output of one potency; parameter names are those of the v1.1.0 files."""
 
-    def __init__(self, eligible: torch.Tensor, dropout: float) -> None:
+    def __init__(self, n_features: int, dropout: float) -> None:
         super().__init__()
         self.maxrank = nn.Parameter(torch.rand(1, 1))
-        weight = torch.randn(len(eligible), N_SETS) * 0.055 - 0.1
-        weight[~eligible] = -1
-        self.weight = nn.Parameter(weight)
+        self.weight = nn.Parameter(torch.randn(n_features, N_SETS) * 0.055 - 0.1)
         self.batchnorm = nn.BatchNorm1d(2 * N_SETS, affine=False)
         self.out = nn.Linear(2 * N_SETS, 1)
         self.dropout = dropout
@@ -359,9 +351,9 @@ class Module(nn.Module):
 class Member(nn.Module):
     """The six modules of an ensemble member."""
 
-    def __init__(self, eligible: torch.Tensor, dropout: float = 0.5) -> None:
+    def __init__(self, n_features: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Module(eligible, dropout) for _ in POTENCIES)
+        self.layers = nn.ModuleList(Module(n_features, dropout) for _ in POTENCIES)
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Logits, shape (n_cells, 6)."""
@@ -398,7 +390,11 @@ def train_member(
     """Train one member on `datasets`, in evaluation mode on return."""
     torch.manual_seed(seed)
     sampler = Sampler(datasets, controls, np.random.default_rng(seed))
-    member = Member(torch.from_numpy(eligible_features(datasets)))
+    eligible = torch.from_numpy(eligible_features(datasets))
+    member = Member(len(eligible))
+    with torch.no_grad():
+        for layer in member.layers:  # further below 0 than all the steps can move
+            layer.weight[~eligible] = -max(1.0, LEARNING_RATE * n_steps)
     optimizer = torch.optim.Adam(member.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=n_steps, pct_start=0.1
@@ -504,6 +500,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> None:
     """Do what the command line asks."""
     started = time.monotonic()
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    if any(args.out_dir.glob("*.pt")):
+        raise ValueError(f"{args.out_dir} holds .pt files already: give an empty folder.")
     n_features = len(features())
     folders = sorted(p.parent for p in args.data_dir.glob("*/expr.npz"))
     unknown = set(args.leave_out) - {p.name for p in folders}
@@ -518,7 +517,6 @@ def train(args: argparse.Namespace) -> None:
         )
     print(f"{len(datasets)} datasets, {sum(len(d.potency) for d in datasets)} cells", flush=True)
     controls = background(expression_bins(datasets), np.random.default_rng(args.seed))
-    args.out_dir.mkdir(parents=True, exist_ok=True)
     coo = controls.tocoo()
     torch.save(
         torch.sparse_coo_tensor(

@@ -72,7 +72,8 @@ def from_matrix(
         problem = "negative" if value < 0 else "not a finite number"
         raise InputError(
             f"gene {gene_names[values.indices[bad[0]]]!r}, cell {cell_names[cell]!r}: the value "
-            f"{value:g} is {problem}. Give raw counts, CPM or TPM, with 0 where nothing was counted."
+            f"{value:g} is {problem}. Give raw counts, CPM or TPM, and 0 where nothing was "
+            "counted."
         )
     return Expression(values, cell_names, gene_names, float(values.data.max(initial=0.0)))
 

@@ -11,6 +11,7 @@ models is used. NumPy's AVX-512 sorts, which are not stable on even five values,
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import datetime as dt
 import gzip
@@ -290,28 +291,53 @@ def example_inputs(rank, log2):
     }
 
 
-def neighbors(recorder):
-    """Give the 30 nearest cells of each cell in its batch, and their distances, as upstream does.
+class InlineExecutor(concurrent.futures.Executor):
+    """Run what upstream gives to other processes in this one, where it can be recorded."""
+
+    def __init__(self, max_workers):
+        """Take upstream's argument."""
+
+    def submit(self, function, *arguments):
+        """Call the function at once."""
+        future = concurrent.futures.Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@contextlib.contextmanager
+def recorded_distances():
+    """Give the list to which upstream's rows of distances are added, cell by cell."""
+    rows = []
+    original = gen_utils.pairwise_distances, concurrent.futures.ProcessPoolExecutor
+
+    def pairwise_distances(*arguments):
+        distances = original[0](*arguments)
+        rows.append(distances[0])
+        return distances
+
+    gen_utils.pairwise_distances = pairwise_distances
+    concurrent.futures.ProcessPoolExecutor = InlineExecutor
+    try:
+        yield rows
+    finally:
+        gen_utils.pairwise_distances, concurrent.futures.ProcessPoolExecutor = original
+
+
+def neighbors(n_cells, rows):
+    """Give the 30 nearest cells of each cell in its batch, and their distances, as upstream had.
 
     -1 and NaN where upstream looks for none. The index counts within the batch. Also the smallest
     difference between consecutive distances up to the 31st.
     """
-    indices, distances, smallest = [], [], np.inf
-    for batch in recorder.batches:
-        pca = batch["pca"]
-        n_cells = len(pca)
-        index = np.full((n_cells, N_NEIGHBORS), -1, dtype=np.int16)
-        distance = np.full((n_cells, N_NEIGHBORS), np.nan)
-        if not np.isnan(pca).any():
-            for i in range(n_cells):
-                to_all = gen_utils.pairwise_distances(pca[i : i + 1], pca)[0]
-                to_all = to_all / np.max(to_all)
-                index[i] = np.argsort(to_all)[:N_NEIGHBORS]
-                distance[i] = to_all[index[i]]
-                smallest = min(smallest, np.diff(np.sort(to_all)[: N_NEIGHBORS + 1]).min())
-        indices.append(index)
-        distances.append(distance)
-    return np.concatenate(indices), np.concatenate(distances), smallest
+    index = np.full((n_cells, N_NEIGHBORS), -1, dtype=np.int16)
+    distance = np.full((n_cells, N_NEIGHBORS), np.nan)
+    smallest = np.inf
+    for i, row in enumerate(rows):
+        to_all = row / np.max(row)
+        index[i] = np.argsort(to_all)[:N_NEIGHBORS]
+        distance[i] = to_all[index[i]]
+        smallest = min(smallest, np.diff(np.sort(to_all)[: N_NEIGHBORS + 1]).min())
+    return index, distance, smallest
 
 
 def top_genes(recorder, facts):
@@ -371,8 +397,8 @@ def make_case(case, members, background, work):
     facts = []
 
     def run(injected=None):
-        with contextlib.redirect_stdout(io.StringIO()):
-            return run_upstream.run(
+        with contextlib.redirect_stdout(io.StringIO()), recorded_distances() as rows:
+            recorder = run_upstream.run(
                 table_path,
                 out_dir=work / case,
                 models=members,
@@ -381,11 +407,12 @@ def make_case(case, members, background, work):
                 keep_inputs=True,
                 **options,
             )
+        return recorder, rows
 
-    recorder = run()
+    recorder, rows = run()
     injected = injected_scores(case, recorder)
     if injected is not None:
-        recorder = run(injected)
+        recorder, rows = run(injected)
     genes, cells, _ = tables.table(case)
     arrays = recorder.arrays(pca=case != "batches")
     del arrays["members"]
@@ -394,7 +421,7 @@ def make_case(case, members, background, work):
     arrays["batch"] = arrays["batch"].astype(np.int8)
     arrays["potency"] = arrays["potency"].astype(np.int8)
     arrays["top_genes"] = top_genes(recorder, facts)
-    arrays["neighbors"], distance, smallest = neighbors(recorder)
+    arrays["neighbors"], distance, smallest = neighbors(len(cells), rows)
     # Half the size where there are most: rounding moves a score by up to 2e-8.
     arrays["neighbor_distances"] = distance.astype(np.float32) if case == "batches" else distance
     with contextlib.redirect_stdout(io.StringIO()):
