@@ -12,7 +12,7 @@ from cytotrace2_lite.annotation import check_annotation, read_annotation
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.machine import available_cores, peak_memory
-from cytotrace2_lite.pipeline import Parameters, Progress, score_cells
+from cytotrace2_lite.pipeline import Parameters, Progress, prepare, score_cells
 from cytotrace2_lite.results import prepare_directory, require_pandas
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def run(
         expression = from_matrix(data, genes, cells)
         origin = {"format": "matrix"}
     read_seconds = time.perf_counter() - started
-    result = score_cells(expression, ensemble, parameters, progress)
+    prepared = prepare(expression, species)
+    del expression
+    result = score_cells(prepared, ensemble, parameters, progress)
     result.info["input"] = origin | result.info["input"]
     result.info["seconds"] = {"read": round(read_seconds, 3), **result.info["seconds"]}
     result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
 __all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
 
@@ -26,13 +27,13 @@ _TOLERANCE = 1e-6
 _MAX_ROUNDS = 10_000
 
 
-def dispersion(log2_cpm: csr_array) -> NDArray[np.float64]:
+def dispersion(log2_cpm: csc_array) -> NDArray[np.float64]:
     """Variance over mean of each gene.
 
     Parameters
     ----------
     log2_cpm
-        log2(CPM + 1), CSR, shape (n_cells, n_genes).
+        log2(CPM + 1), CSC, shape (n_cells, n_genes).
 
     Returns
     -------
@@ -41,26 +42,24 @@ def dispersion(log2_cpm: csr_array) -> NDArray[np.float64]:
         shape (n_genes,).
     """
     n_cells, n_genes = log2_cpm.shape
-    gene, data = log2_cpm.indices, log2_cpm.data
-    expressed = np.bincount(gene, minlength=n_genes)
-    mean = np.bincount(gene, data, n_genes) / n_cells
-    squares = np.bincount(gene, (data - mean[gene]) ** 2, n_genes)
-    variance = (squares + (n_cells - expressed) * mean**2) / n_cells
-    lowest, highest = np.full(n_genes, np.inf), np.zeros(n_genes)
-    np.minimum.at(lowest, gene, data)
-    np.maximum.at(highest, gene, data)
-    varies = np.where(expressed == n_cells, lowest < highest, expressed > 0)
-    ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    ratio = np.zeros(n_genes)
+    for gene, (start, stop) in enumerate(pairwise(log2_cpm.indptr.tolist())):
+        values = log2_cpm.data[start:stop]
+        n_zeros = n_cells - (stop - start)
+        if len(values) and (n_zeros or values.min() < values.max()):
+            mean = values.sum() / n_cells
+            variance = (((values - mean) ** 2).sum() + n_zeros * mean**2) / n_cells
+            ratio[gene] = variance / mean
     return ratio
 
 
-def variable_genes(log2_cpm: csr_array) -> NDArray[np.intp]:
+def variable_genes(log2_cpm: csc_array) -> NDArray[np.intp]:
     """Find the 1,000 genes of largest dispersion; constant genes fill up.
 
     Parameters
     ----------
     log2_cpm
-        log2(CPM + 1), CSR, shape (n_cells, n_genes).
+        log2(CPM + 1), CSC, shape (n_cells, n_genes).
 
     Returns
     -------
@@ -94,7 +93,7 @@ def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[n
 
 
 def diffuse(
-    log2_cpm: csr_array,
+    log2_cpm: csc_array,
     score: NDArray[np.floating],
     *,
     group_size: int = 1000,
@@ -107,7 +106,7 @@ def diffuse(
     Parameters
     ----------
     log2_cpm
-        log2(CPM + 1), CSR, shape (n_cells, n_genes), with a value in every cell.
+        log2(CPM + 1), CSC, shape (n_cells, n_genes), with a value in every cell.
     score
         Score of each cell before smoothing; shape (n_cells,). Its share of the result is computed
         in its own precision, as upstream does with float32.
@@ -129,7 +128,7 @@ def diffuse(
     -----
     Differs: upstream fails on a group of one cell; here it keeps its score.
     """
-    variable = log2_cpm[:, variable_genes(log2_cpm)]
+    variable = log2_cpm[:, variable_genes(log2_cpm)].tocsr()
     smoothed = np.asarray(score, dtype=np.float64).copy()
 
     def run(group: NDArray[np.intp]) -> None:

@@ -164,7 +164,7 @@ class Ensemble:
     def predict(
         self,
         log2_cpm: csr_array,
-        rank: NDArray[np.float64],
+        rank: NDArray[np.float32],
         *,
         threads: int = 1,
         progress: Callable[[int], None] | None = None,
@@ -176,7 +176,7 @@ class Ensemble:
         log2_cpm
             log2(CPM + 1) over the model's features; float64 CSR, shape (n_cells, 14271).
         rank
-            Rank of each stored value of `log2_cpm` in its cell, 1 = highest; float64,
+            Rank of each stored value of `log2_cpm` in its cell, 1 = highest; float32,
             shape (n_values,).
         threads
             How many threads share the cells. The result does not depend on it.
@@ -193,7 +193,7 @@ class Ensemble:
         return Prediction(probabilities, probabilities @ order, probabilities.argmax(axis=1))
 
     def logits(
-        self, log2_cpm: csr_array, rank: NDArray[np.float64], *, threads: int = 1
+        self, log2_cpm: csr_array, rank: NDArray[np.float32], *, threads: int = 1
     ) -> NDArray[np.float32]:
         """Compute what each network of each member says, before any softmax.
 
@@ -212,7 +212,7 @@ class Ensemble:
     def _run(
         self,
         log2_cpm: csr_array,
-        rank: NDArray[np.float64],
+        rank: NDArray[np.float32],
         output: str,
         threads: int,
         progress: Callable[[int], None] | None,
@@ -229,7 +229,7 @@ class Ensemble:
             return np.concatenate(list(pool.map(run, range(0, log2_cpm.shape[0], _TILE_CELLS))))
 
     def _feed(
-        self, log2_cpm: csr_array, rank: NDArray[np.float64], start: int, stop: int
+        self, log2_cpm: csr_array, rank: NDArray[np.float32], start: int, stop: int
     ) -> dict[str, NDArray[Any]]:
         """Dense inputs of one tile; cells and genes it does not fill add exactly nothing."""
         bounds = log2_cpm.indptr[start : stop + 1]

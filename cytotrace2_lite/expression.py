@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
 __all__ = ["Block", "Expression"]
 
@@ -46,8 +46,8 @@ class Expression:
     Attributes
     ----------
     values
-        Shape (n_cells, n_genes), float64, CSR with sorted indices and no stored zero. Columns
-        of genes that no model feature could come from may be left empty.
+        Shape (n_cells, n_genes), CSC without stored zeros, of any real type that holds the values
+        exactly. Columns of genes that no model feature could come from may be left empty.
     cells
         Names of the cells, unique, in input order.
     genes
@@ -56,7 +56,7 @@ class Expression:
         Largest value over all genes of the input, also those left out of `values`.
     """
 
-    values: csr_array
+    values: csc_array
     cells: list[str]
     genes: list[str]
     max_value: float

@@ -12,6 +12,7 @@ with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 197
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array, csr_array
 
-__all__ = ["MAX_RESIDUAL", "principal_components"]
+__all__ = ["MAX_RESIDUAL", "StandardisedCells", "principal_components", "standardise"]
 
 #: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
 #: |G u - l u| <= MAX_RESIDUAL * l_max.
@@ -33,27 +34,78 @@ _BLOCK = 10
 _MAX_BASIS = 3000
 _GENES_PER_BLOCK = 512  # fixed: the partition must not depend on the number of threads
 _DENSE_SHARE = 0.2
+_VALUES_PER_STEP = 1 << 20
+
+
+@dataclass(frozen=True)
+class StandardisedCells:
+    """Cells z-scored over their genes, as products with them need it, without the dense matrix.
+
+    Attributes
+    ----------
+    blocks
+        log2(CPM + 1) of the genes expressed at all, genes x cells, in blocks of genes of like
+        density: the dense ones as plain arrays, the others as CSR.
+    scale, shift
+        1 / standard deviation and mean / standard deviation of each cell over all genes; float64,
+        shape (n_cells, 1).
+    n_genes
+        Number of genes, those of no block included.
+    """
+
+    blocks: list[NDArray[np.float64] | csr_array]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    n_genes: int
+
+
+def standardise(log2_cpm: csc_array) -> StandardisedCells:
+    """Prepare the cells of a batch for `principal_components`.
+
+    Parameters
+    ----------
+    log2_cpm
+        log2(CPM + 1), CSC, shape (n_cells, n_genes). It is not needed any more afterwards.
+
+    Returns
+    -------
+    StandardisedCells
+        The same cells, z-scored with the population standard deviation.
+    """
+    n_cells, n_genes = log2_cpm.shape
+    cell, data = log2_cpm.indices, log2_cpm.data
+    mean = np.bincount(cell, data, n_cells) / n_genes
+    n_zeros = n_genes - np.bincount(cell, minlength=n_cells)
+    squares = n_zeros * mean**2
+    for start in range(0, len(data), _VALUES_PER_STEP):
+        step = slice(start, start + _VALUES_PER_STEP)
+        squares += np.bincount(cell[step], (data[step] - mean[cell[step]]) ** 2, n_cells)
+    std = np.sqrt(squares / n_genes)
+    std[std < 10 * np.finfo(np.float64).eps] = 1.0  # as scikit-learn does for constant rows
+    return StandardisedCells(
+        _gene_blocks(log2_cpm), 1 / std[:, None], (mean / std)[:, None], n_genes
+    )
 
 
 def principal_components(
-    log2_cpm: csr_array,
+    cells: StandardisedCells,
     n_components: int,
     *,
     threads: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Coordinates of the cells on the leading principal components of their z-scored profiles.
+    """Coordinates of the cells on their leading principal components.
 
     Parameters
     ----------
-    log2_cpm
-        log2(CPM + 1), CSR, shape (n_cells, n_genes).
+    cells
+        The cells of a batch, as `standardise` gives them.
     n_components
         Number of components, less than n_cells.
     threads
         How many threads share the products. The result does not depend on it.
     progress
-        Called with the residual reached after each round.
+        Called with the residual as a multiple of the one required, after each check.
 
     Returns
     -------
@@ -65,62 +117,50 @@ def principal_components(
     CytoTRACE2Error
         The components did not converge to `MAX_RESIDUAL`. Nothing less is ever returned.
     """
+    n_cells = len(cells.scale)
+    # The trace of the Gram matrix before centring is n_cells * n_genes.
+    noise = 8 * np.finfo(np.float64).eps * n_cells * cells.n_genes
     with ThreadPoolExecutor(threads) as pool:
-        gram = _gram_operator(log2_cpm, pool)
-        n_cells, n_genes = log2_cpm.shape
-        # The trace of the Gram matrix before centring is n_cells * n_genes.
-        noise = 8 * np.finfo(np.float64).eps * n_cells * n_genes
-        eigenvalues, vectors = _leading_eigenpairs(gram, n_cells, n_components, noise, progress)
+        eigenvalues, vectors = _leading_eigenpairs(
+            lambda operand: _gram(cells, operand, pool), n_cells, n_components, noise, progress
+        )
     return vectors * np.sqrt(eigenvalues)
 
 
-def _gram_operator(
-    log2_cpm: csr_array, pool: ThreadPoolExecutor
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _gram(
+    cells: StandardisedCells, vectors: NDArray[np.float64], pool: ThreadPoolExecutor
+) -> NDArray[np.float64]:
     """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them."""
-    n_cells, n_genes = log2_cpm.shape
-    per_cell = np.diff(log2_cpm.indptr)
-    mean = log2_cpm.sum(axis=1) / n_genes
-    deviation = (log2_cpm.data - np.repeat(mean, per_cell)) ** 2
-    squares = np.bincount(np.repeat(np.arange(n_cells), per_cell), deviation, n_cells)
-    std = np.sqrt((squares + (n_genes - per_cell) * mean**2) / n_genes)
-    std[std < 10 * np.finfo(np.float64).eps] = 1.0  # as scikit-learn does for constant rows
-    scale = 1 / std[:, None]
-    shift = (mean / std)[:, None]
-    blocks = _gene_blocks(log2_cpm)
+    vectors = vectors - vectors.mean(axis=0)
+    scaled, constant = cells.scale * vectors, (cells.shift * vectors).sum(axis=0)
 
-    def through(block: NDArray[np.float64] | csr_array, cells: Any, constant: Any) -> Any:
-        on_genes = block @ cells - constant
+    def through(block: NDArray[np.float64] | csr_array) -> tuple[Any, Any]:
+        on_genes = block @ scaled - constant
         return block.T @ on_genes, on_genes.sum(axis=0)
 
-    def gram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        vectors = vectors - vectors.mean(axis=0)
-        scaled, constant = scale * vectors, (shift * vectors).sum(axis=0)
-        on_cells, total = np.zeros_like(vectors), -constant * (n_genes - n_used)
-        for part, part_total in pool.map(lambda block: through(block, scaled, constant), blocks):
-            on_cells += part
-            total += part_total
-        on_cells = scale * on_cells - shift * total
-        centred: NDArray[np.float64] = on_cells - on_cells.mean(axis=0)
-        return centred
-
-    n_used = sum(block.shape[0] for block in blocks)
-    return gram
+    on_cells = np.zeros_like(vectors)
+    # The genes that no cell expresses are all alike.
+    total = -constant * (cells.n_genes - sum(block.shape[0] for block in cells.blocks))
+    for part, part_total in pool.map(through, cells.blocks):
+        on_cells += part
+        total += part_total
+    on_cells = cells.scale * on_cells - cells.shift * total
+    centred: NDArray[np.float64] = on_cells - on_cells.mean(axis=0)
+    return centred
 
 
-def _gene_blocks(log2_cpm: csr_array) -> list[NDArray[np.float64] | csr_array]:
+def _gene_blocks(log2_cpm: csc_array) -> list[NDArray[np.float64] | csr_array]:
     """Genes x cells in blocks of genes of like density, the dense ones as plain arrays.
 
     A plain array takes less memory than a sparse one from a density of 2/3 on, and less time from
     about 1/5 on.
     """
-    by_gene = log2_cpm.T.tocsr()
+    by_gene = log2_cpm.T
     expressed = np.diff(by_gene.indptr)
     order = np.argsort(-expressed, kind="stable")[: np.count_nonzero(expressed)]
     blocks = []
     for start in range(0, len(order), _GENES_PER_BLOCK):
-        genes = order[start : start + _GENES_PER_BLOCK]
-        block = by_gene[genes]
+        block = by_gene[order[start : start + _GENES_PER_BLOCK]]
         dense = block.nnz > _DENSE_SHARE * block.shape[0] * block.shape[1]
         blocks.append(block.toarray() if dense else block)
     return blocks
@@ -193,7 +233,7 @@ def _orthonormal(
     """Orthonormal vectors that span the given ones, down to `noise`, outside a basis."""
     from scipy.linalg import qr
 
-    q, r, _ = qr(_orthogonalise(vectors, basis)[0], mode="economic", pivoting=True)
+    q, r, _ = qr(vectors, mode="economic", pivoting=True)
     kept: NDArray[np.float64] = q[:, np.abs(np.diag(r)) > noise]
     # Vectors that were almost in the basis are orthogonal to it only after normalisation.
     return qr(_orthogonalise(kept, basis)[0], mode="economic")[0] if kept.size else kept

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.ensemble import Ensemble
     from cytotrace2_lite.expression import Expression
 
-__all__ = ["Parameters", "Progress", "batches", "score_cells"]
+__all__ = ["ModelInput", "Parameters", "Progress", "batches", "prepare", "score_cells"]
 
 _MIN_CELLS_FOR_BATCHES = 1000
 _MIN_CELLS_FOR_NEIGHBORS = 100
@@ -125,8 +125,71 @@ def batches(n_cells: int, batch_size: int, seed: int) -> list[NDArray[np.intp]]:
     return np.array_split(order, n_batches)
 
 
+@dataclass(frozen=True)
+class ModelInput:
+    """A dataset as the model sees it.
+
+    Attributes
+    ----------
+    counts
+        Expression over the model's features, CSR, shape (n_cells, 14271).
+    cells
+        Names of the cells.
+    genes
+        What became of the gene names.
+    max_value
+        Largest value over all genes of the input.
+    seconds
+        Time it took.
+    """
+
+    counts: csr_array
+    cells: list[str]
+    genes: genes.MappingReport
+    max_value: float
+    seconds: float
+
+
+def prepare(expression: Expression, species: str) -> ModelInput:
+    """Map the genes of a dataset to the model's; the dataset is not needed any more afterwards.
+
+    Parameters
+    ----------
+    expression
+        Counts or CPM/TPM.
+    species
+        "mouse" or "human".
+
+    Returns
+    -------
+    ModelInput
+        What `score_cells` needs.
+
+    Raises
+    ------
+    NoUsableGenesError
+        No gene is known to the model, or none of those has a count in any cell.
+    """
+    started = time.perf_counter()
+    mapping = genes.map_genes(expression.genes, species)
+    counts = preprocess.counts_over_features(expression.values, mapping.feature, genes.N_FEATURES)
+    if not counts.nnz:
+        raise NoUsableGenesError(
+            f"none of the {mapping.report.n_mapped} genes known to the model has a count in any "
+            f"of the {len(expression.cells)} cells. Check that the table holds the expression "
+            "values and that the species is right."
+        )
+    return ModelInput(
+        counts,
+        expression.cells,
+        mapping.report,
+        expression.max_value,
+        time.perf_counter() - started,
+    )
+
+
 def score_cells(
-    expression: Expression,
+    data: ModelInput,
     ensemble: Ensemble,
     parameters: Parameters,
     progress: Callable[[Progress], None] | None = None,
@@ -135,8 +198,8 @@ def score_cells(
 
     Parameters
     ----------
-    expression
-        Counts or CPM/TPM.
+    data
+        The dataset, from `prepare` with the species of `parameters`.
     ensemble
         The model.
     parameters
@@ -147,48 +210,36 @@ def score_cells(
     Returns
     -------
     Result
-        In the order of the cells of `expression`.
+        In the order of the cells of `data`.
 
     Raises
     ------
-    NoUsableGenesError
-        No gene is known to the model, or none of those has a count in any cell.
     CytoTRACE2Error
         A principal component analysis did not converge.
     """
-    run = _Run(ensemble, parameters, len(expression.cells), progress)
-    with run.timed("preprocess"):
-        mapping = genes.map_genes(expression.genes, parameters.species)
-        counts = preprocess.counts_over_features(
-            expression.values, mapping.feature, genes.N_FEATURES
-        )
-    empty = np.flatnonzero(np.diff(counts.indptr) == 0)
-    if len(empty) == len(expression.cells):
-        raise NoUsableGenesError(
-            f"none of the {mapping.report.n_mapped} genes known to the model has a count in any "
-            f"of the {len(expression.cells)} cells. Check that the table holds the expression "
-            "values and that the species is right."
-        )
-    run.warnings += genes.warnings_for(mapping.report)
-    run.warnings += _value_warnings(expression, empty)
+    n_cells = len(data.cells)
+    run = _Run(ensemble, parameters, n_cells, progress)
+    run.seconds["preprocess"] = data.seconds
+    has_counts = np.diff(data.counts.indptr) > 0
+    empty = np.flatnonzero(~has_counts)
+    run.warnings += genes.warnings_for(data.genes)
+    run.warnings += _value_warnings(data, empty)
 
-    scores = _Scores.empty(len(expression.cells))
-    split = batches(len(expression.cells), parameters.batch_size, parameters.seed)
+    scores = _Scores.empty(n_cells)
+    split = batches(n_cells, parameters.batch_size, parameters.seed)
     for number, batch in enumerate(split, 1):
-        cells = batch[np.diff(counts.indptr)[batch] > 0]
+        cells = batch[has_counts[batch]]
         if len(cells):
-            run.score_batch(counts[cells], cells, scores, f"batch {number} of {len(split)}")
+            run.score_batch(data.counts, cells, scores, f"batch {number} of {len(split)}")
 
-    scored = np.setdiff1d(np.arange(len(expression.cells)), empty)
-    relative = np.full(len(expression.cells), np.nan)
+    scored = np.flatnonzero(has_counts)
+    relative = np.full(n_cells, np.nan)
     span = np.ptp(scores.score[scored])
     relative[scored] = (scores.score[scored] - scores.score[scored].min()) / (span or 1.0)
-    potency = np.full(len(expression.cells), -1, dtype=np.int8)
+    potency = np.full(n_cells, -1, dtype=np.int8)
     potency[scored] = binning.potency_of(scores.score[scored])
-    report = asdict(mapping.report)
-    report["superseded"] = [list(entry) for entry in mapping.report.superseded]
     return Result(
-        cells=expression.cells,
+        cells=data.cells,
         score=scores.score,
         relative=relative,
         preknn_score=scores.preknn,
@@ -203,13 +254,13 @@ def score_cells(
             "pipeline": "1.1.0",
             "parameters": asdict(parameters),
             "input": {
-                "n_cells": len(expression.cells),
-                "n_genes": len(expression.genes),
-                "max_value": expression.max_value,
+                "n_cells": n_cells,
+                "n_genes": data.genes.n_genes,
+                "max_value": data.max_value,
             },
-            "genes": report,
+            "genes": asdict(data.genes),
             "quality": {
-                "cells_without_counts": [expression.cells[i] for i in empty],
+                "cells_without_counts": [data.cells[i] for i in empty],
                 "batches": run.quality,
             },
             "potencies": {label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)},
@@ -277,17 +328,22 @@ class _Run:
     def score_batch(
         self, counts: csr_array, cells: NDArray[np.intp], scores: _Scores, name: str
     ) -> None:
-        """Run all stages on the cells of a batch that have counts, and fill in their scores."""
+        """Run all stages on some cells that have counts, and fill in their scores."""
         threads, n_cells = self.parameters.threads, len(cells)
         with self.timed("preprocess"):
+            if n_cells < counts.shape[0]:
+                counts = counts[cells]
             self._check_quality(counts, name)
-            log2_cpm = preprocess.log2_cpm(counts)
+            by_cell = preprocess.log2_cpm(counts)
             rank = preprocess.rank_expressed(counts)
             self.advance("preprocess", n_cells)
         with self.timed("predict"):
             prediction = self.ensemble.predict(
-                log2_cpm, rank, threads=threads, progress=lambda n: self.advance("predict", n)
+                by_cell, rank, threads=threads, progress=lambda n: self.advance("predict", n)
             )
+            del rank
+            log2_cpm = by_cell.tocsc()  # the stages to come go gene by gene
+            del by_cell
         with self.timed("diffuse"):
             diffused = diffusion.diffuse(
                 log2_cpm,
@@ -300,7 +356,12 @@ class _Run:
             score = preknn = binning.spread(diffused, prediction.potency)
         if n_cells >= _MIN_CELLS_FOR_NEIGHBORS:
             with self.timed("components"):
-                coordinates = pca.principal_components(log2_cpm, knn.N_COMPONENTS, threads=threads)
+                standardised = pca.standardise(log2_cpm)
+                del log2_cpm
+                coordinates = pca.principal_components(
+                    standardised, knn.N_COMPONENTS, threads=threads
+                )
+                del standardised
                 self.advance("components", n_cells)
             with self.timed("neighbors"):
                 neighbors, distances = knn.nearest_neighbors(
@@ -334,16 +395,16 @@ class _Run:
             )
 
 
-def _value_warnings(expression: Expression, empty: NDArray[np.intp]) -> Iterator[CytoTRACE2Warning]:
-    if expression.max_value <= _HIGHEST_LOG_VALUE:
+def _value_warnings(data: ModelInput, empty: NDArray[np.intp]) -> Iterator[CytoTRACE2Warning]:
+    if data.max_value <= _HIGHEST_LOG_VALUE:
         yield LogTransformedWarning(
-            f"the largest value of the input is {expression.max_value:g}: it looks "
+            f"the largest value of the input is {data.max_value:g}: it looks "
             "log-transformed. Give raw counts, CPM or TPM."
         )
     if len(empty):
-        names = ", ".join(repr(expression.cells[i]) for i in empty[:3])
+        names = ", ".join(repr(data.cells[i]) for i in empty[:3])
         more = ", ..." if len(empty) > 3 else ""
         yield EmptyCellWarning(
-            f"{len(empty)} of {len(expression.cells)} cells have no count over the model's genes "
+            f"{len(empty)} of {len(data.cells)} cells have no count over the model's genes "
             f"and get no score: {names}{more}."
         )

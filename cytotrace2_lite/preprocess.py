@@ -11,20 +11,20 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array, csr_array
 
 __all__ = ["counts_over_features", "log2_cpm", "rank_expressed"]
 
 
 def counts_over_features(
-    values: csr_array, feature: NDArray[np.int32], n_features: int
+    values: csc_array, feature: NDArray[np.int32], n_features: int
 ) -> csr_array:
     """Reorder the genes of an expression matrix as the model has them.
 
     Parameters
     ----------
     values
-        Expression, CSR without stored zeros, shape (n_cells, n_genes).
+        Expression, CSC without stored zeros, shape (n_cells, n_genes).
     feature
         Feature of each gene, -1 for a gene that is none; shape (n_genes,), no feature twice.
     n_features
@@ -33,20 +33,20 @@ def counts_over_features(
     Returns
     -------
     csr_array
-        float64, shape (n_cells, n_features), sorted indices.
+        Shape (n_cells, n_features), sorted indices, of the type of `values`.
     """
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
-    target = feature[values.indices]
-    kept = target >= 0
-    row = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))[kept]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=values.shape[0]))])
-    result = csr_array(
-        (values.data[kept].astype(np.float64, copy=False), target[kept], indptr),
+    genes = np.flatnonzero(feature >= 0)
+    genes = genes[np.argsort(feature[genes])]
+    columns = values[:, genes]
+    sizes = np.zeros(n_features + 1, dtype=columns.indptr.dtype)
+    sizes[1 + feature[genes]] = np.diff(columns.indptr)
+    by_feature = csc_array(
+        (columns.data, columns.indices, np.cumsum(sizes, dtype=sizes.dtype)),
         shape=(values.shape[0], n_features),
     )
-    result.sort_indices()
-    return result
+    return by_feature.tocsr()
 
 
 def log2_cpm(counts: csr_array) -> csr_array:
@@ -64,13 +64,18 @@ def log2_cpm(counts: csr_array) -> csr_array:
     """
     from scipy.sparse import csr_array
 
-    per_cell = np.diff(counts.indptr)
-    total = np.repeat(counts.sum(axis=1), per_cell)
-    data = np.log2(1_000_000 * counts.data / total + 1)
-    return csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
+    values = csr_array(
+        (counts.data.astype(np.float64), counts.indices, counts.indptr), shape=counts.shape
+    )
+    total = np.repeat(values.sum(axis=1), np.diff(values.indptr))
+    values.data *= 1_000_000
+    values.data /= total
+    values.data += 1
+    np.log2(values.data, out=values.data)
+    return values
 
 
-def rank_expressed(counts: csr_array) -> NDArray[np.float64]:
+def rank_expressed(counts: csr_array) -> NDArray[np.float32]:
     """Rank the expressed genes of each cell, 1 for the highest; equal values share their mean rank.
 
     The genes a cell does not express all share the rank (k + 1 + n_features) / 2, k being the
@@ -84,9 +89,10 @@ def rank_expressed(counts: csr_array) -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        Rank of each stored value; float64, shape (n_values,).
+        Rank of each stored value; float32, which holds every whole and half rank exactly,
+        shape (n_values,).
     """
-    ranks = np.empty(counts.nnz)
+    ranks = np.empty(counts.nnz, dtype=np.float32)
     for start, stop in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
         values = counts.data[start:stop]
         order = np.argsort(values)[::-1]

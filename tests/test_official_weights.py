@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, load_npz
+from scipy.sparse import csc_array, load_npz
 from scipy.stats import spearmanr
 
 from cytotrace2_lite import genes, preprocess
@@ -31,7 +31,7 @@ def official(tmp_path_factory):
 def dataset(request):
     name, species, spearman = request.param
     folder = SHARED / "data" / name
-    values = csr_array(load_npz(folder / "expr.npz")).astype(float)
+    values = csc_array(load_npz(folder / "expr.npz")).astype(float)
     names = (folder / "genes.txt").read_text().splitlines()
     first = np.sort(np.unique(names, return_index=True)[1])
     mapping = genes.map_genes([names[i] for i in first], species)

@@ -176,8 +176,8 @@ def test_read_expression(write):
     assert expression.genes == ["A", "B"]
     assert expression.max_value == 2.0
     values = expression.values
-    assert values.format == "csr"
-    assert values.dtype == np.float64
+    assert values.format == "csc"
+    assert values.dtype == np.uint8
     assert values.indices.dtype == values.indptr.dtype == np.int32
     assert values.nnz == 2
     assert values.toarray().tolist() == [[0, 2], [1, 0]]

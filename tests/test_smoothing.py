@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import random_counts
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from cytotrace2_lite import binning, diffusion, knn, pca, preprocess
 from cytotrace2_lite.errors import CytoTRACE2Error
@@ -27,14 +27,14 @@ def structured(n_cells, seed=0):
     random = np.random.RandomState(seed)
     types = random.gamma(0.3, 1, (8, 14271))
     counts.data *= 1 + np.round(20 * types[np.repeat(np.arange(n_cells) % 8, 500), counts.indices])
-    return preprocess.log2_cpm(counts)
+    return preprocess.log2_cpm(counts).tocsc()
 
 
 class TestComponents:
     @pytest.mark.parametrize("n_cells", [31, 40, 100, 173, 400])
     def test_equal_to_the_full_decomposition(self, n_cells):
         log2_cpm = structured(n_cells)
-        ours = pca.principal_components(log2_cpm, 30)
+        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
         theirs = exact_components(log2_cpm, 30)
         assert ours.shape == (n_cells, 30)
         signs = np.sign((ours * theirs).sum(axis=0))
@@ -42,7 +42,7 @@ class TestComponents:
 
     def test_the_residual_is_as_promised(self):
         log2_cpm = structured(300)
-        ours = pca.principal_components(log2_cpm, 30)
+        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
         cells = log2_cpm.toarray()
         cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
         cells -= cells.mean(axis=0)
@@ -55,37 +55,41 @@ class TestComponents:
     def test_fails_rather_than_return_less(self, monkeypatch):
         monkeypatch.setattr(pca, "_MAX_BASIS", 60)
         with pytest.raises(CytoTRACE2Error, match="did not converge: residual"):
-            pca.principal_components(structured(400), 30)
+            pca.principal_components(pca.standardise(structured(400)), 30)
 
     def test_copies_of_a_few_cells(self):
         # Rank 9: the other components are zero, and copies lie exactly on one another.
         few = structured(10)
-        log2_cpm = few[np.arange(120) % 10]
-        ours = pca.principal_components(log2_cpm, 30)
+        log2_cpm = few[np.arange(120) % 10].tocsc()
+        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
         expected = distances_between(exact_components(log2_cpm, 9))
         np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
 
     def test_identical_cells(self):
-        ours = pca.principal_components(structured(1)[np.zeros(120, int)], 30)
+        ours = pca.principal_components(
+            pca.standardise(structured(1)[np.zeros(120, int)].tocsc()), 30
+        )
         np.testing.assert_array_equal(ours, 0)
 
     def test_many_equal_components(self):
         # Cells that share no gene: all components are equally large.
         counts = csr_array(np.kron(np.eye(110), np.ones((1, 100))))
-        ours = pca.principal_components(preprocess.log2_cpm(counts), 30)
+        ours = pca.principal_components(pca.standardise(preprocess.log2_cpm(counts).tocsc()), 30)
         sizes = (ours**2).sum(axis=0)
         np.testing.assert_allclose(sizes, sizes[0], rtol=1e-10)
 
     def test_threads_do_not_matter(self):
         log2_cpm = structured(250)
-        one = pca.principal_components(log2_cpm, 30, threads=1)
-        np.testing.assert_array_equal(pca.principal_components(log2_cpm, 30, threads=3), one)
+        one = pca.principal_components(pca.standardise(log2_cpm), 30, threads=1)
+        np.testing.assert_array_equal(
+            pca.principal_components(pca.standardise(log2_cpm), 30, threads=3), one
+        )
 
     def test_input_is_left_alone(self):
         log2_cpm = structured(120)
         for part in (log2_cpm.data, log2_cpm.indices, log2_cpm.indptr):
             part.flags.writeable = False
-        pca.principal_components(log2_cpm, 30)
+        pca.principal_components(pca.standardise(log2_cpm), 30)
         diffusion.diffuse(log2_cpm, np.linspace(0, 1, 120))
 
 
@@ -167,7 +171,7 @@ class TestDiffusion:
     def test_dispersion(self):
         dense = structured(50).toarray()
         dense[:, 5] = 3.0  # constant, but expressed
-        ours = diffusion.dispersion(csr_array(dense))
+        ours = diffusion.dispersion(csc_array(dense))
         mean = dense.mean(axis=0)
         expected = np.divide(dense.var(axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-13)
@@ -183,5 +187,5 @@ class TestDiffusion:
         np.random.seed(1)  # noqa: NPY002 (the global state is what is tested)
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         diffusion.diffuse(structured(120), np.linspace(0, 1, 120))
-        pca.principal_components(structured(120), 30)
+        pca.principal_components(pca.standardise(structured(120)), 30)
         np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002

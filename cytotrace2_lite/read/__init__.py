@@ -75,14 +75,10 @@ def read_expression(
     index: DTypeLike = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
     indices = cells.array.astype(index)
     del cells
-    by_gene = csc_array(
+    matrix = csc_array(
         (values.array, indices, starts.astype(index)), shape=(n_cells, len(genes)), copy=False
     )
-    del values, indices
-    by_cell = by_gene.tocsr()
-    del by_gene
-    by_cell.data = by_cell.data.astype(np.float64)
-    return Expression(by_cell, table.cells, genes, max_value), source
+    return Expression(matrix, table.cells, genes, max_value), source
 
 
 class _Growing:

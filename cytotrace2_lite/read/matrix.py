@@ -75,7 +75,8 @@ def from_matrix(
             f"{value:g} is {problem}. Give raw counts, CPM or TPM, and 0 where nothing was "
             "counted."
         )
-    return Expression(values, cell_names, gene_names, float(values.data.max(initial=0.0)))
+    largest = float(values.data.max(initial=0.0))
+    return Expression(values.tocsc(), cell_names, gene_names, largest)
 
 
 def _refuse_repeated(what: str, names: list[str]) -> None:

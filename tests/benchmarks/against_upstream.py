@@ -131,12 +131,19 @@ def main() -> None:
                 [args.upstream_python, "-c", UPSTREAM_CODE, *options, "-o", str(upstream)]
             )
             mine = measure(
-                [sys.executable, "-c", CODE, "run", *options, "-o", str(ours)]
-                + ["-m", str(args.model)]
+                [
+                    sys.executable,
+                    "-c",
+                    CODE,
+                    "run",
+                    *options,
+                    "-o",
+                    str(ours),
+                    "-m",
+                    str(args.model),
+                ]
             )
-            off = differences(
-                upstream / "cytotrace2_results.txt", ours / "cytotrace2_results.txt"
-            )
+            off = differences(upstream / "cytotrace2_results.txt", ours / "cytotrace2_results.txt")
             report = json.loads((ours / "run.json").read_text())
         record |= {"upstream": theirs, "lite": mine, "lite_stages_s": report["seconds"]}
         record |= {"differences": off, "n_cells": report["input"]["n_cells"]}

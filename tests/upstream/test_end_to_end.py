@@ -18,7 +18,7 @@ import pytest
 from cytotrace2_lite import genes
 from cytotrace2_lite.ensemble import POTENCIES, Ensemble, Prediction
 from cytotrace2_lite.export import export
-from cytotrace2_lite.pipeline import Parameters, score_cells
+from cytotrace2_lite.pipeline import Parameters, prepare, score_cells
 from cytotrace2_lite.read import read_expression
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -85,7 +85,7 @@ def run(request, work, stand_ins):
     return SimpleNamespace(
         name=name,
         parameters=Parameters(species=species, threads=2),
-        expression=expression,
+        data=prepare(expression, species),
         stages=stages,
         results=read_results(out / "cytotrace2_results.txt"),
     )
@@ -117,7 +117,7 @@ def labels(result):
 
 
 def test_results(run, ensemble):
-    result = score_cells(run.expression, ensemble, run.parameters)
+    result = score_cells(run.data, ensemble, run.parameters)
     assert result.cells == run.results[""]
     assert len(set(result.potency)) >= 2
     for name, ours in labels(result).items():
@@ -140,7 +140,7 @@ class Given:
     def __init__(self, run):
         self.stages = run.stages
         self.info = SimpleNamespace()
-        position = {cell: i for i, cell in enumerate(run.expression.cells)}
+        position = {cell: i for i, cell in enumerate(run.data.cells)}
         self.cells = np.array([position[str(cell)] for cell in run.stages.cells])
 
     def predict(self, log2_cpm, rank, *, threads, progress):
@@ -154,7 +154,7 @@ def test_results_from_upstreams_raw_scores(run, ensemble):
     """Cells that differ more from raw scores of our own were swapped by upstream's float32."""
     given = Given(run)
     given.info = ensemble.info
-    result = score_cells(run.expression, given, run.parameters)
+    result = score_cells(run.data, given, run.parameters)
     for name, ours in labels(result).items():
         assert list(ours) == run.results[name]
     for name, ours in numbers(result).items():
@@ -164,7 +164,7 @@ def test_results_from_upstreams_raw_scores(run, ensemble):
 
 
 def test_raw_scores(run, ensemble):
-    result = score_cells(run.expression, ensemble, run.parameters)
+    result = score_cells(run.data, ensemble, run.parameters)
     difference = np.abs(result.raw_score - run.stages.raw_score)
     print(f"{run.name} raw score: largest {difference.max():.1e}")
     assert difference.max() <= 2e-5
