@@ -30,7 +30,7 @@ __all__ = ["MAX_RESIDUAL", "StandardisedCells", "principal_components", "standar
 #: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
 #: |G u - l u| <= MAX_RESIDUAL * l_max.
 MAX_RESIDUAL = 1e-12
-_BLOCK = 10
+_BLOCK = 8
 _MAX_BASIS = 3000
 _GENES_PER_BLOCK = 512  # fixed: the partition must not depend on the number of threads
 _DENSE_SHARE = 0.2
