@@ -110,7 +110,7 @@ class FoldedEnsemble:
         )
 
     def logits(
-        self, rank: NDArray[np.float64], log2_cpm: NDArray[np.float64]
+        self, rank: NDArray[np.floating], log2_cpm: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Evaluate the folded networks in float64, for checks; the model itself runs in ONNX.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csc_array, csr_array
 
-__all__ = ["counts_over_features", "log2_cpm", "rank_expressed"]
+__all__ = ["counts_over_features", "log2_cpm", "rank_all", "rank_expressed"]
 
 
 def counts_over_features(
@@ -100,4 +100,25 @@ def rank_expressed(counts: csr_array) -> NDArray[np.float32]:
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         last = np.concatenate([first[1:], [stop - start]])
         ranks[start + order] = np.repeat((first + 1 + last) / 2, last - first)
+    return ranks
+
+
+def rank_all(counts: csr_array) -> NDArray[np.float32]:
+    """Rank all genes of each cell, as the networks are defined; for training and for checks.
+
+    Parameters
+    ----------
+    counts
+        Counts or CPM/TPM over the features, CSR, shape (n_cells, n_features), values > 0.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (n_cells, n_features): dense, so for some cells at a time.
+    """
+    n_cells, n_features = counts.shape
+    per_cell = np.diff(counts.indptr)
+    unexpressed = ((per_cell + 1 + n_features) / 2).astype(np.float32)
+    ranks = np.repeat(unexpressed, n_features).reshape(n_cells, n_features)
+    ranks[np.repeat(np.arange(n_cells), per_cell), counts.indices] = rank_expressed(counts)
     return ranks

@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,9 +30,7 @@ class TestPrediction:
 
     def test_float32_is_near_the_float64_networks(self, exported, ensembles, version):
         log2_cpm, rank = inputs()
-        n_expressed = np.diff(log2_cpm.indptr)
-        dense = np.tile((n_expressed[:, None] + 1 + 14271) / 2, (1, 14271))
-        dense[np.repeat(np.arange(21), n_expressed), log2_cpm.indices] = rank
+        dense = preprocess.rank_all(random_counts(21, 900))
         logits = exported[version][0].logits(dense, log2_cpm.toarray())
         ours = ensembles[version].logits(log2_cpm, rank)
         np.testing.assert_allclose(ours, logits, rtol=5e-7, atol=1e-4)
@@ -144,4 +143,7 @@ def test_the_bundled_model():
     ensemble = Ensemble.load()
     assert ensemble.info.name == "open"
     assert ensemble.info.architecture == "1.1.0"
+    assert ensemble.info.licence == "BSD-3-Clause"
     assert find_model("open") == find_model()
+    card = (Path(__file__).parents[1] / "models/README.md").read_text()
+    assert f"SHA-256 of `open.onnx`: `{ensemble.info.sha256}`" in card

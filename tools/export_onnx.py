@@ -91,7 +91,7 @@ def verify(members: Path, background: Path | None, model: Path, folded: FoldedEn
         raise CytoTRACE2Error("--verify needs torch, which is not installed.") from error
     counts = made_up_cells()
     log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
-    dense_rank, dense_log2 = dense(log2_cpm, rank)
+    dense_rank, dense_log2 = preprocess.rank_all(counts), log2_cpm.toarray()
     controls = None
     if folded.architecture == "1.1.0":
         controls = read_background(background or find_background(members))
@@ -135,17 +135,6 @@ def made_up_cells() -> csr_array:
     indices = np.concatenate([row[0] for row in rows])
     data = np.concatenate([row[1] for row in rows]).astype(np.float64)
     return csr_array((data, indices, indptr), shape=(N_CELLS, N_FEATURES))
-
-
-def dense(
-    log2_cpm: csr_array, rank: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ranks and log2 CPM of all genes, each of shape (n_cells, 14271)."""
-    n_expressed = np.diff(log2_cpm.indptr)
-    row = np.repeat(np.arange(log2_cpm.shape[0]), n_expressed)
-    ranks = np.tile((n_expressed[:, None] + 1 + N_FEATURES) / 2, (1, N_FEATURES))
-    ranks[row, log2_cpm.indices] = rank
-    return ranks, log2_cpm.toarray()
 
 
 def torch_logits(

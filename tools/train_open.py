@@ -34,6 +34,8 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from cytotrace2_lite import preprocess
+from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.genes import features, map_genes
 
 if TYPE_CHECKING:
@@ -41,14 +43,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-POTENCIES = (
-    "Differentiated",
-    "Unipotent",
-    "Oligopotent",
-    "Multipotent",
-    "Pluripotent",
-    "Totipotent",
-)
 N_SETS = 24  # gene sets per potency, as in v1.1.0
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
@@ -155,33 +149,9 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
     )
 
 
-def log2_cpm(values: sp.csr_matrix) -> sp.csr_matrix:
-    """log2(counts per million + 1) of each cell (row)."""
-    result = values.astype(np.float64)
-    totals = np.asarray(result.sum(1)).ravel()
-    result.data = np.log2(1e6 * result.data / np.repeat(totals, np.diff(result.indptr)) + 1)
-    return result
-
-
-def ranks(values: sp.csr_matrix) -> NDArray[np.float32]:
-    """Rank of every feature in its cell, 1 = highest, ties averaged; shape of `values`."""
-    n_cells, n_features = values.shape
-    n_expressed = np.diff(values.indptr)
-    row = np.repeat(np.arange(n_cells), n_expressed)
-    order = np.lexsort((-values.data, row))
-    x, cell = values.data[order], row[order]
-    within = np.arange(len(x)) - values.indptr[cell] + 1.0
-    start = np.flatnonzero(np.r_[True, (x[1:] != x[:-1]) | (cell[1:] != cell[:-1])])
-    length = np.diff(np.r_[start, len(x)])
-    result = np.repeat((n_expressed + 1 + n_features) / 2, n_features).astype(np.float32)
-    result = result.reshape(n_cells, n_features)
-    result[cell, values.indices[order]] = np.repeat(within[start] + (length - 1) / 2, length)
-    return result
-
-
 def expression_bins(datasets: Sequence[Dataset]) -> NDArray[np.int64]:
     """Bin of each feature by its mean log2 CPM over the datasets that measure it."""
-    total = sum(np.asarray(log2_cpm(d.values).mean(0)).ravel() for d in datasets)
+    total = sum(preprocess.log2_cpm(sp.csr_array(d.values)).mean(axis=0) for d in datasets)
     seen = np.sum([d.measured for d in datasets], axis=0)
     order = np.argsort(total / np.maximum(seen, 1), kind="stable")
     bins = np.empty(len(order), np.int64)
@@ -294,9 +264,10 @@ def network_inputs(
 
     The mean of the second over a gene set is v1.1.0's AMS score: all genes have as many controls.
     """
-    log2 = log2_cpm(values)
+    counts = sp.csr_array(values)
+    log2 = preprocess.log2_cpm(counts)
     corrected = (log2 - log2 @ controls.T / N_CONTROLS).toarray().astype(np.float32)
-    return torch.from_numpy(ranks(values)), torch.from_numpy(corrected)
+    return torch.from_numpy(preprocess.rank_all(counts)), torch.from_numpy(corrected)
 
 
 class Binarize(torch.autograd.Function):
