@@ -146,6 +146,37 @@ def run(
             click.echo("No plots: this version draws none (-dpl hides this line).", err=True)
 
 
+@cli.command()
+@click.option("-m", "--model", metavar="MODEL", help="As for run.")
+@click.option(
+    "-mc", "--max-cores", type=click.IntRange(min=1), default=None, help="Number of threads."
+)
+def check(*, model: str | None, max_cores: int | None) -> None:
+    """See that this installation works: load the model, score made-up cells with known scores."""
+    import platform
+    from importlib.metadata import version
+
+    from cytotrace2_lite.ensemble import Ensemble
+    from cytotrace2_lite.machine import available_cores, peak_memory
+    from cytotrace2_lite.selfcheck import check as check_model
+
+    threads = available_cores() if max_cores is None else max_cores
+    libraries = ("onnxruntime", "numpy", "scipy", "pyarrow")
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
+    click.echo(f"cytotrace2_lite {__version__}, Python {platform.python_version()}, {versions}")
+    ensemble = Ensemble.load(model)
+    click.echo(_model_line(ensemble.info))
+    click.echo(ensemble.info.path)
+    result = check_model(ensemble, threads=threads)
+    memory = peak_memory()
+    held = "" if memory is None else f", {memory / 1e6:.0f} MB of memory"
+    click.echo(f"{threads} threads{held}")
+    click.echo(
+        f"ok: {len(result.score)} cells scored, off by {result.difference:.0e} at most "
+        f"(scores {result.score.min():.3f} to {result.score.max():.3f})"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 

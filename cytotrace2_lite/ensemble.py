@@ -16,10 +16,12 @@ import numpy as np
 
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models import find_model, read_model
+from cytotrace2_lite.onnx_file import check_graph, metadata
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -96,13 +98,18 @@ class Ensemble:
     ----------
     info
         What the model says of itself.
+    check_scores
+        Scores the model carries for `cytotrace2_lite.selfcheck.check_cells`.
     """
 
-    def __init__(self, session: Any, info: ModelInfo, max_rank: float) -> None:
+    def __init__(
+        self, session: Any, info: ModelInfo, max_rank: float, check_scores: Sequence[float]
+    ) -> None:
         self._session = session
         self._max_rank = max_rank
         self._inputs = {tensor.name for tensor in session.get_inputs()}
         self.info = info
+        self.check_scores = tuple(check_scores)
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] | None = None) -> Ensemble:
@@ -129,6 +136,14 @@ class Ensemble:
 
         path = find_model(model)
         content = read_model(path)
+        try:
+            check_graph(content)
+            described = metadata(content)
+            info, max_rank, check_scores = _describe(described, content, path)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        if tuple(described.get("features", "").split("\n")) != features():
+            raise ModelError(f"{path}: the model was made for other genes than this package's.")
         options = onnxruntime.SessionOptions()
         # One thread a run: threads share the cells among them, so that a cell's score is computed
         # in the same order whatever their number.
@@ -141,25 +156,10 @@ class Ensemble:
             session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-            metadata = session.get_modelmeta().custom_metadata_map
-            info = ModelInfo(
-                name=metadata["name"],
-                licence=metadata["licence"],
-                architecture=metadata["architecture"],
-                n_members=int(metadata["n_members"]),
-                sha256=hashlib.sha256(content).hexdigest(),
-                path=str(path),
-                sources=tuple(json.loads(metadata["sources"])),
-            )
-            max_rank = float(metadata["max_rank"])
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
-        if tuple(metadata["features"].split("\n")) != features():
-            raise ModelError(f"{path}: the model was made for other genes than this package's.")
-        if tuple(metadata["potencies"].split("\n")) != POTENCIES:
-            raise ModelError(f"{path}: the model was made for other potencies than this package's.")
-        return cls(session, info, max_rank)
+        return cls(session, info, max_rank, check_scores)
 
     def predict(
         self,
@@ -250,3 +250,30 @@ class Ensemble:
             dense[row, gene] = log2_cpm.data[values]
             feed["log2_cpm"] = dense
         return feed
+
+
+def _describe(
+    described: Mapping[str, str], content: bytes, path: Path
+) -> tuple[ModelInfo, float, list[float]]:
+    """Take what the package needs from the metadata of a model."""
+    try:
+        info = ModelInfo(
+            name=described["name"],
+            licence=described["licence"],
+            architecture=described["architecture"],
+            n_members=int(described["n_members"]),
+            sha256=hashlib.sha256(content).hexdigest(),
+            path=str(path),
+            sources=tuple(json.loads(described["sources"])),
+        )
+        potencies = tuple(described["potencies"].split("\n"))
+        max_rank = float(described["max_rank"])
+        check_scores = [float(score) for score in json.loads(described["check_scores"])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "the model does not describe itself as this version expects. Export it anew with "
+            "tools/export_onnx.py."
+        ) from error
+    if potencies != POTENCIES:
+        raise ModelError("the model was made for other potencies than this package's.")
+    return info, max_rank, check_scores

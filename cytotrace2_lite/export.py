@@ -28,6 +28,9 @@ from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError
 from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models import seal
+from cytotrace2_lite.onnx_file import OPSET
+from cytotrace2_lite.preprocess import log2_cpm, rank_all
+from cytotrace2_lite.selfcheck import check_cells
 from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ __all__ = [
     "export",
     "find_background",
     "fold_member",
+    "mean_probabilities",
     "member_files",
     "read_background",
     "read_member",
@@ -50,7 +54,6 @@ __all__ = [
 
 _BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm1d's default, which upstream keeps
 _MAX_RANK_SCALE = 1000
-_OPSET = 18
 
 
 class _Architecture(NamedTuple):
@@ -381,7 +384,7 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         helper.make_graph(nodes, "cytotrace2", inputs, outputs, weights),
         producer_name="cytotrace2_lite",
         producer_version=__version__,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=8,  # read by every onnxruntime the package accepts
     )
     helper.set_model_props(
@@ -389,6 +392,7 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         {
             "architecture": folded.architecture,
             "max_rank": repr(float(folded.threshold.max())),
+            "check_scores": json.dumps(_check_scores(folded)),
             "n_members": str(n_modules // len(POTENCIES)),
             "potencies": "\n".join(POTENCIES),
             "features": "\n".join(features()),
@@ -477,6 +481,33 @@ def export(
         ),
     }
     return folded, to_onnx(folded, metadata)
+
+
+def mean_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn the logits of all members into the probabilities of the ensemble.
+
+    Parameters
+    ----------
+    logits
+        Shape (n_cells, n_modules), as `FoldedEnsemble.logits` returns them.
+
+    Returns
+    -------
+    ndarray
+        Mean over the members of the softmax over the potencies; float64, shape (n_cells, 6).
+    """
+    members = logits.reshape(len(logits), -1, len(POTENCIES))
+    powers = np.exp(members - members.max(axis=2, keepdims=True))
+    mean: NDArray[np.float64] = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
+    return mean
+
+
+def _check_scores(folded: FoldedEnsemble) -> list[float]:
+    counts = check_cells()
+    logits = folded.logits(rank_all(counts), log2_cpm(counts).toarray())
+    order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
+    # Ten digits: the last ones of float64 depend on the machine, which the file is not to.
+    return [round(score, 10) for score in (mean_probabilities(logits) @ order).tolist()]
 
 
 def _architecture(path: Path, content: Mapping[str, Tensor]) -> _Architecture:

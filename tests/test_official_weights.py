@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from cytotrace2_lite import genes, preprocess
 from cytotrace2_lite.ensemble import POTENCIES, Ensemble
-from cytotrace2_lite.export import export, member_files, read_member
+from cytotrace2_lite.export import export, mean_probabilities, member_files, read_member
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_torch_networks(official, dataset):
             tool.torch_logits(torch, read_member(file)[1], None, dense_rank, dense_log2, dtype)
             for file in member_files(MEMBERS)
         ]
-        return np.concatenate(logits, axis=1), tool.probabilities(np.concatenate(logits, 1)) @ order
+        return np.concatenate(logits, axis=1), mean_probabilities(np.concatenate(logits, 1)) @ order
 
     exact_logits, exact = torch_scores(torch.float64)
     _, rounded = torch_scores(torch.float32)

@@ -25,12 +25,14 @@ from cytotrace2_lite.export import (
     FoldedEnsemble,
     export,
     find_background,
+    mean_probabilities,
     member_files,
     read_background,
     read_member,
 )
 from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.results import write_whole
+from cytotrace2_lite.selfcheck import check_cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +91,7 @@ def verify(members: Path, background: Path | None, model: Path, folded: FoldedEn
         import torch
     except ImportError as error:
         raise CytoTRACE2Error("--verify needs torch, which is not installed.") from error
-    counts = made_up_cells()
+    counts = check_cells(N_CELLS)
     log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
     dense_rank, dense_log2 = preprocess.rank_all(counts), log2_cpm.toarray()
     controls = None
@@ -106,7 +108,7 @@ def verify(members: Path, background: Path | None, model: Path, folded: FoldedEn
         for dtype in (torch.float32, torch.float64)
     }
     exact = logits[torch.float64]
-    p_exact = probabilities(exact)
+    p_exact = mean_probabilities(exact)
     print(f"largest difference from PyTorch in float64, {N_CELLS} made-up cells:")
     print(f"{'':24}{'logits':>10} {'probabilities':>14} {'score':>10}")
     order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
@@ -116,25 +118,9 @@ def verify(members: Path, background: Path | None, model: Path, folded: FoldedEn
         ("PyTorch in float32", logits[torch.float32]),
     ):
         off = np.abs(other - exact).max()
-        p_off = probabilities(other) - p_exact
+        p_off = mean_probabilities(other) - p_exact
         s_off = np.abs(p_off @ order).max()
         print(f"{label:24}{off:>10.1e} {np.abs(p_off).max():>14.1e} {s_off:>10.1e}")
-
-
-def made_up_cells() -> csr_array:
-    """Draw counts of cells with few to many expressed genes, CSR of shape (200, 14271)."""
-    from scipy.sparse import csr_array
-
-    random = np.random.RandomState(0)
-    n_expressed = np.linspace(100, 9000, N_CELLS).astype(int)
-    rows = [
-        (np.sort(random.choice(N_FEATURES, n, replace=False)), random.geometric(0.2, n))
-        for n in n_expressed
-    ]
-    indptr = np.concatenate([[0], np.cumsum(n_expressed)])
-    indices = np.concatenate([row[0] for row in rows])
-    data = np.concatenate([row[1] for row in rows]).astype(np.float64)
-    return csr_array((data, indices, indptr), shape=(N_CELLS, N_FEATURES))
 
 
 def torch_logits(
@@ -171,14 +157,6 @@ def torch_logits(
         normalised = (scores - mean) / torch.sqrt(variance + 1e-5)
         columns.append(normalised @ layer["out.weight"][0] + layer["out.bias"])
     return torch.stack(columns, 1).double().numpy()
-
-
-def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the members of the softmax over the potencies; shape (n_cells, 6)."""
-    members = logits.reshape(len(logits), -1, len(POTENCIES))
-    powers = np.exp(members - members.max(axis=2, keepdims=True))
-    mean: NDArray[np.float64] = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
-    return mean
 
 
 if __name__ == "__main__":
