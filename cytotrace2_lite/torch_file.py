@@ -47,6 +47,7 @@ _FUNCTIONS = {
     "torch._utils._rebuild_tensor_v2",
     "torch.serialization._get_layout",
 }
+_MAX_FILE_BYTES = 1 << 27  # a member has 8 MB, the control genes 28 MB
 _MAX_PICKLE_BYTES = 1 << 20  # a member's is 10 kB
 _MAX_DIMENSIONS = 8
 
@@ -125,11 +126,20 @@ class TorchFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            size = path.stat().st_size
+            if size > _MAX_FILE_BYTES:
+                raise ModelError(
+                    f"{path}: the file has {size} bytes, no file of an ensemble more than "
+                    f"{_MAX_FILE_BYTES}."
+                )
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise ModelError(f"{path}: not a PyTorch file ({_reason(error)}).") from error
         try:
             self._entries = {info.filename: info for info in self._zip.infolist()}
+            for info in self._entries.values():
+                if info.compress_size > size:
+                    raise ModelError(f"{path}: {info.filename} is larger than the whole file.")
             self._prefix, pickled = self._read_pickle()
             self.content = self._build(pickled)
         except BaseException:

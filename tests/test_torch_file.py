@@ -1,6 +1,7 @@
 """Tensors of PyTorch files, read without PyTorch; anything but tensors is refused by name."""
 
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -111,6 +112,41 @@ def test_a_compressed_entry_is_refused(tmp_path):
 def test_a_huge_pickle_is_refused(tmp_path):
     path = torch_format.write_archive(tmp_path / "x.pt", b"N" * 2_000_000, [])
     assert "the pickle has 2000000 bytes" in refused(path)
+
+
+def test_a_lying_size_is_refused_before_anything_is_read(tmp_path):
+    path = torch_format.save(tmp_path / "member.pt", STATE)
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\x01\x02")  # the first of the central directory
+    content[entry + 20 : entry + 28] = (2_000_000_000).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    assert refused(path) == "archive/data.pkl is larger than the whole file."
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "huge.pt"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    assert refused(path) == (
+        "the file has 200000000 bytes, no file of an ensemble more than 134217728."
+    )
+
+
+def test_memory_stays_small_whatever_a_pickle_asks_for(tmp_path):
+    number = b"\x8a\xff" + b"\x7f" * 255  # a LONG1 as large as there is
+    for opcodes in (
+        b"N" + b"r\xff\xff\xff\x7f" + b".",  # a memo index of two thousand million
+        b"(" * 100_000 + b".",
+        b"N" + b"\x85" * 100_000 + b".",  # a tuple in a tuple in a tuple
+        number * 3000 + b".",
+        b"X\xff\xff\xff\x7f.",  # a text longer than the file
+        b"N" + b"q\x00h\x00\x86" * 50_000 + b".",  # doubles with every step, if copied
+    ):
+        path = torch_format.write_archive(tmp_path / "x.pt", b"\x80\x02" + opcodes, [])
+        tracemalloc.start()
+        refused(path)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+        tracemalloc.stop()
 
 
 def test_damaged_bytes_are_noticed(tmp_path):
