@@ -36,7 +36,7 @@ def read_annotation(path: str | os.PathLike[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (path may be a str)
-            rows = csv.reader(file, delimiter="\t")
+            rows = csv.reader(file, delimiter="\t", strict=True)
             next(rows, None)
             for row in rows:
                 if not row:

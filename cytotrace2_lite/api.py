@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.results import Result
 
-__all__ = ["cytotrace2", "run", "run_to_directory"]
+__all__ = ["cytotrace2", "run", "score_to_directory"]
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
     max_cores
         Number of threads; by default all processors this process may use.
     progress
-        Called with a `Progress` as the stages go on.
+        Called with a `Progress` as the stages go on, from any thread, from one at a time.
 
     Returns
     -------
@@ -83,57 +83,32 @@ def run(
     UsageError
         An argument is out of range.
     """
-    started = time.perf_counter()
-    parameters = Parameters(
+    result = _score(
+        data,
+        genes=genes,
+        cells=cells,
         species=species,
+        model=model,
         batch_size=batch_size,
         smooth_batch_size=smooth_batch_size,
         seed=seed,
-        threads=available_cores() if max_cores is None else max_cores,
+        max_cores=max_cores,
+        progress=progress,
     )
-    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
-    if isinstance(data, (str, os.PathLike)):
-        if genes is not None or cells is not None:
-            raise UsageError("genes and cells name the axes of a matrix; a file has its own names.")
-        from cytotrace2_lite.genes import wanted
-        from cytotrace2_lite.read import read_expression
-
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(Progress("read", done, total))
-
-        expression, source = read_expression(
-            data,
-            lambda names: wanted(names, species),
-            progress=report,
-        )
-        origin: dict[str, Any] = asdict(source)
-    else:
-        from cytotrace2_lite.read.matrix import from_matrix
-
-        expression = from_matrix(data, genes, cells)
-        origin = {"format": "matrix"}
-    read_seconds = time.perf_counter() - started
-    prepared = prepare(expression, species)
-    del expression
-    result = score_cells(prepared, ensemble, parameters, progress)
-    result.info["input"] = origin | result.info["input"]
-    result.info["seconds"] = {"read": round(read_seconds, 3), **result.info["seconds"]}
-    result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)
-    result.info["peak_memory_bytes"] = peak_memory()
-    for warning in result.warnings:
-        warnings.warn(warning, stacklevel=2)
+    _give_warnings(result)
     return result
 
 
-def run_to_directory(
+def score_to_directory(
     input_path: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],
     *,
     annotation_path: str | os.PathLike[str] = "",
     **options: Any,
 ) -> Result:
-    """Run on a file and write `cytotrace2_results.txt` and `run.json`.
+    """Score the cells of a file; write `cytotrace2_results.txt` and `run.json`.
+
+    The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
 
     Parameters
     ----------
@@ -159,12 +134,11 @@ def run_to_directory(
     """
     annotation = read_annotation(annotation_path) if annotation_path else None
     prepare_directory(output_dir)
-    result = run(input_path, **options)
+    result = _score(input_path, **options)
     if annotation is not None:
         for warning in check_annotation(annotation, result.cells, annotation_path):
             result.warnings.append(warning)
             result.info["warnings"].append(f"{type(warning).__name__}: {warning}")
-            warnings.warn(warning, stacklevel=2)
         result.info["annotation"] = {"path": str(annotation_path), "n_cells": len(annotation)}
     result.write(output_dir)
     return result
@@ -221,7 +195,7 @@ def cytotrace2(
     """
     del disable_plotting, disable_verbose
     require_pandas()
-    result = run_to_directory(
+    result = score_to_directory(
         input_path,
         output_dir,
         annotation_path=annotation_path,
@@ -231,4 +205,58 @@ def cytotrace2(
         seed=seed,
         max_cores=1 if disable_parallelization else max_cores,
     )
+    _give_warnings(result)
     return result.to_pandas()
+
+
+def _score(
+    data: Any,
+    *,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    model: str | os.PathLike[str] | Ensemble | None = None,
+    max_cores: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Result:
+    """Do what `run` does, but for the warnings."""
+    started = time.perf_counter()
+    parameters = Parameters(
+        max_cores=available_cores() if max_cores is None else max_cores, **options
+    )
+    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
+    if isinstance(data, (str, os.PathLike)):
+        if genes is not None or cells is not None:
+            raise UsageError("genes and cells name the axes of a matrix; a file has its own names.")
+        from cytotrace2_lite.genes import wanted
+        from cytotrace2_lite.read import read_expression
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress(Progress("read", done, total))
+
+        expression, source = read_expression(
+            data,
+            lambda names: wanted(names, parameters.species),
+            progress=report,
+        )
+        origin: dict[str, Any] = asdict(source)
+    else:
+        from cytotrace2_lite.read.matrix import from_matrix
+
+        expression = from_matrix(data, genes, cells)
+        origin = {"format": "matrix"}
+    read_seconds = time.perf_counter() - started
+    prepared = prepare(expression, parameters.species)
+    del expression
+    result = score_cells(prepared, ensemble, parameters, progress)
+    result.info["input"] = origin | result.info["input"]
+    result.info["seconds"] = {"read": round(read_seconds, 3), **result.info["seconds"]}
+    result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    result.info["peak_memory_bytes"] = peak_memory()
+    return result
+
+
+def _give_warnings(result: Result) -> None:
+    for warning in result.warnings:
+        warnings.warn(warning, stacklevel=3)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cytotrace2_lite import __version__
-from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning
+from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models import BUNDLED_MODEL
 
 if TYPE_CHECKING:
@@ -124,26 +124,26 @@ def run(
     if (expression is None) == (input_path is None):
         raise click.UsageError("Give the expression table once: ct2-lite run EXPR")
     # Only here are the heavy libraries imported: --help answers at once.
-    from cytotrace2_lite.api import run_to_directory
+    from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
 
     reporter = None if disable_verbose else _Reporter()
     options["model"] = Ensemble.load(options["model"])
-    click.echo(_model_line(options["model"].info), err=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", CytoTRACE2Warning)
-        warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer arguments named
-        result = run_to_directory(
-            expression or input_path or "",
-            max_cores=1 if disable_parallelization else max_cores,
-            progress=reporter,
-            **options,
-        )
+    _say(_model_line(options["model"].info))
+    result = score_to_directory(
+        expression or input_path or "",
+        max_cores=1 if disable_parallelization else max_cores,
+        progress=reporter,
+        **options,
+    )
     if reporter is not None:
         reporter.finish()
-        click.echo(_summary(result, options["output_dir"]), err=True)
+    for warning in result.warnings:
+        _say(f"Warning: {warning}")
+    if reporter is not None:
+        _say(_summary(result, options["output_dir"]))
         if not disable_plotting:
-            click.echo("No plots: this version draws none (-dpl hides this line).", err=True)
+            _say("No plots: this version draws none (-dpl hides this line).")
 
 
 @cli.command()
@@ -192,6 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # split sums by its own. It reads this when NumPy is first imported.
     for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
     try:
         cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
         code = 0
@@ -199,18 +201,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except CytoTRACE2Error as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}")
         code = error.exit_code
     except MemoryError:
-        click.echo(
-            "Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.",
-            err=True,
-        )
+        _say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
         code = 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: no result was written.", err=True)
+        _say("Interrupted: no result was written.")
         code = _INTERRUPTED
     sys.exit(code)
+
+
+def _say(text: str, *, end: str = "\n") -> None:
+    """Write to standard error; nobody reading it is no reason to lose results."""
+    with contextlib.suppress(OSError):
+        click.echo(text + end, err=True, nl=False)
 
 
 class _Reporter:
@@ -228,20 +233,15 @@ class _Reporter:
             self._stage, self._started = event.stage, now
         if self._terminal and now - self._shown >= 0.1:
             share = f"{100 * event.done / event.total:3.0f} %" if event.total else ""
-            click.echo(f"\r{_STAGES[event.stage]} {share}", err=True, nl=False)
+            _say(f"\r{_STAGES[event.stage]} {share}", end="")
             self._shown = now
 
     def finish(self) -> None:
         if self._stage:
             start = "\r" if self._terminal else ""
             spent = time.monotonic() - self._started
-            click.echo(f"{start}{_STAGES[self._stage]}: {spent:.1f} s", err=True)
+            _say(f"{start}{_STAGES[self._stage]}: {spent:.1f} s")
             self._stage = ""
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    if issubclass(category, CytoTRACE2Warning):
-        click.echo(f"Warning: {message}", err=True)
 
 
 def _model_line(info: Any) -> str:

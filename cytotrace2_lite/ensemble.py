@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,10 @@ class Ensemble:
         options.enable_cpu_mem_arena = False
         try:
             session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # else it prints before it raises
             )
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
@@ -269,6 +273,8 @@ def _describe(
         potencies = tuple(described["potencies"].split("\n"))
         max_rank = float(described["max_rank"])
         check_scores = [float(score) for score in json.loads(described["check_scores"])]
+        if not 0 < max_rank < math.inf:
+            raise ValueError(max_rank)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             "the model does not describe itself as this version expects. Export it anew with "

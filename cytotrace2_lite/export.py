@@ -129,6 +129,7 @@ class FoldedEnsemble:
         ndarray
             float64, shape (n_cells, n_modules).
         """
+        rank = np.asarray(rank, dtype=np.float64)
         logits = np.tile(self.bias, (len(rank), 1))
         for module, threshold in enumerate(self.threshold):
             under = np.maximum(threshold - rank, 0)

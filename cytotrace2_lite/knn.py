@@ -68,8 +68,18 @@ def nearest_neighbors(
         offset = coordinates[candidates] - cells[:, None]
         distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset))
         order = np.argsort(distance, axis=1, kind="stable")[:, :N_NEIGHBORS]
-        neighbors[rows] = np.take_along_axis(candidates, order, axis=1)
+        found = np.take_along_axis(candidates, order, axis=1)
         nearest = np.take_along_axis(distance, order, axis=1)
+        if n_candidates < n_cells:
+            # A cell left out may be as near as the last one found, when many are all but equal.
+            beyond = np.take_along_axis(approximate, candidates, axis=1).max(axis=1)
+            rounding = 64 * np.finfo(np.float64).eps * (squared[rows] + squared.max())
+            for row in np.flatnonzero(nearest[:, -1] ** 2 >= beyond + squared[rows] - rounding):
+                offset = coordinates - cells[row]
+                every = np.sqrt(np.einsum("ij,ij->i", offset, offset))
+                found[row] = np.argsort(every, kind="stable")[:N_NEIGHBORS]
+                nearest[row] = every[found[row]]
+        neighbors[rows] = found
         scale = largest[:, None]
         distances[rows] = np.divide(nearest, scale, out=np.zeros_like(nearest), where=scale > 0)
         if progress is not None:

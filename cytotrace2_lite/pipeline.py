@@ -7,6 +7,7 @@ Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotr
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,7 @@ from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import (
     CytoTRACE2Warning,
     EmptyCellWarning,
+    InputError,
     LogTransformedWarning,
     LowGeneCountWarning,
     NoUsableGenesError,
@@ -44,6 +46,7 @@ _MIN_CELLS_FOR_NEIGHBORS = 100
 _MIN_GENES_PER_CELL = 500
 _MAX_SHARE_OF_POOR_CELLS = 0.2
 _HIGHEST_LOG_VALUE = 20
+_LARGEST_TOTAL = 1e300  # times a million it must still be a number
 
 
 class Progress(NamedTuple):
@@ -76,7 +79,7 @@ class Parameters:
         Largest number of cells smoothed by diffusion together, at least 1.
     seed
         Seed of the shuffles into batches and groups, 0 to 2**32 - 1.
-    threads
+    max_cores
         Number of threads, at least 1. Results do not depend on it.
 
     Raises
@@ -89,14 +92,19 @@ class Parameters:
     batch_size: int = 10_000
     smooth_batch_size: int = 1000
     seed: int = 14
-    threads: int = 1
+    max_cores: int = 1
 
     def __post_init__(self) -> None:
         if self.species not in genes.SPECIES:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
-        for name in ("batch_size", "smooth_batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("batch_size", "smooth_batch_size", "seed", "max_cores"):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, operator.index(value))  # NumPy's integers, too
+            except TypeError as error:
+                raise UsageError(f"{name} is {value!r}; it must be a whole number.") from error
+            if name != "seed" and value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed is {self.seed}; it must be from 0 to {2**32 - 1}.")
 
@@ -169,6 +177,8 @@ def prepare(expression: Expression, species: str) -> ModelInput:
     ------
     NoUsableGenesError
         No gene is known to the model, or none of those has a count in any cell.
+    InputError
+        A gene is named twice, or the values of a cell are too large to add up.
     """
     started = time.perf_counter()
     mapping = genes.map_genes(expression.genes, species)
@@ -179,6 +189,7 @@ def prepare(expression: Expression, species: str) -> ModelInput:
             f"of the {len(expression.cells)} cells. Check that the table holds the expression "
             "values and that the species is right."
         )
+    _refuse_overflow(counts, mapping.feature, expression)
     return ModelInput(
         counts,
         expression.cells,
@@ -329,7 +340,7 @@ class _Run:
         self, counts: csr_array, cells: NDArray[np.intp], scores: _Scores, name: str
     ) -> None:
         """Run all stages on some cells that have counts, and fill in their scores."""
-        threads, n_cells = self.parameters.threads, len(cells)
+        threads, n_cells = self.parameters.max_cores, len(cells)
         with self.timed("preprocess"):
             if n_cells < counts.shape[0]:
                 counts = counts[cells]
@@ -393,6 +404,20 @@ class _Run:
                     "1000 genes a cell or more. Consider leaving such cells out."
                 )
             )
+
+
+def _refuse_overflow(counts: csr_array, feature: NDArray[np.int32], expression: Expression) -> None:
+    with np.errstate(over="ignore"):
+        total = counts.sum(axis=1, dtype=np.float64)
+    cells = np.flatnonzero(~(total < _LARGEST_TOTAL))
+    if len(cells):
+        row = counts[cells[:1]]
+        largest = row.indices[row.data.argmax()]
+        gene = expression.genes[int(np.flatnonzero(feature == largest)[0])]
+        raise InputError(
+            f"cell {expression.cells[cells[0]]!r}: its values add up to {total[cells[0]]:g} (the "
+            f"largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or TPM."
+        )
 
 
 def _value_warnings(data: ModelInput, empty: NDArray[np.intp]) -> Iterator[CytoTRACE2Warning]:

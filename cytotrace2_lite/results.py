@@ -164,8 +164,10 @@ class Result:
             )
         )
         results = folder / "cytotrace2_results.txt"
-        write_whole(results, text.getvalue().encode())
-        write_whole(folder / "run.json", (json.dumps(self.info, indent=2) + "\n").encode())
+        # Both are made before either is written: nothing but the disk can keep one from the other.
+        contents = text.getvalue().encode(), (json.dumps(self.info, indent=2) + "\n").encode()
+        write_whole(results, contents[0])
+        write_whole(folder / "run.json", contents[1])
         return results
 
     def _columns(self) -> dict[str, NDArray[np.float64] | list[str | None]]:

@@ -95,6 +95,10 @@ def check(ensemble: Ensemble, *, threads: int = 1) -> CheckResult:
     prediction = ensemble.predict(
         preprocess.log2_cpm(counts), preprocess.rank_expressed(counts), threads=threads
     )
+    if len(ensemble.check_scores) != N_CHECK_CELLS:
+        raise ModelError(
+            f"{ensemble.info.path}: the model does not carry the {N_CHECK_CELLS} known scores."
+        )
     result = CheckResult(np.array(ensemble.check_scores), prediction.score)
     if not result.difference <= MAX_DIFFERENCE:
         raise ModelError(

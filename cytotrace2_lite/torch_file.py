@@ -237,6 +237,9 @@ class TorchFile:
 
     def _storage(self, identifier: Any) -> _Storage:
         kind, storage_type, key, _, n_items = identifier
+        # Text only: a tuple of tuples may be small here and endless when written out.
+        if type(key) is not str:
+            raise ModelError("a storage has no name.")
         dtype: np.dtype[Any] = _STORAGE_DTYPES[storage_type.name]
         info = self._entries.get(f"{self._prefix}data/{key}")
         if kind != "storage" or info is None or info.file_size != _count(n_items) * dtype.itemsize:
@@ -300,6 +303,8 @@ def _run_pickle(pickled: bytes, storage: Any) -> Any:
                 stack.append(_known(argument.replace(" ", ".", 1)))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
+                if type(name) is not str or type(module) is not str:
+                    raise ModelError("the pickle is damaged.")
                 stack.append(_known(f"{module}.{name}"))
             case "BINPERSID":
                 stack.append(storage(stack.pop()))

@@ -172,14 +172,14 @@ class TestMatrix:
                 ["Actb", "Actb"],
                 None,
                 ct2.InputError,
-                "gene 'Actb' appears twice (positions 0 and 1). Sum or drop one.",
+                "gene 'Actb' appears twice (genes 1 and 2). Sum or drop one.",
             ),
             (
                 [[1.0], [2.0]],
                 ["Actb"],
                 ["c", "c"],
                 ct2.InputError,
-                "cell 'c' appears twice (positions 0 and 1). Sum or drop one.",
+                "cell 'c' appears twice (cells 1 and 2). Rename or drop one.",
             ),
             (
                 [[1.0, 2.0]],
@@ -203,7 +203,55 @@ class TestMatrix:
                 ["Actb"],
                 None,
                 ct2.InputError,
-                "the matrix does not hold numbers: could not convert string to float: 'x'.",
+                "the matrix holds <U1, not real numbers.",
+            ),
+            (
+                np.array([[1 + 2j]]),
+                ["Actb"],
+                None,
+                ct2.InputError,
+                "the matrix holds complex128, not real numbers.",
+            ),
+            (
+                np.array([["1", "y"]], dtype=object),
+                ["Actb", "Gapdh"],
+                None,
+                ct2.InputError,
+                "the matrix does not hold numbers: could not convert string to float: 'y'.",
+            ),
+            (
+                np.zeros((2, 2, 2)),
+                ["Actb", "Gapdh"],
+                None,
+                ct2.UsageError,
+                "the matrix has 3 dimensions; it must be cells x genes.",
+            ),
+            (
+                [[1.0]],
+                ["Actb"],
+                ["\udce9"],
+                ct2.InputError,
+                "the name '\\udce9' of cell 1 is not valid text. Rename it.",
+            ),
+            (
+                [[1.0, 2.0], [1e304, 5.0]],
+                ["Actb", "Gapdh"],
+                ["a", "b"],
+                ct2.InputError,
+                (
+                    "cell 'b': its values add up to 1e+304 (the largest, 1e+304, is of gene "
+                    "'Actb'). These are no counts, CPM or TPM."
+                ),
+            ),
+            (
+                [[1e308, 1e308]],
+                ["Actb", "Gapdh"],
+                ["a"],
+                ct2.InputError,
+                (
+                    "cell 'a': its values add up to inf (the largest, 1e+308, is of gene "
+                    "'Actb'). These are no counts, CPM or TPM."
+                ),
             ),
             (
                 np.zeros((0, 1)),
@@ -230,7 +278,9 @@ class TestMatrix:
         ({"species": "rat"}, "species is 'rat'; it must be 'mouse' or 'human'."),
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1."),
         ({"smooth_batch_size": -1}, "smooth_batch_size is -1; it must be at least 1."),
-        ({"max_cores": 0}, "threads is 0; it must be at least 1."),
+        ({"max_cores": 0}, "max_cores is 0; it must be at least 1."),
+        ({"batch_size": 500.5}, "batch_size is 500.5; it must be a whole number."),
+        ({"seed": None}, "seed is None; it must be a whole number."),
         ({"seed": 2**32}, "seed is 4294967296; it must be from 0 to 4294967295."),
     ],
 )
@@ -238,6 +288,44 @@ def test_arguments_out_of_range(ensembles, option, message):
     with pytest.raises(ct2.UsageError) as caught:
         ct2.run("none.txt", model=ensembles["1.1.0"], **option)
     assert str(caught.value) == message
+
+
+def test_numpy_integers_are_integers(mouse, ensembles, tmp_path):
+    genes, cells, values = mouse
+    result = ct2.run(
+        values,
+        genes=genes,
+        cells=cells,
+        model=ensembles["1.1.0"],
+        seed=np.int64(14),
+        batch_size=np.int32(500),
+        max_cores=np.uint8(1),
+    )
+    result.write(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["parameters"]["seed"] == 14
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-6, 3.0, 1e290])
+def test_scaling_a_cell_changes_nothing(mouse, scored, ensembles, factor):
+    genes, cells, values = mouse
+    result = ct2.run(values * factor, genes=genes, cells=cells, model=ensembles["1.1.0"])
+    np.testing.assert_allclose(result.raw_score, scored.raw_score, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result.score, scored.score, rtol=0, atol=1e-4)
+
+
+def test_warnings_point_at_the_caller(ensembles, tmp_path):
+    annotation = tmp_path / "annotation.txt"
+    annotation.write_text("id\tlabel\nnone\tx\n")
+    for call in (
+        lambda: ct2.run(np.ones((3, 1)), genes=["Actb"], model=ensembles["1.1.0"]),
+        lambda: ct2.cytotrace2(
+            DATA / "palantir_300.txt.gz", annotation, "human", output_dir=tmp_path
+        ),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert {Path(warning.filename).name for warning in caught} == {"test_api.py"}
 
 
 def test_warnings_are_given(ensembles):

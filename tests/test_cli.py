@@ -102,7 +102,7 @@ class TestRun:
             "batch_size": 500,
             "smooth_batch_size": 200,
             "seed": 3,
-            "threads": 2,
+            "max_cores": 2,
         }
         assert report["annotation"]["n_cells"] == 1200
         assert len(report["quality"]["batches"]) == 3

@@ -16,6 +16,10 @@ def exact_components(log2_cpm, k):
     return left[:, :k] * singular[:k]
 
 
+def standardised(counts):
+    return pca.standardise(preprocess.log2_cpm(counts).tocsc())
+
+
 def distances_between(coordinates):
     offset = coordinates[:, None] - coordinates[None]
     return np.sqrt((offset**2).sum(axis=2))
@@ -78,6 +82,31 @@ class TestComponents:
         sizes = (ours**2).sum(axis=0)
         np.testing.assert_allclose(sizes, sizes[0], rtol=1e-10)
 
+    @pytest.mark.parametrize("n_groups", [10, 20, 31, 40])
+    def test_groups_of_identical_cells(self, n_groups):
+        # Equal groups without a common gene: n_groups - 1 components of one size, the rest zero.
+        counts = csr_array(np.kron(np.eye(n_groups), np.ones((8, 100))))
+        ours = pca.principal_components(standardised(counts), 30)
+        sizes = (ours**2).sum(axis=0)
+        n_components = min(n_groups - 1, 30)
+        np.testing.assert_allclose(sizes[:n_components], sizes[0], rtol=1e-10)
+        np.testing.assert_array_equal(sizes[n_components:], 0)
+
+    def test_a_constant_cell(self):
+        counts = random_counts(120, 500).toarray()
+        counts[7] = 3.0
+        ours = pca.principal_components(standardised(csr_array(counts)), 30)
+        assert np.isfinite(ours).all()
+        cells = preprocess.log2_cpm(csr_array(counts)).toarray()
+        cells -= cells.mean(axis=1, keepdims=True)
+        std = cells.std(axis=1, keepdims=True)
+        std[7] = 1
+        cells = cells / std
+        cells[7] = 0
+        left, singular, _ = np.linalg.svd(cells - cells.mean(axis=0), full_matrices=False)
+        expected = distances_between(left[:, :30] * singular[:30])
+        np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
+
     def test_threads_do_not_matter(self):
         log2_cpm = structured(250)
         one = pca.principal_components(pca.standardise(log2_cpm), 30, threads=1)
@@ -104,10 +133,15 @@ class TestNeighbors:
         share = np.take_along_axis(every, expected, axis=1) / every.max(axis=1, keepdims=True)
         np.testing.assert_allclose(distances, share, rtol=0, atol=1e-14)
 
-    def test_equal_cells_come_in_their_order(self):
-        neighbors, distances = knn.nearest_neighbors(np.zeros((100, 30)))
-        np.testing.assert_array_equal(neighbors, np.tile(np.arange(30), (100, 1)))
-        np.testing.assert_array_equal(distances, 0)
+    @pytest.mark.parametrize("spread", [0.0, 1e-7])
+    def test_more_equal_cells_than_candidates(self, spread):
+        random = np.random.RandomState(0)
+        coordinates = random.standard_normal((300, 30)) * 200
+        equal = random.permutation(300)[:200]
+        coordinates[equal] = coordinates[equal[0]] + spread * random.standard_normal((200, 30))
+        neighbors, _ = knn.nearest_neighbors(coordinates)
+        expected = np.argsort(distances_between(coordinates), axis=1, kind="stable")[:, :30]
+        np.testing.assert_array_equal(neighbors, expected)
 
     def test_far_from_the_origin(self):
         # |x|^2 + |y|^2 - 2 x.y alone would lose these distances.

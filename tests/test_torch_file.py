@@ -132,6 +132,18 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     )
 
 
+def test_small_pickles_of_endless_names_are_refused(tmp_path):
+    doubled = b"".join(b"q\x00h\x00\x86" for _ in range(60))  # (x, x) of (x, x) of ...
+    storage, end = b"ctorch\nFloatStorage\n", b"X\x03\x00\x00\x00cpuK\x01tQ."
+    for opcodes in (
+        b"N" + doubled + b"N\x93.",  # as the module of a global
+        b"(X\x07\x00\x00\x00storage" + storage + b"N" + doubled + end,
+        b"(X\x07\x00\x00\x00storage" + storage + b"N" + b"\x85" * 300_000 + end,
+    ):
+        path = torch_format.write_archive(tmp_path / "x.pt", b"\x80\x04" + opcodes, [])
+        assert refused(path) in {"the pickle is damaged.", "a storage has no name."}
+
+
 def test_memory_stays_small_whatever_a_pickle_asks_for(tmp_path):
     number = b"\x8a\xff" + b"\x7f" * 255  # a LONG1 as large as there is
     for opcodes in (

@@ -44,13 +44,15 @@ def from_matrix(
     """
     if genes is None:
         raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
+    given = matrix if issparse(matrix) else np.asarray(matrix)
+    if given.ndim != 2:
+        raise UsageError(f"the matrix has {given.ndim} dimensions; it must be cells x genes.")
+    if given.dtype.kind not in "biufO":
+        raise InputError(f"the matrix holds {given.dtype}, not real numbers.")
     try:
-        values = csr_array(matrix if issparse(matrix) else np.asarray(matrix, dtype=np.float64))
-        values = csr_array(values, dtype=np.float64, copy=True)
+        values = csr_array(given, dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
         raise InputError(f"the matrix does not hold numbers: {error}.") from error
-    if values.ndim != 2:
-        raise UsageError(f"the matrix has {values.ndim} dimensions; it must be cells x genes.")
     n_cells, n_genes = values.shape
     gene_names = [str(name) for name in genes]
     cell_names = [str(name) for name in (range(n_cells) if cells is None else cells)]
@@ -62,7 +64,15 @@ def from_matrix(
             )
         if not names:
             raise InputError(f"the matrix has no {axis}.")
-        _refuse_repeated(axis.removesuffix("s"), names)
+        _check_names(axis.removesuffix("s"), names)
+    # Genes are compared where they are mapped.
+    if len(set(cell_names)) < n_cells:
+        first: dict[str, int] = {}
+        again = next(i for i, name in enumerate(cell_names) if first.setdefault(name, i) != i)
+        raise InputError(
+            f"cell {cell_names[again]!r} appears twice (cells {first[cell_names[again]] + 1:,} and "
+            f"{again + 1:,}). Rename or drop one."
+        )
     values.sum_duplicates()
     values.eliminate_zeros()
     bad = np.flatnonzero(~(np.isfinite(values.data) & (values.data > 0)))
@@ -79,12 +89,9 @@ def from_matrix(
     return Expression(values.tocsc(), cell_names, gene_names, largest)
 
 
-def _refuse_repeated(what: str, names: list[str]) -> None:
-    seen: dict[str, int] = {}
-    for position, name in enumerate(names):
-        if name in seen:
+def _check_names(what: str, names: list[str]) -> None:
+    for position, name in enumerate(names, 1):
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise InputError(
-                f"{what} {name!r} appears twice (positions {seen[name]} and {position}). "
-                "Sum or drop one."
+                f"the name {name!r} of {what} {position} is not valid text. Rename it."
             )
-        seen[name] = position
