@@ -19,7 +19,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -47,6 +47,7 @@ __all__ = [
     "fold_member",
     "mean_probabilities",
     "member_files",
+    "member_version",
     "read_background",
     "read_member",
     "to_onnx",
@@ -200,10 +201,8 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
         A tensor is missing, of a wrong shape or not finite, or the file is not a member.
     """
     with TorchFile(path) as file:
-        content = file.content
-        if not isinstance(content, dict):
-            raise ModelError(f"{path}: not an ensemble member: it holds a single tensor.")
-        architecture = _architecture(path, content)
+        architecture = _architecture(path, file.content)
+        content = cast("dict[str, Tensor]", file.content)
         state = {}
         for name, shape in _member_shapes(architecture.n_gene_sets).items():
             if name not in content:
@@ -216,6 +215,28 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
             if not np.isfinite(state[name]).all():
                 raise ModelError(f"{path}: tensor {name} has values that are not finite.")
     return architecture.version, state
+
+
+def member_version(path: Path) -> str:
+    """Find out from its tensors which version of the architecture a member has.
+
+    Parameters
+    ----------
+    path
+        A PyTorch state dictionary, as for `read_member`.
+
+    Returns
+    -------
+    str
+        `"1.1.0"` or `"1.0.0"`.
+
+    Raises
+    ------
+    ModelError
+        The file is not a member.
+    """
+    with TorchFile(path) as file:
+        return _architecture(path, file.content).version
 
 
 def read_background(path: Path) -> csr_array:
@@ -444,14 +465,8 @@ def export(
         The `export` extra (onnx) is not installed.
     """
     files = member_files(members)
-    read = [read_member(path) for path in files]
-    versions = {version for version, _ in read}
-    if len(versions) > 1:
-        odd = next(path for path, (v, _) in zip(files, read, strict=True) if v != read[0][0])
-        raise ModelError(
-            f"{odd}: another architecture than {files[0].name}; ensembles cannot be mixed."
-        )
-    architecture = next(a for a in _ARCHITECTURES if a.version in versions)
+    version = member_version(files[0])
+    architecture = next(a for a in _ARCHITECTURES if a.version == version)
     expected = architecture.n_members if n_members is None else n_members
     if len(files) != expected:
         raise ModelError(
@@ -462,14 +477,10 @@ def export(
     sources = list(files)
     control_genes = None
     if architecture.version == "1.1.0":
-        path = background or find_background(members)
-        control_genes = read_background(path)
-        sources.append(path)
+        sources.append(background or find_background(members))
+        control_genes = read_background(sources[-1])
     folded = FoldedEnsemble.concatenate(
-        [
-            _fold_named(path, state, control_genes)
-            for path, (_, state) in zip(files, read, strict=True)
-        ]
+        [_fold_file(path, version, control_genes) for path in files]
     )
     metadata = {
         "name": name or members.resolve().name,
@@ -511,7 +522,9 @@ def _check_scores(folded: FoldedEnsemble) -> list[float]:
     return [round(score, 10) for score in (mean_probabilities(logits) @ order).tolist()]
 
 
-def _architecture(path: Path, content: Mapping[str, Tensor]) -> _Architecture:
+def _architecture(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> _Architecture:
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not an ensemble member: it holds a single tensor.")
     weight = content.get("layers.0.weight")
     if weight is None:
         raise ModelError(f"{path}: not an ensemble member: tensor layers.0.weight is missing.")
@@ -565,9 +578,13 @@ def find_background(members: Path) -> Path:
     )
 
 
-def _fold_named(
-    path: Path, state: Mapping[str, NDArray[np.float64]], background: csr_array | None
-) -> FoldedEnsemble:
+def _fold_file(path: Path, version: str, background: csr_array | None) -> FoldedEnsemble:
+    found, state = read_member(path)
+    if found != version:
+        raise ModelError(
+            f"{path}: a member of version {found} among others of version {version}; ensembles "
+            "cannot be mixed."
+        )
     try:
         return fold_member(state, background)
     except ModelError as error:

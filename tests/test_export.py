@@ -84,11 +84,11 @@ def test_missing_members(members, tmp_path):
         exporter.member_files(tmp_path)
 
 
-def test_mixed_versions(tmp_path):
+def test_mixed_versions(members, tmp_path):
     torch_format.save(tmp_path / "model1.pt", synthetic_ensemble.member(0))
     torch_format.save(tmp_path / "model2.pt", synthetic_ensemble.member(0, "1.0.0"))
-    with pytest.raises(ModelError, match=r"model2\.pt: another architecture than model1\.pt"):
-        exporter.export(tmp_path)
+    with pytest.raises(ModelError, match=r"model2\.pt: a member of version 1\.0\.0 among"):
+        exporter.export(tmp_path, n_members=2, background=members["1.1.0"] / "background.pt")
 
 
 @pytest.mark.parametrize(
