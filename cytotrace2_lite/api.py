@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.annotation import check_annotation, read_annotation
@@ -133,13 +135,23 @@ def score_to_directory(
         As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
     """
     annotation = read_annotation(annotation_path) if annotation_path else None
+    is_new = not Path(output_dir).exists()
     prepare_directory(output_dir)
-    result = _score(input_path, **options)
+    try:
+        result = _score(input_path, **options)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                Path(output_dir).rmdir()
+        raise
     if annotation is not None:
         for warning in check_annotation(annotation, result.cells, annotation_path):
             result.warnings.append(warning)
             result.info["warnings"].append(f"{type(warning).__name__}: {warning}")
         result.info["annotation"] = {"path": str(annotation_path), "n_cells": len(annotation)}
+    progress = options.get("progress")
+    if progress is not None:
+        progress(Progress("write", 0, len(result.cells)))
     result.write(output_dir)
     return result
 

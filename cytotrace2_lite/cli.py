@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,9 @@ def cli() -> None:
     help="An .onnx file, or the name of a bundled model.  [default: open]",
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
-@click.option("-dv", "--disable-verbose", is_flag=True, help="Report warnings and errors only.")
+@click.option(
+    "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
+)
 def run(
     *,
     expression: str | None,
@@ -127,20 +130,17 @@ def run(
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
 
-    reporter = None if disable_verbose else _Reporter()
     options["model"] = Ensemble.load(options["model"])
     _say(_model_line(options["model"].info))
     result = score_to_directory(
         expression or input_path or "",
         max_cores=1 if disable_parallelization else max_cores,
-        progress=reporter,
+        progress=_Reporter(quiet=disable_verbose),
         **options,
     )
-    if reporter is not None:
-        reporter.finish()
     for warning in result.warnings:
         _say(f"Warning: {warning}")
-    if reporter is not None:
+    if not disable_verbose:
         _say(_summary(result, options["output_dir"]))
         if not disable_plotting:
             _say("No plots: this version draws none (-dpl hides this line).")
@@ -194,6 +194,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if sys.stderr is None:  # closed by the caller
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
+    # Not where the caller has Ctrl-C ignored, as for a job in the background.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        _interrupt.pressed = False
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
         code = 0
@@ -207,9 +212,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
         code = 1
     except (KeyboardInterrupt, click.Abort):
-        _say("Interrupted: no result was written.")
         code = _INTERRUPTED
+    except Exception:
+        # NumPy makes an ImportError of a Ctrl-C while it is imported.
+        if not _interrupt.pressed:
+            raise
+        code = _INTERRUPTED
+    finally:
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if code == _INTERRUPTED:
+        _say("Interrupted: no result was written.")
     sys.exit(code)
+
+
+class _Interrupt:
+    """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception."""
+
+    pressed = False
+
+    def __call__(self, *_: object) -> None:
+        self.pressed = True
+        raise KeyboardInterrupt
+
+
+_interrupt = _Interrupt()
 
 
 def _say(text: str, *, end: str = "\n") -> None:
@@ -221,27 +248,36 @@ def _say(text: str, *, end: str = "\n") -> None:
 class _Reporter:
     """One line per stage on standard error; on a terminal it counts up in place."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
         self._stage = ""
         self._started = self._shown = time.monotonic()
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, event: Progress) -> None:
+        if _interrupt.pressed:
+            raise KeyboardInterrupt
+        if event.stage == "write":
+            # From here on it is a matter of milliseconds, and the answer must be one or the other.
+            if signal.getsignal(signal.SIGINT) is _interrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self.finish()
+            return
         now = time.monotonic()
         if event.stage != self._stage:
             self.finish()
             self._stage, self._started = event.stage, now
-        if self._terminal and now - self._shown >= 0.1:
+        if self._terminal and not self._quiet and now - self._shown >= 0.1:
             share = f"{100 * event.done / event.total:3.0f} %" if event.total else ""
             _say(f"\r{_STAGES[event.stage]} {share}", end="")
             self._shown = now
 
     def finish(self) -> None:
-        if self._stage:
+        if self._stage and not self._quiet:
             start = "\r" if self._terminal else ""
             spent = time.monotonic() - self._started
             _say(f"{start}{_STAGES[self._stage]}: {spent:.1f} s")
-            self._stage = ""
+        self._stage = ""
 
 
 def _model_line(info: Any) -> str:

@@ -46,7 +46,8 @@ def dispersion(log2_cpm: csc_array) -> NDArray[np.float64]:
     for gene, (start, stop) in enumerate(pairwise(log2_cpm.indptr.tolist())):
         values = log2_cpm.data[start:stop]
         n_zeros = n_cells - (stop - start)
-        if len(values) and (n_zeros or values.min() < values.max()):
+        # Next to a huge value, log2 CPM of a small one is 0.
+        if len(values) and values.max() > 0 and (n_zeros or values.min() < values.max()):
             mean = values.sum() / n_cells
             variance = (((values - mean) ** 2).sum() + n_zeros * mean**2) / n_cells
             ratio[gene] = variance / mean

@@ -11,6 +11,7 @@
 
     CytoTRACE2Warning            anything worth knowing about scores that were computed all the same
     ├── LowGeneOverlapWarning    fewer than 9,000 model features are in the input
+    ├── FewCellsWarning          a batch has too few cells to be smoothed over neighbours
     ├── LowGeneCountWarning      many cells express fewer than 500 genes
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
@@ -25,6 +26,7 @@ __all__ = [
     "CytoTRACE2Error",
     "CytoTRACE2Warning",
     "EmptyCellWarning",
+    "FewCellsWarning",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
@@ -81,6 +83,10 @@ class LowGeneOverlapWarning(CytoTRACE2Warning):
 
 class LowGeneCountWarning(CytoTRACE2Warning):
     """At least a fifth of the cells of a batch express fewer than 500 genes."""
+
+
+class FewCellsWarning(CytoTRACE2Warning):
+    """A batch has fewer than 100 cells and is not smoothed over neighbours."""
 
 
 class LogTransformedWarning(CytoTRACE2Warning):

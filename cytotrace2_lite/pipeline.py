@@ -22,6 +22,7 @@ from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import (
     CytoTRACE2Warning,
     EmptyCellWarning,
+    FewCellsWarning,
     InputError,
     LogTransformedWarning,
     LowGeneCountWarning,
@@ -55,7 +56,8 @@ class Progress(NamedTuple):
     Attributes
     ----------
     stage
-        `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"` or `"neighbors"`.
+        `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
+        `"write"` where files are written.
     done, total
         Bytes while reading, cells of the whole run otherwise.
     """
@@ -269,7 +271,8 @@ def score_cells(
                 "n_genes": data.genes.n_genes,
                 "max_value": data.max_value,
             },
-            "genes": asdict(data.genes),
+            "genes": asdict(data.genes)
+            | {"superseded": [entry._asdict() for entry in data.genes.superseded]},
             "quality": {
                 "cells_without_counts": [data.cells[i] for i in empty],
                 "batches": run.quality,
@@ -396,6 +399,14 @@ class _Run:
                 "smoothed_over_neighbors": len(genes_per_cell) >= _MIN_CELLS_FOR_NEIGHBORS,
             }
         )
+        if len(genes_per_cell) < _MIN_CELLS_FOR_NEIGHBORS:
+            self.warnings.append(
+                FewCellsWarning(
+                    f"{name} has {len(genes_per_cell)} cells; with fewer than "
+                    f"{_MIN_CELLS_FOR_NEIGHBORS}, scores are not smoothed over neighbours and "
+                    "mostly rank the cells within their potency."
+                )
+            )
         if share >= _MAX_SHARE_OF_POOR_CELLS:
             self.warnings.append(
                 LowGeneCountWarning(

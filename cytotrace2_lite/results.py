@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -19,6 +20,8 @@ from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -164,10 +167,8 @@ class Result:
             )
         )
         results = folder / "cytotrace2_results.txt"
-        # Both are made before either is written: nothing but the disk can keep one from the other.
-        contents = text.getvalue().encode(), (json.dumps(self.info, indent=2) + "\n").encode()
-        write_whole(results, contents[0])
-        write_whole(folder / "run.json", contents[1])
+        report = json.dumps(self.info, indent=2) + "\n"
+        write_whole({folder / "run.json": report.encode(), results: text.getvalue().encode()})
         return results
 
     def _columns(self) -> dict[str, NDArray[np.float64] | list[str | None]]:
@@ -229,38 +230,44 @@ def prepare_directory(directory: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot write results here ({error.strerror}). "
-            "Choose another directory with -o/--output-dir."
+            "Choose another directory (-o/--output-dir)."
         ) from error
     return folder
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is at no time seen in part.
+def write_whole(contents: Mapping[Path, bytes]) -> None:
+    """Write files so that none of them is at any time seen in part, and all or none are replaced.
 
     Parameters
     ----------
-    path
-        Replaced where it exists.
-    content
-        What the file is to hold.
+    contents
+        Path to content; files that exist are replaced, after all the new ones lie on the disk.
 
     Raises
     ------
     OutputError
-        The file cannot be written; an earlier one of that name is as it was.
+        A file cannot be written; earlier files of these names are as they were.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}.part") for path in contents}
+    path = next(iter(contents))
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for path, content in contents.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            with parts[path].open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            part.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot write the file ({error.strerror}).") from error
+        raise OutputError(
+            f"{path}: cannot write the file ({error.strerror}). Choose another place for it."
+        ) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def _labels(index: NDArray[np.int8]) -> NDArray[np.str_]:

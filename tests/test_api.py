@@ -1,7 +1,9 @@
 """The Python interface: files and matrices, warnings, threads, upstream's signature."""
 
+import errno
 import inspect
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -107,6 +109,38 @@ class TestResult:
 
     def test_report_is_json(self, scored):
         assert json.loads(json.dumps(scored.info, allow_nan=False))["input"]["n_cells"] == 120
+
+
+class TestWriting:
+    def test_both_files_or_none(self, scored, tmp_path):
+        (tmp_path / "run.json").mkdir()
+        with pytest.raises(ct2.OutputError) as caught:
+            scored.write(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path / 'run.json'}: cannot write the file (Is a directory). "
+            "Choose another place for it."
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+        (tmp_path / "run.json").rmdir()
+        (tmp_path / "run.json").write_text("earlier")
+        (tmp_path / "cytotrace2_results.txt").mkdir()
+        with pytest.raises(ct2.OutputError, match=r"cytotrace2_results\.txt: cannot write"):
+            scored.write(tmp_path)
+        assert (tmp_path / "run.json").read_text() == "earlier"
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_full_disk(self, scored, tmp_path, monkeypatch):
+        scored.write(tmp_path)
+        before = (tmp_path / "cytotrace2_results.txt").read_bytes()
+
+        def full(_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("cytotrace2_lite.results.os.fsync", full)
+        with pytest.raises(ct2.OutputError, match="No space left on device"):
+            scored.write(tmp_path)
+        assert (tmp_path / "cytotrace2_results.txt").read_bytes() == before
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 class TestMatrix:
@@ -333,7 +367,12 @@ def test_warnings_are_given(ensembles):
     with pytest.warns(ct2.LowGeneOverlapWarning), pytest.warns(ct2.LogTransformedWarning):
         result = ct2.run(values, genes=["Actb", "Gapdh"], model=ensembles["1.1.0"])
     kinds = {type(warning) for warning in result.warnings}
-    assert kinds == {ct2.LowGeneOverlapWarning, ct2.LogTransformedWarning, ct2.LowGeneCountWarning}
+    assert kinds == {
+        ct2.LowGeneOverlapWarning,
+        ct2.LogTransformedWarning,
+        ct2.LowGeneCountWarning,
+        ct2.FewCellsWarning,
+    }
     with pytest.warns(ct2.SpeciesWarning, match="human"):
         ct2.run(
             np.full((3, 12), 30.0),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -78,9 +79,10 @@ class TestRun:
         assert [text.partition(":")[0] for text in report["warnings"]] == [
             "LowGeneOverlapWarning",
             "LogTransformedWarning",
+            "FewCellsWarning",
             "LowGeneCountWarning",
         ]
-        assert err.count("Warning: ") == 3
+        assert err.count("Warning: ") == 4
 
     def test_options_of_upstream(self, ct2, tiny_table, tmp_path):
         path = tiny_table(random_table(1200, 200))
@@ -283,6 +285,34 @@ class TestErrors:
         assert "--species human" in last_line(err)
         assert ct2(path, "-sp", "human")[0] == 0
 
+    @pytest.mark.parametrize(
+        ("name", "species", "message"),
+        [
+            (
+                "palantir_300",
+                "mouse",
+                (
+                    "Error: only 7 of the gene names of the input (16,106: 'KCTD15', 'STT3B', "
+                    "'NAT6', ...) is a known mouse gene, but 12,138 are known human genes: pass --species "
+                    'human (species="human" in Python).'
+                ),
+            ),
+            (
+                "enteric_300",
+                "human",
+                (
+                    "Error: only 6 of the gene names of the input (16,934: 'Xkr4', 'Gm19938', "
+                    "'Mrpl15', ...) is a known human gene, but 12,544 are known mouse genes: pass "
+                    '--species mouse (species="mouse" in Python).'
+                ),
+            ),
+        ],
+    )
+    def test_wrong_species_of_real_data(self, ct2, tmp_path, name, species, message):
+        outcome = ct2(DATA / f"{name}.txt.gz", "-sp", species, "-o", "out")
+        self.refused(outcome, 4, message, tmp_path)
+        assert not (tmp_path / "out").exists()
+
     def test_genes_without_counts(self, ct2, tiny_table, tmp_path):
         path = tiny_table("\tc1\tc2\nActb\t0\t0\nfoo\t1\t2\n")
         self.refused(
@@ -339,7 +369,7 @@ class TestErrors:
             ct2(tiny_table(), "-o", "file"),
             1,
             "Error: file: cannot write results here (File exists). "
-            "Choose another directory with -o/--output-dir.",
+            "Choose another directory (-o/--output-dir).",
             tmp_path,
         )
 
@@ -357,7 +387,11 @@ class TestErrors:
 
 
 def command(*arguments, **options):
-    code = "from cytotrace2_lite.cli import main; main()"
+    # As from a terminal, also where the tests themselves run in the background.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from cytotrace2_lite.cli import main; main()"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -386,7 +420,16 @@ def test_interrupt(tmp_path, model_files):
     _, err = process.communicate()
     assert process.returncode == 130
     assert last_line(err) == "Interrupted: no result was written."
-    assert not list((tmp_path / "out").glob("*"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
+def test_nobody_reads_standard_error(tmp_path, tiny_table, model_files, closed):
+    words = ("run", tiny_table(random_table()), "-o", tmp_path / "out", "-m", model_files["1.1.0"])
+    line = shlex.join([sys.executable, "-m", "cytotrace2_lite", *map(str, words)])
+    process = subprocess.run(["sh", "-c", f"{line} {closed}"], check=False)
+    assert process.returncode == 0
+    assert (tmp_path / "out/cytotrace2_results.txt").is_file()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])

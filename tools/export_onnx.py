@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--verify", action="store_true", help="compare with torch")
     args = parser.parse_args()
     try:
+        torch = load_torch() if args.verify else None
         folded, content = export(
             args.members,
             background=args.background,
@@ -62,24 +63,37 @@ def main() -> None:
             licence=args.licence,
             n_members=args.n_members,
         )
-        write_whole(args.out, content)
+        write_whole({args.out: content})
         info = Ensemble.load(args.out).info
         print(
             f"{args.out}: {info.name}, architecture {info.architecture}, {info.n_members} members, "
             f"{len(content) / 1e6:.1f} MB, SHA-256 {info.sha256}"
         )
-        if args.verify:
-            verify(args.members, args.background, args.out, folded)
+        if torch is not None:
+            verify(torch, args.members, args.background, args.out, folded)
     except CytoTRACE2Error as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
-def verify(members: Path, background: Path | None, model: Path, folded: FoldedEnsemble) -> None:
+def load_torch() -> Any:
+    """Import torch, which only --verify needs."""
+    try:
+        import torch
+    except ImportError as error:
+        raise CytoTRACE2Error("--verify needs torch, which is not installed.") from error
+    return torch
+
+
+def verify(
+    torch: Any, members: Path, background: Path | None, model: Path, folded: FoldedEnsemble
+) -> None:
     """Print how far the folded networks and the model are from PyTorch's float64 networks.
 
     Parameters
     ----------
+    torch
+        PyTorch.
     members, background
         What was folded.
     model
@@ -87,10 +101,6 @@ def verify(members: Path, background: Path | None, model: Path, folded: FoldedEn
     folded
         The folded networks.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise CytoTRACE2Error("--verify needs torch, which is not installed.") from error
     counts = check_cells(N_CELLS)
     log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
     dense_rank, dense_log2 = preprocess.rank_all(counts), log2_cpm.toarray()
