@@ -293,8 +293,8 @@ class TestErrors:
                 "mouse",
                 (
                     "Error: only 7 of the gene names of the input (16,106: 'KCTD15', 'STT3B', "
-                    "'NAT6', ...) is a known mouse gene, but 12,138 are known human genes: pass --species "
-                    'human (species="human" in Python).'
+                    "'NAT6', ...) is a known mouse gene, but 12,138 are known human genes: pass "
+                    '--species human (species="human" in Python).'
                 ),
             ),
             (
