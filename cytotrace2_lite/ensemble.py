@@ -236,22 +236,20 @@ class Ensemble:
         self, log2_cpm: csr_array, rank: NDArray[np.float32], start: int, stop: int
     ) -> dict[str, NDArray[Any]]:
         """Dense inputs of one tile; cells and genes it does not fill add exactly nothing."""
-        bounds = log2_cpm.indptr[start : stop + 1]
-        values = slice(bounds[0], bounds[-1])
-        row = np.repeat(np.arange(stop - start), np.diff(bounds))
-        gene = log2_cpm.indices[values]
-        counts = rank[values] < self._max_rank
-        per_row = np.bincount(row[counts], minlength=_TILE_CELLS)
-        width = max(_GENE_STEP, -(-int(per_row.max()) // _GENE_STEP) * _GENE_STEP)
-        column = np.arange(per_row.sum()) - np.repeat(np.cumsum(per_row) - per_row, per_row)
+        cells = [slice(*log2_cpm.indptr[cell : cell + 2]) for cell in range(start, stop)]
+        counts = [np.flatnonzero(rank[values] < self._max_rank) for values in cells]
+        width = -(-max(1, *map(len, counts)) // _GENE_STEP) * _GENE_STEP
         genes = np.zeros((_TILE_CELLS, width), np.int32)
         ranks = np.full((_TILE_CELLS, width), self._max_rank + 1, np.float32)
-        genes[row[counts], column] = gene[counts]
-        ranks[row[counts], column] = rank[values][counts]
+        for cell, values in enumerate(cells):
+            n_counts = len(counts[cell])
+            genes[cell, :n_counts] = log2_cpm.indices[values][counts[cell]]
+            ranks[cell, :n_counts] = rank[values][counts[cell]]
         feed: dict[str, NDArray[Any]] = {"gene": genes, "rank": ranks}
         if "log2_cpm" in self._inputs:
             dense = np.zeros((_TILE_CELLS, log2_cpm.shape[1]), np.float32)
-            dense[row, gene] = log2_cpm.data[values]
+            for cell, values in enumerate(cells):
+                dense[cell, log2_cpm.indices[values]] = log2_cpm.data[values]
             feed["log2_cpm"] = dense
         return feed
 

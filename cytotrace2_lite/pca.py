@@ -203,10 +203,11 @@ def _leading_eigenpairs(
                 if settled is not None and (values - settled).max() <= tolerance:
                     break
                 settled, next_check = values, size + _PROBE_ROUNDS * _BLOCK
-                rest = random.standard_normal((n, _BLOCK))
+                rest = _orthogonalise(random.standard_normal((n, _BLOCK)), basis[:, :size])[0]
         block = _orthonormal(rest, basis[:, :size], noise)
         if not block.shape[1]:  # the vectors so far span all that the start block could reach
-            block = _orthonormal(random.standard_normal((n, _BLOCK)), basis[:, :size], 0.0)
+            fresh = _orthogonalise(random.standard_normal((n, _BLOCK)), basis[:, :size])[0]
+            block = _orthonormal(fresh, basis[:, :size], 0.0)
         block = block[:, : limit - size]
     vectors = basis[:, :size] @ ritz
     error = np.linalg.norm(product(vectors) - vectors * values, axis=0).max()
@@ -233,10 +234,13 @@ def _orthogonalise(
 def _orthonormal(
     vectors: NDArray[np.float64], basis: NDArray[np.float64], noise: float
 ) -> NDArray[np.float64]:
-    """Orthonormal vectors that span the given ones, down to `noise`, outside a basis."""
+    """Orthonormal vectors that span the given ones, which lie outside a basis, down to `noise`."""
     from scipy.linalg import qr
 
     q, r, _ = qr(vectors, mode="economic", pivoting=True)
-    kept: NDArray[np.float64] = q[:, np.abs(np.diag(r)) > noise]
-    # Vectors that were almost in the basis are orthogonal to it only after normalisation.
-    return qr(_orthogonalise(kept, basis)[0], mode="economic")[0] if kept.size else kept
+    lengths = np.abs(np.diag(r))  # decreasing
+    kept: NDArray[np.float64] = q[:, lengths > noise]
+    if kept.size and lengths[kept.shape[1] - 1] < 1e-3 * lengths[0]:
+        # Normalising short vectors has blown up what they had left of the basis.
+        kept = qr(_orthogonalise(kept, basis)[0], mode="economic")[0]
+    return kept
