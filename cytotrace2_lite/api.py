@@ -56,8 +56,8 @@ def run(
     species
         "mouse" or "human".
     model
-        The path of an `.onnx` file, the name of a bundled model, a loaded `Ensemble`, or None for
-        the bundled model.
+        The path of an `.onnx` file, the name of a model, or a loaded `Ensemble`; by default what
+        `ct2-lite models list` marks: CT2_LITE_MODEL, the official model, the bundled one.
     batch_size
         Largest number of cells processed together. Fewer than 1,000 cells are never split.
     smooth_batch_size

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite import __version__
+from cytotrace2_lite.cli_models import models
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models import BUNDLED_MODEL
 
@@ -102,7 +103,7 @@ def cli() -> None:
     "-m",
     "--model",
     metavar="MODEL",
-    help="An .onnx file, or the name of a bundled model.  [default: open]",
+    help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
@@ -175,6 +176,9 @@ def check(*, model: str | None, max_cores: int | None) -> None:
         f"ok: {len(result.score)} cells scored, off by {result.difference:.0e} at most "
         f"(scores {result.score.min():.3f} to {result.score.max():.3f})"
     )
+
+
+cli.add_command(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -282,6 +286,8 @@ class _Reporter:
 
 def _model_line(info: Any) -> str:
     notes = []
+    if info.official:
+        notes.append(f"official CytoTRACE 2 weights, version {info.official}")
     if info.name == BUNDLED_MODEL:
         notes.append("an open ensemble, not the official CytoTRACE 2 weights")
     if info.architecture != "1.1.0":

@@ -61,7 +61,10 @@ class ModelInfo:
     path
         Where it was read from.
     sources
-        Name and SHA-256 of each file it was folded from.
+        Name and digest of each file it was folded from.
+    official
+        Version of CytoTRACE 2 whose official weights these are, as the installer found by their
+        digests; empty for all others.
     """
 
     name: str
@@ -71,6 +74,7 @@ class ModelInfo:
     sha256: str
     path: str
     sources: tuple[dict[str, str], ...]
+    official: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class Ensemble:
         Parameters
         ----------
         model
-            The path of an `.onnx` file, the name of a bundled model, or None for the bundled one.
+            The path of an `.onnx` file or the name of a model; by default as
+            `cytotrace2_lite.models.find_model` says.
 
         Returns
         -------
@@ -267,6 +272,7 @@ def _describe(
             sha256=hashlib.sha256(content).hexdigest(),
             path=str(path),
             sources=tuple(json.loads(described["sources"])),
+            official=described.get("official", ""),
         )
         potencies = tuple(described["potencies"].split("\n"))
         max_rank = float(described["max_rank"])

@@ -5,6 +5,9 @@ from pathlib import Path
 
 # Before NumPy is imported: as the command line does it, and machines that run tests are busy.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# Whatever models the user has installed or named are none of the tests' business.
+os.environ["CT2_LITE_MODELS_DIR"] = "/nonexistent/cytotrace2_lite"
+os.environ.pop("CT2_LITE_MODEL", None)
 
 import numpy as np
 import pytest
