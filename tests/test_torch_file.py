@@ -1,8 +1,11 @@
 """Tensors of PyTorch files, read without PyTorch; anything but tensors is refused by name."""
 
 import pickle
+import subprocess
+import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,3 +201,92 @@ def test_mutated_files_give_tensors_or_one_clear_error(tmp_path):
             outcomes.add("refused" if str(error).startswith(f"{path}: ") else str(error))
     assert "refused" in outcomes
     assert outcomes <= {"read", "refused"}
+
+
+def _rebuild(*arguments):
+    return b"ctorch._utils\n_rebuild_tensor_v2\n" + torch_format._tuple(*arguments) + b"R"
+
+
+_STORAGE = (
+    torch_format._tuple(
+        torch_format._text("storage"),
+        b"ctorch\nFloatStorage\n",
+        torch_format._text("0"),
+        torch_format._text("cpu"),
+        torch_format._integer(4),
+    )
+    + b"Q"
+)
+_ONE, _TWO, _MINUS, _HUGE = (torch_format._integer(n) for n in (1, 2, -1, 2**31 - 1))
+_tuple = torch_format._tuple
+_FLOAT = b"G\x3f\xf0\x00\x00\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        _rebuild(),
+        _rebuild(_STORAGE),
+        _rebuild(_ONE, _ONE, b")", b")"),
+        _rebuild(_STORAGE, _MINUS, _tuple(_ONE), _tuple(_ONE)),
+        _rebuild(_STORAGE, _FLOAT, _tuple(_ONE), _tuple(_ONE)),
+        _rebuild(_STORAGE, _ONE, _tuple(_HUGE, _HUGE), _tuple(_ONE, _ONE)),
+        _rebuild(_STORAGE, _ONE, _tuple(_TWO), _tuple(_HUGE)),
+        _rebuild(_STORAGE, _HUGE, _tuple(_ONE), _tuple(_ONE)),
+        _rebuild(_STORAGE, _ONE, _tuple(_ONE), b")"),
+        _rebuild(_STORAGE, _ONE, _tuple(*[_ONE] * 9), _tuple(*[_ONE] * 9)),
+        b"ctorch._utils\n_rebuild_sparse_tensor\n" + _tuple(_ONE, _ONE) + b"R",
+        b"ctorch._utils\n_rebuild_parameter\n" + _tuple(_ONE) + b"R",
+        b"ctorch.serialization\n_get_layout\n" + _tuple(b"Vtorch.strided\n") + b"R",
+        b"ctorch\nSize\n" + _tuple(_ONE) + b"R",
+        b"ctorch\nFloatStorage\n" + _tuple(_ONE) + b"R",
+        b"ccollections\nOrderedDict\n" + _tuple(_ONE) + b"R",
+        _tuple(_tuple(_rebuild(_STORAGE))),
+        b"cnumpy.core.multiarray\n_reconstruct\n)R",
+    ],
+)
+def test_rebuilders_with_odd_arguments(tmp_path, value):
+    pickled = b"\x80\x02}(X\x01\x00\x00\x00x" + value + b"u."
+    array = np.zeros(4, dtype=np.float32)
+    refused(torch_format.write_archive(tmp_path / "x.pt", pickled, [array]))
+
+
+MEMBER = Path(__file__).resolve().parents[2] / "shared/reference/official_v1.0/EPI_CountsTable.pt"
+
+
+@pytest.mark.skipif(not MEMBER.is_file(), reason="../shared/reference is not there")
+def test_mutations_of_a_real_member(tmp_path):
+    """In a process of its own, whose memory tells what the worst of them took."""
+    code = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.export import read_member
+whole = Path({str(MEMBER)!r}).read_bytes()
+path = Path({str(tmp_path)!r}) / "mutated.pt"
+read_member(Path({str(MEMBER)!r}))
+baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+random = np.random.RandomState(0)
+refused = 0
+for i in range(200):
+    content = bytearray(whole)
+    # Half of them near the end, where the directory of the archive and the pickle's entry lie.
+    low = 0 if i % 2 else len(whole) - 4000
+    for at in random.randint(low, len(whole), random.randint(1, 6)):
+        content[at] = random.randint(0, 256)
+    path.write_bytes(content[: random.randint(1, len(content))] if i % 5 == 0 else content)
+    try:
+        read_member(path)
+    except ModelError as error:
+        assert str(error).startswith(f"{{path}}: ") and chr(10) not in str(error), error
+        refused += 1
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline) / 1024
+assert grown < 200, grown
+assert refused > 150, refused
+print(refused, round(grown))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    print(process.stdout)
