@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models"]
 
+_SHOW_SECONDS = 0.1  # between two figures of a file on a terminal
 _COLUMNS = ("NAME", "VERSION", "MEMBERS", "LICENCE", "SHA-256", "SIZE", "PATH")
 
 
@@ -190,7 +191,11 @@ def _ask_consent(installation: Installation, *, accepted: bool) -> None:
             "the licence was not accepted, and there is no terminal to ask on. Nothing was "
             "downloaded or installed. If you accept it, pass --accept-license."
         )
-    if not click.confirm("Is your use non-commercial, and do you accept this licence?", err=True):
+    # click.confirm writes to standard output in older versions, which is for results.
+    click.echo(
+        "Is your use non-commercial, and do you accept this licence? [y/N]: ", err=True, nl=False
+    )
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("the licence was not accepted. Nothing was downloaded or installed.")
 
 
@@ -244,7 +249,7 @@ class _Reporter:
         if event.done:
             click.echo(f"{chr(13) if self._open else ''}{line}", err=True)
             self._open = False
-        elif self._terminal and time.monotonic() - self._shown >= 0.1:
+        elif self._terminal and time.monotonic() - self._shown >= _SHOW_SECONDS:
             click.echo(f"\r{line}", err=True, nl=False)
             self._open, self._shown = True, time.monotonic()
 

@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -291,6 +292,17 @@ class TestOfficial:
         assert find_model().read_bytes() == installed[OLD]
         assert len(server.requests) == 3
         assert server.last.headers["User-Agent"].startswith("cytotrace2_lite/")
+
+    def test_on_a_terminal_a_file_counts_up(self, server, ct2, monkeypatch):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("cytotrace2_lite.cli_models._SHOW_SECONDS", 0.0)
+        server.faults[f"{RESOURCES}/1.0.0/alpha.pt"] = [cut]
+        code, err = ct2(OLD, "--accept-license", "--mirror", server.url)
+        assert code == 0
+        assert re.search(
+            r"\r 1/3   [0-3]\.\d MB  Zeta\.pt\r 1/3 .*\r 1/3   4\.1 MB  Zeta\.pt\n", err
+        )
+        assert "alpha.pt\nthe connection was cut after" in err
 
     def test_from_the_authors_at_the_pinned_commit(self, server, ct2, monkeypatch):
         monkeypatch.setattr(install, "_REPOSITORY", server.url)
