@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-__all__ = ["POTENCIES", "Ensemble", "ModelInfo", "Prediction"]
+__all__ = ["POTENCIES", "Ensemble", "ModelInfo", "Prediction", "expected_score"]
 
 POTENCIES = (
     "Differentiated",
@@ -198,8 +198,9 @@ class Ensemble:
             Probabilities, score and potency of each cell.
         """
         probabilities = self._run(log2_cpm, rank, "probabilities", threads, progress)
-        order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
-        return Prediction(probabilities, probabilities @ order, probabilities.argmax(axis=1))
+        return Prediction(
+            probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
+        )
 
     def logits(
         self, log2_cpm: csr_array, rank: NDArray[np.float32], *, threads: int = 1
@@ -257,6 +258,23 @@ class Ensemble:
                 dense[cell, log2_cpm.indices[values]] = log2_cpm.data[values]
             feed["log2_cpm"] = dense
         return feed
+
+
+def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score of a cell: the mean of k / 5 over the potencies, k = 0 (Differentiated) to 5.
+
+    Parameters
+    ----------
+    probabilities
+        Shape (n_cells, 6), columns as `POTENCIES`.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_cells,), in [0, 1] where rows sum to 1.
+    """
+    score: NDArray[np.float64] = probabilities @ (np.arange(len(POTENCIES)) / (len(POTENCIES) - 1))
+    return score
 
 
 def _describe(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from cytotrace2_lite import __version__
-from cytotrace2_lite.ensemble import POTENCIES
+from cytotrace2_lite.ensemble import POTENCIES, expected_score
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError
 from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models import seal
@@ -34,7 +34,7 @@ from cytotrace2_lite.selfcheck import check_cells
 from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,6 +45,7 @@ __all__ = [
     "export",
     "find_background",
     "fold_member",
+    "fold_members",
     "mean_probabilities",
     "member_files",
     "member_version",
@@ -310,6 +311,45 @@ def fold_member(
     )
 
 
+def fold_members(
+    paths: Iterable[Path], version: str, background: csr_array | None
+) -> FoldedEnsemble:
+    """Read and fold the members of an ensemble, one by one: each takes 16 MB in float64.
+
+    Parameters
+    ----------
+    paths
+        The member files, in the order in which the model is to hold them.
+    version
+        Version of the architecture that all of them must have.
+    background
+        As for `fold_member`.
+
+    Returns
+    -------
+    FoldedEnsemble
+        With the modules of all members.
+
+    Raises
+    ------
+    ModelError
+        A member is of another version, not usable or cannot be folded; the message names it.
+    """
+    parts = []
+    for path in paths:
+        found, state = read_member(path)
+        if found != version:
+            raise ModelError(
+                f"{path}: a member of version {found} among others of version {version}; ensembles "
+                "cannot be mixed."
+            )
+        try:
+            parts.append(fold_member(state, background))
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+    return FoldedEnsemble.concatenate(parts)
+
+
 def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
     """Write folded networks as an ONNX model.
 
@@ -479,9 +519,7 @@ def export(
     if architecture.version == "1.1.0":
         sources.append(background or find_background(members))
         control_genes = read_background(sources[-1])
-    folded = FoldedEnsemble.concatenate(
-        [_fold_file(path, version, control_genes) for path in files]
-    )
+    folded = fold_members(files, version, control_genes)
     metadata = {
         "name": name or members.resolve().name,
         "licence": licence,
@@ -517,9 +555,9 @@ def mean_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check_scores(folded: FoldedEnsemble) -> list[float]:
     counts = check_cells()
     logits = folded.logits(rank_all(counts), log2_cpm(counts).toarray())
-    order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
+    scores = expected_score(mean_probabilities(logits))
     # Ten digits: the last ones of float64 depend on the machine, which the file is not to.
-    return [round(score, 10) for score in (mean_probabilities(logits) @ order).tolist()]
+    return [round(score, 10) for score in scores.tolist()]
 
 
 def _architecture(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> _Architecture:
@@ -576,19 +614,6 @@ def find_background(members: Path) -> Path:
         f"{members}: background.pt is neither in this directory nor in its parent; members of "
         "version 1.1.0 need it. Pass --background FILE."
     )
-
-
-def _fold_file(path: Path, version: str, background: csr_array | None) -> FoldedEnsemble:
-    found, state = read_member(path)
-    if found != version:
-        raise ModelError(
-            f"{path}: a member of version {found} among others of version {version}; ensembles "
-            "cannot be mixed."
-        )
-    try:
-        return fold_member(state, background)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
 
 
 def _fold_module(

@@ -396,7 +396,7 @@ def _from_directory(source: Path, official: str | None, name: str | None) -> Ins
 
 
 def _from_own_members(source: Path, paths: list[Path], name: str) -> Installation:
-    from cytotrace2_lite.export import export, find_background, read_member
+    from cytotrace2_lite.export import export, find_background, member_version
 
     members = [path for path in paths if path.name != f"{_BACKGROUND}.pt"]
     folders = sorted({path.parent for path in members})
@@ -406,7 +406,7 @@ def _from_own_members(source: Path, paths: list[Path], name: str) -> Installatio
             f"{source}: the members of an ensemble must be in one directory (here: {places}). "
             "Give that directory."
         )
-    version, _ = read_member(members[0])
+    version = member_version(members[0])
     (ensemble,) = (one for one in official_ensembles().values() if one.version == version)
     n_members = len(ensemble.members)
     if len(members) != n_members:
@@ -571,13 +571,7 @@ def _forget_downloads(folder: Path, version: str) -> None:
 
 def _fold(ensemble: OfficialEnsemble, files: Mapping[str, Path], report: Report) -> bytes:
     """Fold an official ensemble; equal files give equal bytes, whatever their names."""
-    from cytotrace2_lite.export import (
-        FoldedEnsemble,
-        fold_member,
-        read_background,
-        read_member,
-        to_onnx,
-    )
+    from cytotrace2_lite.export import fold_members, read_background, to_onnx
 
     report(f"Folding {len(ensemble.members)} members.")
     sources = []
@@ -594,13 +588,8 @@ def _fold(ensemble: OfficialEnsemble, files: Mapping[str, Path], report: Report)
     background = None
     if ensemble.background is not None:
         background = read_background(files[ensemble.background.blob_id])
-    parts = []
-    for file in ensemble.members:  # one by one: the arrays of a member are 16 MB in float64
-        path = files[file.blob_id]
-        architecture, state = read_member(path)
-        if architecture != ensemble.version:
-            raise ModelError(f"{path}: of version {architecture}, not {ensemble.version}.")
-        parts.append(fold_member(state, background))
+    members = [files[file.blob_id] for file in ensemble.members]
+    folded = fold_members(members, ensemble.version, background)
     metadata = {
         "name": ensemble.name,
         "licence": LICENCE,
@@ -608,7 +597,7 @@ def _fold(ensemble: OfficialEnsemble, files: Mapping[str, Path], report: Report)
         "official": ensemble.version,
         "sources": json.dumps(sources),
     }
-    return to_onnx(FoldedEnsemble.concatenate(parts), metadata)
+    return to_onnx(folded, metadata)
 
 
 @contextlib.contextmanager

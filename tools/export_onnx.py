@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite import preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite.ensemble import POTENCIES, Ensemble, expected_score
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.export import (
     FoldedEnsemble,
@@ -121,7 +121,6 @@ def verify(
     p_exact = mean_probabilities(exact)
     print(f"largest difference from PyTorch in float64, {N_CELLS} made-up cells:")
     print(f"{'':24}{'logits':>10} {'probabilities':>14} {'score':>10}")
-    order = np.arange(len(POTENCIES)) / (len(POTENCIES) - 1)
     for label, other in (
         ("folded in float64", folded.logits(dense_rank, dense_log2)),
         ("this model (float32)", Ensemble.load(model).logits(log2_cpm, rank)),
@@ -129,7 +128,7 @@ def verify(
     ):
         off = np.abs(other - exact).max()
         p_off = mean_probabilities(other) - p_exact
-        s_off = np.abs(p_off @ order).max()
+        s_off = np.abs(expected_score(p_off)).max()
         print(f"{label:24}{off:>10.1e} {np.abs(p_off).max():>14.1e} {s_off:>10.1e}")
 
 

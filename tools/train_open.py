@@ -125,19 +125,14 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
     first = {name: i for i, name in reversed(list(enumerate(genes)))}  # the first of repeats
     feature = map_genes(list(first), species).feature
     column = np.fromiter(first.values(), int, len(first))
-    reached = feature >= 0
-    to_features = sp.csr_matrix(
-        (np.ones(reached.sum()), (column[reached], feature[reached])),
-        shape=(len(genes), n_features),
-    )
-    values = (values @ to_features).astype(np.float32)
+    counts = preprocess.counts_over_features(sp.csc_array(values)[:, column], feature, n_features)
+    values = sp.csr_matrix(counts).astype(np.float32)
     values.eliminate_zeros()
-    values.sort_indices()
     keep = np.array([p != "" for p in potencies]) & (np.diff(values.indptr) >= MIN_GENES)
     if not keep.any():
         return None
     measured = np.zeros(n_features, bool)
-    measured[feature[reached]] = True
+    measured[feature[feature >= 0]] = True
     kept = np.flatnonzero(keep)
     return Dataset(
         name=folder.name,
