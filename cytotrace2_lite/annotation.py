@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from cytotrace2_lite.errors import AnnotationWarning, InputError
+from cytotrace2_lite.errors import AnnotationWarning, InputError, first_few
 
 if TYPE_CHECKING:
     import os
@@ -85,10 +85,9 @@ def check_annotation(
     missing = [cell for cell in cells if cell not in labels]
     if not missing:
         return []
-    shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
     return [
         AnnotationWarning(
-            f"{path}: {len(missing)} of {len(cells)} cells of the table have no label: {shown}. "
-            "Check that the ids are written alike."
+            f"{path}: {len(missing)} of {len(cells)} cells of the table have no label: "
+            f"{first_few(missing)}. Check that the ids are written alike."
         )
     ]

@@ -21,6 +21,13 @@
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "AnnotationWarning",
     "CytoTRACE2Error",
@@ -103,3 +110,19 @@ class EmptyCellWarning(CytoTRACE2Warning):
 
 class AnnotationWarning(CytoTRACE2Warning):
     """The annotation and the expression table do not have the same cells."""
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Name the first three of some cells or genes in a message.
+
+    Parameters
+    ----------
+    names
+        All of them.
+
+    Returns
+    -------
+    str
+        In quotation marks, with "..." where there are more.
+    """
+    return ", ".join(repr(str(name)) for name in names[:3]) + (", ..." if len(names) > 3 else "")

@@ -33,6 +33,7 @@ from cytotrace2_lite.errors import (
     NoUsableGenesError,
     SpeciesWarning,
     UsageError,
+    first_few,
 )
 
 if TYPE_CHECKING:
@@ -396,11 +397,10 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
     """One sentence on why nothing maps and what to do."""
     if len(names) == 0:
         return "the input has no genes: they must be the rows of the table."
-    shown = ", ".join(repr(str(name)) for name in names[:3]) + (", ..." if len(names) > 3 else "")
     how_many = f"only {n_mapped}" if n_mapped else "none"
     unknown = (
-        f"{how_many} of the gene names of the input ({len(names):,}: {shown}) is a known {species} "
-        "gene"
+        f"{how_many} of the gene names of the input ({len(names):,}: {first_few(names)}) is a "
+        f"known {species} gene"
     )
     other = _OTHER_SPECIES[species]
     n_other = _n_known(names, other)

@@ -28,6 +28,7 @@ from cytotrace2_lite.errors import (
     LowGeneCountWarning,
     NoUsableGenesError,
     UsageError,
+    first_few,
 )
 from cytotrace2_lite.results import Result
 
@@ -438,9 +439,8 @@ def _value_warnings(data: ModelInput, empty: NDArray[np.intp]) -> Iterator[CytoT
             "log-transformed. Give raw counts, CPM or TPM."
         )
     if len(empty):
-        names = ", ".join(repr(data.cells[i]) for i in empty[:3])
-        more = ", ..." if len(empty) > 3 else ""
+        names = first_few([data.cells[i] for i in empty])
         yield EmptyCellWarning(
             f"{len(empty)} of {len(data.cells)} cells have no count over the model's genes "
-            f"and get no score: {names}{more}."
+            f"and get no score: {names}."
         )
