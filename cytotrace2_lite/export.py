@@ -19,7 +19,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -58,13 +58,8 @@ _BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm1d's default, which upstream keeps
 _MAX_RANK_SCALE = 1000
 
 
-class _Architecture(NamedTuple):
-    version: str
-    n_gene_sets: int
-    n_members: int
-
-
-_ARCHITECTURES = (_Architecture("1.1.0", 24, 19), _Architecture("1.0.0", 12, 17))
+_OFFICIAL_MEMBERS = {"1.1.0": 19, "1.0.0": 17}
+_GENE_SETS_OF_1_0_0 = 12
 
 
 @dataclass(frozen=True)
@@ -192,7 +187,7 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     Returns
     -------
     architecture : str
-        `"1.1.0"` for 24 gene sets a network, `"1.0.0"` for 12.
+        `"1.1.0"` or `"1.0.0"`, as `member_version` finds it.
     state : dict
         Tensor name to float64 array.
 
@@ -202,10 +197,10 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
         A tensor is missing, of a wrong shape or not finite, or the file is not a member.
     """
     with TorchFile(path) as file:
-        architecture = _architecture(path, file.content)
+        n_gene_sets = _n_gene_sets(path, file.content)
         content = cast("dict[str, Tensor]", file.content)
         state = {}
-        for name, shape in _member_shapes(architecture.n_gene_sets).items():
+        for name, shape in _member_shapes(n_gene_sets).items():
             if name not in content:
                 raise ModelError(f"{path}: tensor {name} is missing.")
             if content[name].shape != shape:
@@ -215,11 +210,16 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
             state[name] = file.read(content[name]).astype(np.float64)
             if not np.isfinite(state[name]).all():
                 raise ModelError(f"{path}: tensor {name} has values that are not finite.")
-    return architecture.version, state
+    return _version(n_gene_sets, state), state
 
 
 def member_version(path: Path) -> str:
     """Find out from its tensors which version of the architecture a member has.
+
+    Version 1.0.0 always has 12 gene sets a network; 1.1.0 has 24 as published and any number as
+    trained by others. With 12, the mean of the second score of each gene set tells: of 1.0.0 it is
+    a share of genes over the expected share, which is never negative; of 1.1.0 it is relative to
+    control genes, and negative for about half of the gene sets.
 
     Parameters
     ----------
@@ -234,10 +234,9 @@ def member_version(path: Path) -> str:
     Raises
     ------
     ModelError
-        The file is not a member.
+        The file is not a complete member.
     """
-    with TorchFile(path) as file:
-        return _architecture(path, file.content).version
+    return read_member(path)[0]
 
 
 def read_background(path: Path) -> csr_array:
@@ -481,7 +480,7 @@ def export(
         Directory of `.pt` files, one per member.
     background
         The matrix of control genes; looked for as `background.pt` in `members` and its parent
-        directory where None. Not used by architecture 1.0.0.
+        directory where None. Architecture 1.0.0 has none.
     name
         Name of the model in results; by default the name of the directory.
     licence
@@ -500,14 +499,13 @@ def export(
     Raises
     ------
     ModelError
-        The ensemble is incomplete or a file of it is not usable.
+        The ensemble is incomplete, a file of it is not usable, or it has no use for `background`.
     CytoTRACE2Error
         The `export` extra (onnx) is not installed.
     """
     files = member_files(members)
     version = member_version(files[0])
-    architecture = next(a for a in _ARCHITECTURES if a.version == version)
-    expected = architecture.n_members if n_members is None else n_members
+    expected = _OFFICIAL_MEMBERS[version] if n_members is None else n_members
     if len(files) != expected:
         raise ModelError(
             f"{members}: {len(files)} members, not {expected}. The ensemble is incomplete or has "
@@ -516,9 +514,14 @@ def export(
         )
     sources = list(files)
     control_genes = None
-    if architecture.version == "1.1.0":
+    if version == "1.1.0":
         sources.append(background or find_background(members))
         control_genes = read_background(sources[-1])
+    elif background is not None:
+        raise ModelError(
+            f"{background}: members of version 1.0.0, as {files[0]} is, have no control genes. "
+            "Leave out --background."
+        )
     folded = fold_members(files, version, control_genes)
     metadata = {
         "name": name or members.resolve().name,
@@ -560,19 +563,27 @@ def _check_scores(folded: FoldedEnsemble) -> list[float]:
     return [round(score, 10) for score in scores.tolist()]
 
 
-def _architecture(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> _Architecture:
+def _n_gene_sets(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> int:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not an ensemble member: it holds a single tensor.")
     weight = content.get("layers.0.weight")
     if weight is None:
         raise ModelError(f"{path}: not an ensemble member: tensor layers.0.weight is missing.")
-    for architecture in _ARCHITECTURES:
-        if weight.shape == (N_FEATURES, architecture.n_gene_sets):
-            return architecture
-    raise ModelError(
-        f"{path}: tensor layers.0.weight has shape {weight.shape}; ensemble members have "
-        f"({N_FEATURES}, 24) (version 1.1.0) or ({N_FEATURES}, 12) (version 1.0.0)."
-    )
+    if len(weight.shape) != 2 or weight.shape[0] != N_FEATURES or weight.shape[1] < 1:
+        raise ModelError(
+            f"{path}: tensor layers.0.weight has shape {weight.shape}; ensemble members have "
+            f"({N_FEATURES}, number of gene sets)."
+        )
+    return weight.shape[1]
+
+
+def _version(n_gene_sets: int, state: Mapping[str, NDArray[np.float64]]) -> str:
+    if n_gene_sets != _GENE_SETS_OF_1_0_0:
+        return "1.1.0"
+    means = [
+        state[f"layers.{k}.batchnorm.running_mean"][n_gene_sets:] for k in range(len(POTENCIES))
+    ]
+    return "1.1.0" if np.min(means) < 0 else "1.0.0"
 
 
 def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:

@@ -693,8 +693,8 @@ def draw(report: Mapping[str, Any], file_format: str) -> bytes:
                 if None in values:
                     continue
                 axes.plot(values, [y, y], color=colour, lw=1.5, zorder=2)
-                axes.plot(values[0], y, "o", color=colour, ms=7, zorder=3)
-                axes.plot(values[1], y, "o", color=colour, mfc="white", ms=7, mew=1.5, zorder=3)
+                axes.plot(values[0], y, "o", color=colour, ms=5, zorder=3)
+                axes.plot(values[1], y, "o", color=colour, mfc="none", ms=9, mew=1.5, zorder=3)
                 if figures["in_sample"]:
                     axes.annotate(
                         "*", (max(values), y), (6, -5), textcoords="offset points", color=colour
@@ -709,12 +709,12 @@ def draw(report: Mapping[str, Any], file_format: str) -> bytes:
         axes.axvline(0, color="0.4", lw=1, zorder=1)
         axes.set_xlim(right=1.03 if axes is left else None)
     keys = [
-        *((label, colour, colour) for colour, label in zip(COLOURS, models, strict=False)),
-        ("raw", "0.3", "0.3"),
-        ("smoothed", "0.3", "white"),
+        *((label, colour, colour, 7) for colour, label in zip(COLOURS, models, strict=False)),
+        ("raw", "0.3", "0.3", 5),
+        ("smoothed", "0.3", "none", 9),
     ]
-    for label, edge, face in keys:
-        left.plot([], [], "o", color=edge, mfc=face, mew=1.5, ms=7, label=label)
+    for label, edge, face, size in keys:
+        left.plot([], [], "o", color=edge, mfc=face, mew=1.5, ms=size, label=label)
     starred = any(
         f and f["in_sample"] for model in models.values() for f in model["datasets"].values()
     )

@@ -3,10 +3,11 @@
     python tools/export_onnx.py MEMBERS_DIR OUT.onnx [--background background.pt] [--name NAME]
                                 [--members N] [--licence TEXT] [--verify]
 
-MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network) or 1.0.0
-(12). Version 1.1.0 needs the matrix of control genes, background.pt, which is looked for in
-MEMBERS_DIR and its parent. Needs the `export` extra; only --verify needs torch, and compares the
-model with the networks as PyTorch runs them on made-up cells.
+MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network as published,
+any number as trained by others) or 1.0.0 (always 12). Version 1.1.0 needs the matrix of control
+genes, background.pt, which is looked for in MEMBERS_DIR and its parent. Needs the `export` extra;
+only --verify needs torch, and compares the model with the networks as PyTorch runs them on made-up
+cells.
 """
 
 from __future__ import annotations
