@@ -125,14 +125,13 @@ def read_cells(folder: Path) -> PublishedCells:
         raise InputError(f"{folder / 'expr.npz'}: holds negative or non-finite values.")
     if "within-cell ranks only" in info.get("units", ""):
         values.data = np.sqrt(values.data)
-    first = {name: i for i, name in reversed(list(enumerate(genes)))}
-    column = np.fromiter(first.values(), int, len(first))
+    column = np.sort(np.unique(genes, return_index=True)[1])
     potency = [POTENCIES.index(p) if p else -1 for p in columns["potency"]]
     return PublishedCells(
         name=folder.name,
         species=species,
         values=sp.csc_array(values)[:, column],
-        genes=list(first),
+        genes=[genes[i] for i in column],
         potency=np.array(potency, np.int64),
         columns=columns,
     )
@@ -181,6 +180,8 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text.") from error
 

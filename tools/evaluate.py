@@ -10,7 +10,8 @@ name per column), `cells.tsv` (tab-separated, with columns `label`, `potency` an
 --model takes what `ct2-lite run --model` takes, the name of a model or an .onnx file, and scores
 every dataset with it. --members takes a folder that tools/train_open.py wrote and leaves one
 dataset out at a time: each is scored by an ensemble of only those members that never saw it, as
-`training.json` tells. Both may be given; overall figures are over the datasets common to all.
+`training.json` tells; a dataset that it does not name counts as never seen. Both may be given;
+overall figures are over the datasets that all have figures of.
 
 Every dataset runs through the whole pipeline, with all its cells. Judged are those with a potency
 and at least 200 expressed genes of the model. Of repeated gene names the first counts; values
@@ -66,7 +67,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error, InputError, ModelError, Usag
 from cytotrace2_lite.machine import available_cores
 from cytotrace2_lite.pipeline import Parameters, prepare, score_cells
 from cytotrace2_lite.read.matrix import from_matrix
-from cytotrace2_lite.results import prepare_directory, write_whole
+from cytotrace2_lite.results import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -126,9 +127,14 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.export import find_background, member_files, read_background
+        from cytotrace2_lite.export import (
+            find_background,
+            member_files,
+            member_version,
+            read_background,
+        )
 
-        self.folder, self.scratch = folder, scratch
+        self.name, self.scratch = folder.resolve().name, scratch
         self.files = member_files(folder)
         record = folder / "training.json"
         try:
@@ -150,7 +156,10 @@ class BlindMembers:
                 f"{folder}: {len(self.files)} members, but training.json is about {len(left_out)}."
             )
         self.trained_on = [seen - names for names in left_out]
-        self.background = read_background(find_background(folder))
+        self.version = member_version(self.files[0])
+        self.background = None
+        if self.version == "1.1.0":
+            self.background = read_background(find_background(folder))
         self.folded: dict[int, FoldedEnsemble] = {}
         self.ensembles: dict[tuple[int, ...], Ensemble] = {}
 
@@ -166,10 +175,10 @@ class BlindMembers:
 
         for i in members:
             if i not in self.folded:
-                self.folded[i] = fold_members([self.files[i]], "1.1.0", self.background)
+                self.folded[i] = fold_members([self.files[i]], self.version, self.background)
         folded = FoldedEnsemble.concatenate([self.folded[i] for i in members])
         path = self.scratch / f"{len(self.ensembles)}.onnx"
-        metadata = {"name": self.folder.name, "licence": "unknown", "sources": "[]"}
+        metadata = {"name": self.name, "licence": "unknown", "sources": "[]"}
         path.write_bytes(to_onnx(folded, metadata))
         return Ensemble.load(path)
 
@@ -215,11 +224,11 @@ def check_arguments(args: argparse.Namespace) -> None:
         if not 0 < share < 1:
             raise UsageError(f"--downsample {share:g}: a share must lie between 0 and 1.")
     for path in (args.json, args.plot):
-        if path is not None:
-            prepare_directory(path.parent)
-            if path.is_dir():
-                raise UsageError(f"{path}: is a folder, not a file to write.")
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise UsageError(f"{path}: cannot be written: give a file in a folder that exists.")
     if args.plot:
+        if len(args.model) + (args.members is not None) > len(COLOURS):
+            raise UsageError(f"--plot draws at most {len(COLOURS)} models.")
         figure_class = load_matplotlib()
         known = figure_class().canvas.get_supported_filetypes()
         if args.plot.suffix[1:] not in known:
@@ -236,8 +245,10 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     datasets = {}
     for folder in folders:
         published = read_cells(folder)
-        expression = from_matrix(published.values, published.genes)
-        data = prepare(expression, published.species)
+        try:
+            data = prepare(from_matrix(published.values, published.genes), published.species)
+        except InputError as error:
+            raise type(error)(f"{folder}: {error}") from error
         judged = np.flatnonzero(
             (published.potency >= 0) & (np.diff(data.counts.indptr) >= MIN_GENES)
         )
@@ -320,11 +331,11 @@ def find_contenders(models: Sequence[str], members: Path | None, scratch: Path) 
         contenders.append(Contender(info.name, partial(always, ensemble), about))
     if members is not None:
         blind = BlindMembers(members, scratch)
-        about = {"kind": "left out", "name": members.name, "n_members": len(blind.files)}
-        contenders.append(Contender(f"{members.resolve().name} (left out)", blind.choose, about))
+        about = {"kind": "left out", "name": blind.name, "n_members": len(blind.files)}
+        contenders.append(Contender(f"{blind.name} (left out)", blind.choose, about))
     times = Counter(contender.label for contender in contenders)
     for contender in contenders:
-        if times[contender.label] > 1:
+        if times[contender.label] > 1 and "sha256" in contender.about:
             contender.label += f" {contender.about['sha256'][:8]}"
     labels = [contender.label for contender in contenders]
     if len(set(labels)) < len(labels):
@@ -381,14 +392,15 @@ def judge(
         "smoothed": compare(
             result.score[judged], result.potency_index[judged], potency, pseudotime
         ),
+        "warnings": result.info["warnings"],
     }
     if samples:
         figures["downsampled"] = {}
     for share, counts in samples.items():
         left = np.flatnonzero(np.diff(counts.indptr))
-        sampled = counts[left]
+        kept = counts[left]
         score = ensemble.predict(
-            preprocess.log2_cpm(sampled), preprocess.rank_expressed(sampled), threads=threads
+            preprocess.log2_cpm(kept), preprocess.rank_expressed(kept), threads=threads
         ).score
         figures["downsampled"][f"{share:g}"] = {
             "spearman": correlation(spearmanr, score, raw[left]),
@@ -463,7 +475,7 @@ def sample_down(counts: csr_array, share: float, *, whole: bool) -> csr_array:
         sampled = random.binomial(values.astype(np.int64), share)
     else:
         sampled = random.poisson(values * share)
-    result = counts.astype(np.float64, copy=True)
+    result = counts.copy()
     result.data = sampled.astype(np.float64)
     result.eliminate_zeros()
     return result
@@ -520,6 +532,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Give the figures as titled tables with a row for each dataset."""
     every = list(report["datasets"])
     several = [name for name in every if len(report["datasets"][name]["potencies"]) > 1]
+    single = [name for name in every if name not in several]
     timed = [name for name in every if report["datasets"][name]["pseudotime"]]
     shares = [f"{share:g}" for share in report["settings"]["downsample"]]
     levels = {
@@ -527,7 +540,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
         "exact": both("exact"),
         "within 1": both("within_one"),
     }
-    planned = [
+    planned: list[tuple[str, list[str], dict[str, Callable[[Mapping[str, Any]], str]]]] = [
         (
             "Rank correlation of score and potency, raw / smoothed",
             several,
@@ -539,7 +552,8 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
             {"": both("spearman_pseudotime")},
         ),
         ("Distance of score and k/5, and categories, raw / smoothed", every, levels),
-        ("Median score of each potency, raw / smoothed", every, {"": medians}),
+        ("Median score of each potency, raw / smoothed", several, {"": medians}),
+        ("Median score of datasets of one potency, raw / smoothed", single, {"": medians}),
         (
             "Spearman correlation of raw scores at a share of the depth and at full depth",
             every if shares else [],
@@ -688,9 +702,9 @@ def draw(report: Mapping[str, Any], file_format: str) -> bytes:
         for i, (colour, model) in enumerate(zip(COLOURS, models.values(), strict=False)):
             for row, name in enumerate(names):
                 figures = model["datasets"][name]
-                values = [figures[score][key] for score in SCORES] if figures else [None, None]
+                values = [figures[score][key] for score in SCORES] if figures else []
                 y = row + 0.5 * ((i + 0.5) / len(models) - 0.5)
-                if None in values:
+                if not values or None in values:
                     continue
                 axes.plot(values, [y, y], color=colour, lw=1.5, zorder=2)
                 axes.plot(values[0], y, "o", color=colour, ms=5, zorder=3)
@@ -702,7 +716,7 @@ def draw(report: Mapping[str, Any], file_format: str) -> bytes:
         for row in range(len(names)):
             axes.axhspan(row - 0.5, row + 0.5, color="0.95" if row % 2 else "white", zorder=0)
         axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
         axes.grid(axis="x", color="0.85", zorder=1)
         axes.set_xlabel(title)
         axes.tick_params(axis="y", length=0)
