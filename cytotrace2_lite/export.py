@@ -187,7 +187,7 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     Returns
     -------
     architecture : str
-        `"1.1.0"` or `"1.0.0"`, as `member_version` finds it.
+        `"1.0.0"` for 12 gene sets a network, else `"1.1.0"`, as `member_version` says.
     state : dict
         Tensor name to float64 array.
 
@@ -210,16 +210,14 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
             state[name] = file.read(content[name]).astype(np.float64)
             if not np.isfinite(state[name]).all():
                 raise ModelError(f"{path}: tensor {name} has values that are not finite.")
-    return _version(n_gene_sets, state), state
+    return _version_of(n_gene_sets), state
 
 
 def member_version(path: Path) -> str:
-    """Find out from its tensors which version of the architecture a member has.
+    """Find out from its tensors which version of the architecture a member seems to have.
 
-    Version 1.0.0 always has 12 gene sets a network; 1.1.0 has 24 as published and any number as
-    trained by others. With 12, the mean of the second score of each gene set tells: of 1.0.0 it is
-    a share of genes over the expected share, which is never negative; of 1.1.0 it is relative to
-    control genes, and negative for about half of the gene sets.
+    Version 1.0.0 always has 12 gene sets a network; 1.1.0 has 24 as published, any number as
+    trained by others. So a member of 1.1.0 with 12 is taken for one of 1.0.0.
 
     Parameters
     ----------
@@ -234,9 +232,10 @@ def member_version(path: Path) -> str:
     Raises
     ------
     ModelError
-        The file is not a complete member.
+        The file is not a member.
     """
-    return read_member(path)[0]
+    with TorchFile(path) as file:
+        return _version_of(_n_gene_sets(path, file.content))
 
 
 def read_background(path: Path) -> csr_array:
@@ -298,7 +297,8 @@ def fold_member(
     Raises
     ------
     ModelError
-        A gene set is empty, has no control gene, or a threshold reaches the genes not expressed.
+        A gene set is empty, has no control gene, a threshold reaches the genes not expressed, or
+        the member shows that it needs control genes.
     """
     parts = [_fold_module(state, k, background) for k in range(len(POTENCIES))]
     return FoldedEnsemble(
@@ -320,7 +320,7 @@ def fold_members(
     paths
         The member files, in the order in which the model is to hold them.
     version
-        Version of the architecture that all of them must have.
+        Version of the architecture of all of them.
     background
         As for `fold_member`.
 
@@ -332,15 +332,15 @@ def fold_members(
     Raises
     ------
     ModelError
-        A member is of another version, not usable or cannot be folded; the message names it.
+        A member cannot be of that version, is not usable or cannot be folded; the message names
+        it.
     """
     parts = []
     for path in paths:
         found, state = read_member(path)
-        if found != version:
+        if version == "1.0.0" and found != version:
             raise ModelError(
-                f"{path}: a member of version {found} among others of version {version}; ensembles "
-                "cannot be mixed."
+                f"{path}: more or fewer gene sets than the {_GENE_SETS_OF_1_0_0} of version 1.0.0."
             )
         try:
             parts.append(fold_member(state, background))
@@ -471,6 +471,7 @@ def export(
     name: str | None = None,
     licence: str = "unknown",
     n_members: int | None = None,
+    architecture: str | None = None,
 ) -> tuple[FoldedEnsemble, bytes]:
     """Fold a directory of ensemble members into the content of one model file.
 
@@ -488,6 +489,9 @@ def export(
     n_members
         How many members there must be; by default those of the official ensemble, 19 in
         architecture 1.1.0 and 17 in 1.0.0.
+    architecture
+        `"1.1.0"` or `"1.0.0"`; by default what the number of gene sets says, as for
+        `member_version`. To be given for members of 1.1.0 with 12 gene sets.
 
     Returns
     -------
@@ -499,12 +503,13 @@ def export(
     Raises
     ------
     ModelError
-        The ensemble is incomplete, a file of it is not usable, or it has no use for `background`.
+        The ensemble is incomplete or mixed, a file of it is not usable, or there are control genes
+        for members that seem to be of version 1.0.0.
     CytoTRACE2Error
         The `export` extra (onnx) is not installed.
     """
     files = member_files(members)
-    version = member_version(files[0])
+    version = architecture or _common_version(files)
     expected = _OFFICIAL_MEMBERS[version] if n_members is None else n_members
     if len(files) != expected:
         raise ModelError(
@@ -517,10 +522,11 @@ def export(
     if version == "1.1.0":
         sources.append(background or find_background(members))
         control_genes = read_background(sources[-1])
-    elif background is not None:
+    elif architecture is None and (background or (members / "background.pt").is_file()):
         raise ModelError(
-            f"{background}: members of version 1.0.0, as {files[0]} is, have no control genes. "
-            "Leave out --background."
+            f"{members}: there are control genes (background.pt), but members with "
+            f"{_GENE_SETS_OF_1_0_0} gene sets, which seem to be of version 1.0.0 and would not use "
+            "them. Say which they are: tools/export_onnx.py --architecture 1.1.0 or 1.0.0."
         )
     folded = fold_members(files, version, control_genes)
     metadata = {
@@ -577,13 +583,20 @@ def _n_gene_sets(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor)
     return weight.shape[1]
 
 
-def _version(n_gene_sets: int, state: Mapping[str, NDArray[np.float64]]) -> str:
-    if n_gene_sets != _GENE_SETS_OF_1_0_0:
-        return "1.1.0"
-    means = [
-        state[f"layers.{k}.batchnorm.running_mean"][n_gene_sets:] for k in range(len(POTENCIES))
-    ]
-    return "1.1.0" if np.min(means) < 0 else "1.0.0"
+def _common_version(paths: list[Path]) -> str:
+    version = member_version(paths[0])
+    for path in paths[1:]:
+        found = member_version(path)
+        if found != version:
+            raise ModelError(
+                f"{path}: a member of version {found} among others of version {version}; ensembles "
+                "cannot be mixed."
+            )
+    return version
+
+
+def _version_of(n_gene_sets: int) -> str:
+    return "1.0.0" if n_gene_sets == _GENE_SETS_OF_1_0_0 else "1.1.0"
 
 
 def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:
@@ -655,6 +668,12 @@ def _fold_module(
     )
     rank_weight = gene_sets @ (alpha / (sizes * threshold))
     if background is None:
+        if (state[layer + "batchnorm.running_mean"][len(sizes) :] < 0).any():
+            raise ModelError(
+                f"tensor {layer}batchnorm.running_mean has a negative mean of a share of genes, so "
+                "this is no member of version 1.0.0. If it was trained with control genes, say so: "
+                "tools/export_onnx.py --architecture 1.1.0."
+            )
         return threshold, rank_weight, gene_sets @ (N_FEATURES * beta / sizes), bias
     controls = background.T @ gene_sets
     n_controls = controls.sum(axis=0)

@@ -290,16 +290,6 @@ def test_all_members_are_blind_to_what_training_leaves_out(data_dir, members_dir
     assert found["single"]["members"] == ["model1.pt", "model2.pt", "model3.pt"]
 
 
-def test_members_of_version_1_0_0(data_dir, members, tmp_path):
-    folder = tmp_path / "old"
-    shutil.copytree(members["1.0.0"], folder)
-    write_training(folder, [["pair"], ["single"], []])
-    report = report_of(tmp_path, data_dir, "--members", folder)
-    found = report["models"]["old (left out)"]["datasets"]
-    assert found["pair"]["members"] == ["model1.pt"]
-    assert found["single"]["members"] == ["model2.pt"]
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

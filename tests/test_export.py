@@ -79,11 +79,17 @@ def test_any_number_of_gene_sets(members, tmp_path, n_sets):
     (tmp_path / "whole").mkdir()
     (tmp_path / "few").mkdir()
     torch_format.save(tmp_path / "whole" / "model1.pt", whole)
-    few = torch_format.save(tmp_path / "few" / "model1.pt", with_gene_sets(whole, n_sets))
-    assert exporter.member_version(few) == "1.1.0"
+    few = tmp_path / "few" / "model1.pt"
+    torch_format.save(few, with_gene_sets(whole, n_sets))
+    assert exporter.member_version(few) == ("1.0.0" if n_sets == 12 else "1.1.0")
     background = members["1.1.0"] / "background.pt"
     expected, content = exporter.export(tmp_path / "whole", background=background, n_members=1)
-    found, content = exporter.export(tmp_path / "few", background=background, n_members=1)
+    found, content = exporter.export(
+        tmp_path / "few",
+        background=background,
+        n_members=1,
+        architecture="1.1.0" if n_sets == 12 else None,
+    )
     assert found.architecture == "1.1.0"
     for name in ("threshold", "rank_weight", "second_weight", "bias"):
         np.testing.assert_allclose(
@@ -94,18 +100,55 @@ def test_any_number_of_gene_sets(members, tmp_path, n_sets):
     assert Ensemble.load(model).info.architecture == "1.1.0"
 
 
-def test_twelve_gene_sets_need_no_background_only_in_version_1_0_0(members, tmp_path):
-    state = with_gene_sets(synthetic_ensemble.member(0), 12)
-    torch_format.save(tmp_path / "model1.pt", state)
-    with pytest.raises(ModelError, match=r"background\.pt is neither in this directory"):
-        exporter.export(tmp_path, n_members=1)
-    background = members["1.1.0"] / "background.pt"
+def test_twelve_gene_sets_of_version_1_1_0_are_not_taken_for_others(members, tmp_path):
+    path = tmp_path / "model1.pt"
+    torch_format.save(path, with_gene_sets(synthetic_ensemble.member(0), 12))
     with pytest.raises(ModelError) as caught:
-        exporter.export(members["1.0.0"], background=background, n_members=3)
+        exporter.export(tmp_path, n_members=1)
     assert str(caught.value) == (
-        f"{background}: members of version 1.0.0, as {members['1.0.0'] / 'model1.pt'} is, have no "
-        "control genes. Leave out --background."
+        f"{path}: tensor layers.0.batchnorm.running_mean has a negative mean of a share of genes, "
+        "so this is no member of version 1.0.0. If it was trained with control genes, say so: "
+        "tools/export_onnx.py --architecture 1.1.0."
     )
+    with pytest.raises(ModelError, match=r"background\.pt is neither in this directory"):
+        exporter.export(tmp_path, n_members=1, architecture="1.1.0")
+
+
+def test_control_genes_of_members_that_seem_to_need_none(members, tmp_path):
+    background = members["1.1.0"] / "background.pt"
+    folder = tmp_path / "trained"
+    shutil.copytree(members["1.0.0"], folder)
+    message = (
+        f"{folder}: there are control genes (background.pt), but members with 12 gene sets, which "
+        "seem to be of version 1.0.0 and would not use them. Say which they are: "
+        "tools/export_onnx.py --architecture 1.1.0 or 1.0.0."
+    )
+    with pytest.raises(ModelError) as caught:
+        exporter.export(folder, background=background, n_members=3)
+    assert str(caught.value) == message
+    shutil.copy(background, folder)
+    with pytest.raises(ModelError) as caught:
+        exporter.export(folder, n_members=3)
+    assert str(caught.value) == message
+    for version in ("1.1.0", "1.0.0"):
+        folded, _ = exporter.export(folder, n_members=3, architecture=version)
+        assert folded.architecture == version
+
+
+def test_members_of_version_1_1_0_are_not_of_1_0_0(members):
+    path = members["1.1.0"] / "model1.pt"
+    with pytest.raises(ModelError) as caught:
+        exporter.export(members["1.1.0"], n_members=3, architecture="1.0.0")
+    assert str(caught.value) == f"{path}: more or fewer gene sets than the 12 of version 1.0.0."
+
+
+def test_members_of_different_numbers_of_gene_sets(members, tmp_path):
+    torch_format.save(tmp_path / "model1.pt", synthetic_ensemble.member(0))
+    torch_format.save(tmp_path / "model2.pt", with_gene_sets(synthetic_ensemble.member(1), 16))
+    folded, _ = exporter.export(
+        tmp_path, background=members["1.1.0"] / "background.pt", n_members=2
+    )
+    assert folded.rank_weight.shape == (N_FEATURES, 12)
 
 
 def test_background_is_found_in_the_parent(members, tmp_path):

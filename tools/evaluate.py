@@ -127,12 +127,7 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.export import (
-            find_background,
-            member_files,
-            member_version,
-            read_background,
-        )
+        from cytotrace2_lite.export import find_background, member_files, read_background
 
         self.name, self.scratch = folder.resolve().name, scratch
         self.files = member_files(folder)
@@ -156,10 +151,7 @@ class BlindMembers:
                 f"{folder}: {len(self.files)} members, but training.json is about {len(left_out)}."
             )
         self.trained_on = [seen - names for names in left_out]
-        self.version = member_version(self.files[0])
-        self.background = None
-        if self.version == "1.1.0":
-            self.background = read_background(find_background(folder))
+        self.background = read_background(find_background(folder))
         self.folded: dict[int, FoldedEnsemble] = {}
         self.ensembles: dict[tuple[int, ...], Ensemble] = {}
 
@@ -175,7 +167,7 @@ class BlindMembers:
 
         for i in members:
             if i not in self.folded:
-                self.folded[i] = fold_members([self.files[i]], self.version, self.background)
+                self.folded[i] = fold_members([self.files[i]], "1.1.0", self.background)
         folded = FoldedEnsemble.concatenate([self.folded[i] for i in members])
         path = self.scratch / f"{len(self.ensembles)}.onnx"
         metadata = {"name": self.name, "licence": "unknown", "sources": "[]"}
