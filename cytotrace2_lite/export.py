@@ -19,7 +19,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -58,13 +58,8 @@ _BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm1d's default, which upstream keeps
 _MAX_RANK_SCALE = 1000
 
 
-class _Architecture(NamedTuple):
-    version: str
-    n_gene_sets: int
-    n_members: int
-
-
-_ARCHITECTURES = (_Architecture("1.1.0", 24, 19), _Architecture("1.0.0", 12, 17))
+_OFFICIAL_MEMBERS = {"1.1.0": 19, "1.0.0": 17}
+_GENE_SETS_OF_1_0_0 = 12
 
 
 @dataclass(frozen=True)
@@ -192,7 +187,7 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     Returns
     -------
     architecture : str
-        `"1.1.0"` for 24 gene sets a network, `"1.0.0"` for 12.
+        `"1.0.0"` for 12 gene sets a network, else `"1.1.0"`, as `member_version` says.
     state : dict
         Tensor name to float64 array.
 
@@ -202,10 +197,10 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
         A tensor is missing, of a wrong shape or not finite, or the file is not a member.
     """
     with TorchFile(path) as file:
-        architecture = _architecture(path, file.content)
+        n_gene_sets = _n_gene_sets(path, file.content)
         content = cast("dict[str, Tensor]", file.content)
         state = {}
-        for name, shape in _member_shapes(architecture.n_gene_sets).items():
+        for name, shape in _member_shapes(n_gene_sets).items():
             if name not in content:
                 raise ModelError(f"{path}: tensor {name} is missing.")
             if content[name].shape != shape:
@@ -215,11 +210,14 @@ def read_member(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
             state[name] = file.read(content[name]).astype(np.float64)
             if not np.isfinite(state[name]).all():
                 raise ModelError(f"{path}: tensor {name} has values that are not finite.")
-    return architecture.version, state
+    return _version_of(n_gene_sets), state
 
 
 def member_version(path: Path) -> str:
-    """Find out from its tensors which version of the architecture a member has.
+    """Find out from its tensors which version of the architecture a member seems to have.
+
+    Version 1.0.0 always has 12 gene sets a network; 1.1.0 has 24 as published, any number as
+    trained by others. So a member of 1.1.0 with 12 is taken for one of 1.0.0.
 
     Parameters
     ----------
@@ -237,7 +235,7 @@ def member_version(path: Path) -> str:
         The file is not a member.
     """
     with TorchFile(path) as file:
-        return _architecture(path, file.content).version
+        return _version_of(_n_gene_sets(path, file.content))
 
 
 def read_background(path: Path) -> csr_array:
@@ -299,7 +297,8 @@ def fold_member(
     Raises
     ------
     ModelError
-        A gene set is empty, has no control gene, or a threshold reaches the genes not expressed.
+        A gene set is empty, has no control gene, a threshold reaches the genes not expressed, or
+        the member shows that it needs control genes.
     """
     parts = [_fold_module(state, k, background) for k in range(len(POTENCIES))]
     return FoldedEnsemble(
@@ -321,7 +320,7 @@ def fold_members(
     paths
         The member files, in the order in which the model is to hold them.
     version
-        Version of the architecture that all of them must have.
+        Version of the architecture of all of them.
     background
         As for `fold_member`.
 
@@ -333,15 +332,15 @@ def fold_members(
     Raises
     ------
     ModelError
-        A member is of another version, not usable or cannot be folded; the message names it.
+        A member cannot be of that version, is not usable or cannot be folded; the message names
+        it.
     """
     parts = []
     for path in paths:
         found, state = read_member(path)
-        if found != version:
+        if version == "1.0.0" and found != version:
             raise ModelError(
-                f"{path}: a member of version {found} among others of version {version}; ensembles "
-                "cannot be mixed."
+                f"{path}: more or fewer gene sets than the {_GENE_SETS_OF_1_0_0} of version 1.0.0."
             )
         try:
             parts.append(fold_member(state, background))
@@ -472,6 +471,7 @@ def export(
     name: str | None = None,
     licence: str = "unknown",
     n_members: int | None = None,
+    architecture: str | None = None,
 ) -> tuple[FoldedEnsemble, bytes]:
     """Fold a directory of ensemble members into the content of one model file.
 
@@ -481,7 +481,7 @@ def export(
         Directory of `.pt` files, one per member.
     background
         The matrix of control genes; looked for as `background.pt` in `members` and its parent
-        directory where None. Not used by architecture 1.0.0.
+        directory where None. Architecture 1.0.0 has none.
     name
         Name of the model in results; by default the name of the directory.
     licence
@@ -489,6 +489,9 @@ def export(
     n_members
         How many members there must be; by default those of the official ensemble, 19 in
         architecture 1.1.0 and 17 in 1.0.0.
+    architecture
+        `"1.1.0"` or `"1.0.0"`; by default what the number of gene sets says, as for
+        `member_version`. To be given for members of 1.1.0 with 12 gene sets.
 
     Returns
     -------
@@ -500,14 +503,14 @@ def export(
     Raises
     ------
     ModelError
-        The ensemble is incomplete or a file of it is not usable.
+        The ensemble is incomplete or mixed, a file of it is not usable, or there are control genes
+        for members that seem to be of version 1.0.0.
     CytoTRACE2Error
         The `export` extra (onnx) is not installed.
     """
     files = member_files(members)
-    version = member_version(files[0])
-    architecture = next(a for a in _ARCHITECTURES if a.version == version)
-    expected = architecture.n_members if n_members is None else n_members
+    version = architecture or _common_version(files)
+    expected = _OFFICIAL_MEMBERS[version] if n_members is None else n_members
     if len(files) != expected:
         raise ModelError(
             f"{members}: {len(files)} members, not {expected}. The ensemble is incomplete or has "
@@ -516,9 +519,15 @@ def export(
         )
     sources = list(files)
     control_genes = None
-    if architecture.version == "1.1.0":
+    if version == "1.1.0":
         sources.append(background or find_background(members))
         control_genes = read_background(sources[-1])
+    elif architecture is None and (background or (members / "background.pt").is_file()):
+        raise ModelError(
+            f"{members}: there are control genes (background.pt), but members with "
+            f"{_GENE_SETS_OF_1_0_0} gene sets, which seem to be of version 1.0.0 and would not use "
+            "them. Say which they are: tools/export_onnx.py --architecture 1.1.0 or 1.0.0."
+        )
     folded = fold_members(files, version, control_genes)
     metadata = {
         "name": name or members.resolve().name,
@@ -560,19 +569,34 @@ def _check_scores(folded: FoldedEnsemble) -> list[float]:
     return [round(score, 10) for score in scores.tolist()]
 
 
-def _architecture(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> _Architecture:
+def _n_gene_sets(path: Path, content: dict[str, Tensor] | Tensor | SparseTensor) -> int:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not an ensemble member: it holds a single tensor.")
     weight = content.get("layers.0.weight")
     if weight is None:
         raise ModelError(f"{path}: not an ensemble member: tensor layers.0.weight is missing.")
-    for architecture in _ARCHITECTURES:
-        if weight.shape == (N_FEATURES, architecture.n_gene_sets):
-            return architecture
-    raise ModelError(
-        f"{path}: tensor layers.0.weight has shape {weight.shape}; ensemble members have "
-        f"({N_FEATURES}, 24) (version 1.1.0) or ({N_FEATURES}, 12) (version 1.0.0)."
-    )
+    if len(weight.shape) != 2 or weight.shape[0] != N_FEATURES or weight.shape[1] < 1:
+        raise ModelError(
+            f"{path}: tensor layers.0.weight has shape {weight.shape}; ensemble members have "
+            f"({N_FEATURES}, number of gene sets)."
+        )
+    return weight.shape[1]
+
+
+def _common_version(paths: list[Path]) -> str:
+    version = member_version(paths[0])
+    for path in paths[1:]:
+        found = member_version(path)
+        if found != version:
+            raise ModelError(
+                f"{path}: a member of version {found} among others of version {version}; ensembles "
+                "cannot be mixed."
+            )
+    return version
+
+
+def _version_of(n_gene_sets: int) -> str:
+    return "1.0.0" if n_gene_sets == _GENE_SETS_OF_1_0_0 else "1.1.0"
 
 
 def _member_shapes(n_gene_sets: int) -> dict[str, tuple[int, ...]]:
@@ -644,6 +668,12 @@ def _fold_module(
     )
     rank_weight = gene_sets @ (alpha / (sizes * threshold))
     if background is None:
+        if (state[layer + "batchnorm.running_mean"][len(sizes) :] < 0).any():
+            raise ModelError(
+                f"tensor {layer}batchnorm.running_mean has a negative mean of a share of genes, so "
+                "this is no member of version 1.0.0. If it was trained with control genes, say so: "
+                "tools/export_onnx.py --architecture 1.1.0."
+            )
         return threshold, rank_weight, gene_sets @ (N_FEATURES * beta / sizes), bias
     controls = background.T @ gene_sets
     n_controls = controls.sum(axis=0)

@@ -1,12 +1,13 @@
 """Fold the PyTorch members of a CytoTRACE 2 ensemble into one ONNX model.
 
     python tools/export_onnx.py MEMBERS_DIR OUT.onnx [--background background.pt] [--name NAME]
-                                [--members N] [--licence TEXT] [--verify]
+                                [--members N] [--architecture VERSION] [--licence TEXT] [--verify]
 
-MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network) or 1.0.0
-(12). Version 1.1.0 needs the matrix of control genes, background.pt, which is looked for in
-MEMBERS_DIR and its parent. Needs the `export` extra; only --verify needs torch, and compares the
-model with the networks as PyTorch runs them on made-up cells.
+MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network as published,
+any number as trained by others) or 1.0.0 (always 12: members of 1.1.0 that have 12, too, need
+--architecture 1.1.0). Version 1.1.0 needs the matrix of control genes, background.pt, which is
+looked for in MEMBERS_DIR and its parent. Needs the `export` extra; only --verify needs torch, and
+compares the model with the networks as PyTorch runs them on made-up cells.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--background", type=Path, help="matrix of control genes")
     parser.add_argument("--name", help="name of the model (default: name of MEMBERS_DIR)")
     parser.add_argument("--members", type=int, dest="n_members", help="how many there must be")
+    parser.add_argument("--architecture", choices=("1.1.0", "1.0.0"), help="of the members")
     parser.add_argument("--licence", default="unknown", help="licence of the weights")
     parser.add_argument("--verify", action="store_true", help="compare with torch")
     args = parser.parse_args()
@@ -62,6 +64,7 @@ def main() -> None:
             name=args.name,
             licence=args.licence,
             n_members=args.n_members,
+            architecture=args.architecture,
         )
         write_whole({args.out: content})
         info = Ensemble.load(args.out).info

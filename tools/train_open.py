@@ -22,7 +22,6 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,23 +29,24 @@ import numpy as np
 import scipy
 import scipy.sparse as sp
 import torch
+from datasets import MIN_GENES, read_dataset
 from scipy.stats import spearmanr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from cytotrace2_lite import preprocess
 from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.genes import features, map_genes
+from cytotrace2_lite.genes import features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from datasets import Dataset
     from numpy.typing import NDArray
 
 N_SETS = 24  # gene sets per potency, as in v1.1.0
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
-MIN_GENES = 200  # cells with fewer expressed features are not trained on
 BATCH_CELLS = 120
 FOLDS = 5
 LEARNING_RATE = 4e-3
@@ -56,92 +56,6 @@ MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
 MIN_SHARE = 0.6  # of the datasets measure a feature that may be in a gene set
 STATISTICS_BATCHES = 20
 MAX_EVALUATED = 600  # cells per dataset in the held-out figures
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The labelled cells of one dataset over the model's features.
-
-    Attributes
-    ----------
-    name, species
-        Folder name; "mouse" or "human".
-    values
-        Counts or normalised values; CSR float32, shape (n_cells, n_features), no stored zero.
-    potency
-        Index into `POTENCIES`; int64, shape (n_cells,).
-    label
-        Index of the published label; int64, shape (n_cells,).
-    measured
-        Whether a gene of the dataset reaches the feature; bool, shape (n_features,).
-    """
-
-    name: str
-    species: str
-    values: sp.csr_matrix
-    potency: NDArray[np.int64]
-    label: NDArray[np.int64]
-    measured: NDArray[np.bool_]
-
-
-def read_dataset(folder: Path, n_features: int) -> Dataset | None:
-    """Read one dataset folder; None where no cell has a potency.
-
-    Raises
-    ------
-    ValueError
-        A file is missing or does not fit the others; the message names it.
-    """
-    for name in ("expr.npz", "genes.txt", "cells.tsv", "info.txt"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: {name} is missing; see --help for the layout.")
-    info = dict(
-        line.split("\t", 1) for line in (folder / "info.txt").read_text().splitlines() if line
-    )
-    species = info.get("species")
-    if species not in ("mouse", "human"):
-        raise ValueError(f"{folder / 'info.txt'}: species is {species!r}, not mouse or human.")
-    genes = (folder / "genes.txt").read_text().splitlines()
-    header, *rows = [line.split("\t") for line in (folder / "cells.tsv").read_text().splitlines()]
-    if not {"label", "potency"} <= set(header):
-        raise ValueError(f"{folder / 'cells.tsv'}: needs columns label and potency, has {header}.")
-    labels, potencies = ([r[header.index(name)] for r in rows] for name in ("label", "potency"))
-    unknown = set(potencies) - {*POTENCIES, ""}
-    if unknown:
-        raise ValueError(
-            f"{folder / 'cells.tsv'}: potency {min(unknown)!r} is none of {', '.join(POTENCIES)}."
-        )
-    values = sp.load_npz(folder / "expr.npz").tocsr().astype(np.float64)
-    if values.shape != (len(rows), len(genes)):
-        raise ValueError(
-            f"{folder / 'expr.npz'}: shape {values.shape}, but cells.tsv has {len(rows)} cells "
-            f"and genes.txt {len(genes)} genes."
-        )
-    if not np.isfinite(values.data).all() or (values.data < 0).any():
-        raise ValueError(f"{folder / 'expr.npz'}: holds negative or non-finite values.")
-    if "within-cell ranks only" in info.get("units", ""):
-        values.data = np.sqrt(values.data)  # magnitudes look squared; ranks stay as they are
-
-    first = {name: i for i, name in reversed(list(enumerate(genes)))}  # the first of repeats
-    feature = map_genes(list(first), species).feature
-    column = np.fromiter(first.values(), int, len(first))
-    counts = preprocess.counts_over_features(sp.csc_array(values)[:, column], feature, n_features)
-    values = sp.csr_matrix(counts).astype(np.float32)
-    values.eliminate_zeros()
-    keep = np.array([p != "" for p in potencies]) & (np.diff(values.indptr) >= MIN_GENES)
-    if not keep.any():
-        return None
-    measured = np.zeros(n_features, bool)
-    measured[feature[feature >= 0]] = True
-    kept = np.flatnonzero(keep)
-    return Dataset(
-        name=folder.name,
-        species=species,
-        values=values[kept],
-        potency=np.array([POTENCIES.index(potencies[i]) for i in kept]),
-        label=np.unique([labels[i] for i in kept], return_inverse=True)[1],
-        measured=measured,
-    )
 
 
 def expression_bins(datasets: Sequence[Dataset]) -> NDArray[np.int64]:
