@@ -23,9 +23,10 @@ __all__ = ["DownloadReporter", "StageReporter", "say"]
 
 _SHOW_SECONDS = 0.1  # between two states of a line on a terminal
 _LOG_SECONDS = 30  # between two lines of a log
-_BAR = 20
+_FORESIGHT_SECONDS = 1  # before a guess is made at what is left
+_LONGEST_BAR, _SHORTEST_BAR = 30, 5
 _STAGES = {
-    "read": "Reading",
+    "read": "Reading and checking",
     "preprocess": "Ranking genes",
     "predict": "Predicting potency",
     "diffuse": "Smoothing by diffusion",
@@ -52,14 +53,14 @@ class _Line:
         """Show how things stand, if the last time was not just now."""
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
-            text = text[: shutil.get_terminal_size().columns - 1]
+            text = text[: _columns()]
             say(f"\r{text.ljust(self._width)}", end="")
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
         """Write a line for good, in place of what stands there."""
         start = "\r" if self._width else ""
-        say(f"{start}{text.ljust(self._width)}".rstrip(" "))
+        say(f"{start}{text.ljust(self._width)}")
         self._width = 0
 
     def leave(self) -> None:
@@ -96,17 +97,22 @@ class _Stage:
             return ""
         if not self.total:
             return f"{done}, {rate}"
+        done = f"{done.removesuffix(' MB')} of {of}, {rate}"
         # By the clock: the stages between two batches of this one take their time, too.
-        left = (now - self.started) / self.done * (self.total - self.done)
-        return f"{done.removesuffix(' MB')} of {of}, {rate}, {_clock(left)} left"
+        lasted = now - self.started
+        if lasted < _FORESIGHT_SECONDS:
+            return done
+        return f"{done}, {_clock(lasted / self.done * (self.total - self.done))} left"
 
     def bar(self, now: float) -> str:
-        label = f"{_STAGES[self.name]:<{max(map(len, _STAGES.values()))}}"
+        """Compose the line of a terminal, with a bar as long as there is room for."""
+        label, state = _STAGES[self.name], self.state(now)
         if not self.total:
-            return f"{label} {self.state(now)}"
+            return f"{label} {state}"
         share = self.done / self.total
-        filled = "#" * int(_BAR * share)
-        return f"{label} [{filled:<{_BAR}}] {share:4.0%} {self.state(now)}"
+        room = min(_LONGEST_BAR, _columns() - len(f"{label} [] 100% {state}"))
+        bar = f" [{'#' * int(room * share):<{room}}]" if room >= _SHORTEST_BAR else ""
+        return f"{label}{bar} {share:4.0%} {state}"
 
 
 class StageReporter:
@@ -182,6 +188,11 @@ class DownloadReporter:
             self._line.end(text)
         else:
             self._line.show(text)
+
+
+def _columns() -> int:
+    """Width of a line that does not wrap."""
+    return shutil.get_terminal_size().columns - 1
 
 
 def _clock(seconds: float) -> str:
