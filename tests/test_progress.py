@@ -101,8 +101,8 @@ class TestTerminal:
             (0, ("diffuse", 0, 26_000)),
             (1, ("diffuse", 1000, 26_000)),
         )
-        assert terminal.lines[0] == "Predicting potency: 11.0 s"
-        assert terminal.lines[1].startswith("Smoothing by diffusion [    ")
+        assert terminal.lines[0] == "Predicting potency: 12.0 s"
+        assert terminal.lines[1].startswith("Smoothing by diffusion [#   ")
 
     def test_batches_take_turns_in_one_line(self, terminal, clock):
         reporter = StageReporter()
