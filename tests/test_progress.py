@@ -261,7 +261,7 @@ def test_run_on_a_real_terminal(table, tmp_path, model_files):
         *("run", table, "-m", model_files["1.1.0"], "-bs", 1000, "-mc", 1, "-o", tmp_path / "out")
     )
     assert (done.code, done.out) == (0, "")
-    assert re.search(r"\r\w.*\[#* *\] +\d+% [\d,]+ of 3,000 cells, [\d,]+/s", done.err)
+    assert re.search(r"\r\w.*\[#* *\] +\d+% [\d,.]+ of [\d,.]+ (cells|MB), \d", done.err)
     assert max(map(len, re.split(r"[\r\n]", done.err.partition("Warning")[0]))) < 90
     lines = screen(done.err)
     assert lines[0].startswith("Model: made-up, ")
