@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.api import cytotrace2, run
+    from cytotrace2_lite.api import check, cytotrace2, run
+    from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.ensemble import POTENCIES, Ensemble, ModelInfo
     from cytotrace2_lite.errors import (
         AnnotationWarning,
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
         LogTransformedWarning,
         LowGeneCountWarning,
         LowGeneOverlapWarning,
+        LowMemoryWarning,
         ModelError,
         NoUsableGenesError,
         OutputError,
+        SampleWarning,
         SpeciesWarning,
         UsageError,
     )
@@ -45,19 +48,23 @@ __all__ = [
     "EmptyCellWarning",
     "Ensemble",
     "FewCellsWarning",
+    "Finding",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
     "LowGeneOverlapWarning",
+    "LowMemoryWarning",
     "ModelError",
     "ModelInfo",
     "NoUsableGenesError",
     "OutputError",
     "Progress",
     "Result",
+    "SampleWarning",
     "SpeciesWarning",
     "UsageError",
     "__version__",
+    "check",
     "cytotrace2",
     "run",
 ]
@@ -65,9 +72,11 @@ __all__ = [
 _MODULES = {
     "POTENCIES": "ensemble",
     "Ensemble": "ensemble",
+    "Finding": "checks",
     "ModelInfo": "ensemble",
     "Progress": "pipeline",
     "Result": "results",
+    "check": "api",
     "cytotrace2": "api",
     "run": "api",
 }

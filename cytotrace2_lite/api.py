@@ -6,7 +6,8 @@ import contextlib
 import os
 import time
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from cytotrace2_lite.annotation import check_annotation, read_annotation
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.machine import available_cores, peak_memory
-from cytotrace2_lite.pipeline import Parameters, Progress, prepare, score_cells
+from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
+from cytotrace2_lite.pipeline import check as check_input
 from cytotrace2_lite.results import prepare_directory, require_pandas
+from cytotrace2_lite.samples import Samples, obs_column, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from cytotrace2_lite.annotation import Annotation
+    from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.results import Result
 
-__all__ = ["cytotrace2", "run", "score_to_directory"]
+__all__ = ["check", "check_file", "cytotrace2", "run", "score_to_directory"]
 
 
 def run(
@@ -35,6 +40,7 @@ def run(
     cells: Sequence[str] | None = None,
     species: str = "mouse",
     model: str | os.PathLike[str] | Ensemble | None = None,
+    batches: ArrayLike | str | None = None,
     batch_size: int = 10_000,
     smooth_batch_size: int = 1000,
     seed: int = 14,
@@ -58,6 +64,11 @@ def run(
     model
         The path of an `.onnx` file, the name of a model, or a loaded `Ensemble`; by default what
         `ct2-lite models list` marks: CT2_LITE_MODEL, the official model, the bundled one.
+    batches
+        The sample (donor, library, experiment) of each cell, length n_cells, or the name of a
+        column of an AnnData's `obs`. Each sample is then scored as if it were alone, as the
+        authors of CytoTRACE 2 advise, and has a `relative` of its own. By default, all cells are
+        one sample.
     batch_size
         Largest number of cells processed together. Fewer than 1,000 cells are never split.
     smooth_batch_size
@@ -72,7 +83,8 @@ def run(
     Returns
     -------
     Result
-        Scores in the order of the cells. Its warnings are given as Python warnings, too.
+        Scores in the order of the cells. Its warnings are given as Python warnings, too, before
+        anything is computed.
 
     Raises
     ------
@@ -85,20 +97,99 @@ def run(
     UsageError
         An argument is out of range.
     """
-    result = _score(
+    job = _prepare(
         data,
         genes=genes,
         cells=cells,
         species=species,
         model=model,
+        batches=batches,
         batch_size=batch_size,
         smooth_batch_size=smooth_batch_size,
         seed=seed,
         max_cores=max_cores,
         progress=progress,
     )
-    _give_warnings(result)
-    return result
+    _give_warnings(job.findings, stacklevel=3)
+    return job.score(progress)
+
+
+def check(
+    data: str | os.PathLike[str] | ArrayLike | Any,
+    *,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    species: str = "mouse",
+    model: str | os.PathLike[str] | Ensemble | None = None,
+    batches: ArrayLike | str | None = None,
+    batch_size: int = 10_000,
+    smooth_batch_size: int = 1000,
+    seed: int = 14,
+    max_cores: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Finding]:
+    """Look at a dataset as `run` does before it computes anything, and stop there.
+
+    Parameters
+    ----------
+    data, genes, cells, species, model, batches, batch_size, smooth_batch_size, seed, max_cores
+        As for `run`.
+    progress
+        As for `run`.
+
+    Returns
+    -------
+    list of Finding
+        Warnings, which `run` gives as Python warnings, and notes.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` raises.
+    """
+    return _prepare(
+        data,
+        genes=genes,
+        cells=cells,
+        species=species,
+        model=model,
+        batches=batches,
+        batch_size=batch_size,
+        smooth_batch_size=smooth_batch_size,
+        seed=seed,
+        max_cores=max_cores,
+        progress=progress,
+    ).findings
+
+
+def check_file(
+    input_path: str | os.PathLike[str],
+    *,
+    annotation_path: str | os.PathLike[str] = "",
+    batch_key: str | None = None,
+    **options: Any,
+) -> list[Finding]:
+    """Look at a file as `score_to_directory` does before it computes anything, and stop there.
+
+    Parameters
+    ----------
+    input_path, annotation_path, batch_key
+        As for `score_to_directory`.
+    **options
+        As for `run`.
+
+    Returns
+    -------
+    list of Finding
+        Warnings and notes.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `score_to_directory` raises before it computes anything.
+    """
+    annotation = _read_annotation(annotation_path, batch_key)
+    return _prepare(input_path, annotation=annotation, batch_key=batch_key, **options).findings
 
 
 def score_to_directory(
@@ -106,6 +197,8 @@ def score_to_directory(
     output_dir: str | os.PathLike[str],
     *,
     annotation_path: str | os.PathLike[str] = "",
+    batch_key: str | None = None,
+    on_checked: Callable[[list[Finding]], None] | None = None,
     **options: Any,
 ) -> Result:
     """Score the cells of a file; write `cytotrace2_results.txt` and `run.json`.
@@ -121,6 +214,10 @@ def score_to_directory(
     annotation_path
         A tab-separated table of cell ids and labels with a header; its ids are checked against
         the cells.
+    batch_key
+        Column of the annotation that holds the sample of each cell, as `batches` of `run`.
+    on_checked
+        Called with what was found out about the file before anything is computed.
     **options
         As for `run`.
 
@@ -134,21 +231,21 @@ def score_to_directory(
     CytoTRACE2Error
         As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
     """
-    annotation = read_annotation(annotation_path) if annotation_path else None
+    annotation = _read_annotation(annotation_path, batch_key)
     is_new = not Path(output_dir).exists()
     prepare_directory(output_dir)
     try:
-        result = _score(input_path, **options)
+        job = _prepare(input_path, annotation=annotation, batch_key=batch_key, **options)
+        if on_checked is not None:
+            on_checked(job.findings)
+        result = job.score(options.get("progress"))
     except BaseException:
         if is_new:
             with contextlib.suppress(OSError):
                 Path(output_dir).rmdir()
         raise
     if annotation is not None:
-        for warning in check_annotation(annotation, result.cells, annotation_path):
-            result.warnings.append(warning)
-            result.info["warnings"].append(f"{type(warning).__name__}: {warning}")
-        result.info["annotation"] = {"path": str(annotation_path), "n_cells": len(annotation)}
+        result.info["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
     progress = options.get("progress")
     if progress is not None:
         progress(Progress("write", 0, len(result.cells)))
@@ -211,27 +308,62 @@ def cytotrace2(
         input_path,
         output_dir,
         annotation_path=annotation_path,
+        on_checked=partial(_give_warnings, stacklevel=4),
         species=species,
         batch_size=batch_size,
         smooth_batch_size=smooth_batch_size,
         seed=seed,
         max_cores=1 if disable_parallelization else max_cores,
     )
-    _give_warnings(result)
     return result.to_pandas()
 
 
-def _score(
+@dataclass(frozen=True)
+class _Job:
+    """A dataset that was read and checked, with all it takes to score it."""
+
+    data: ModelInput
+    ensemble: Ensemble
+    parameters: Parameters
+    samples: Samples | None
+    findings: list[Finding]
+    origin: dict[str, Any]
+    started: float
+    read_seconds: float
+
+    def score(self, progress: Callable[[Progress], None] | None) -> Result:
+        result = score_cells(
+            self.data,
+            self.ensemble,
+            self.parameters,
+            progress,
+            samples=self.samples,
+            findings=self.findings,
+        )
+        result.info["input"] = self.origin | result.info["input"]
+        result.info["seconds"] = {
+            "read": round(self.read_seconds, 3),
+            **result.info["seconds"],
+            "total": round(time.perf_counter() - self.started, 3),
+        }
+        result.info["peak_memory_bytes"] = peak_memory()
+        return result
+
+
+def _prepare(
     data: Any,
     *,
     genes: Sequence[str] | None = None,
     cells: Sequence[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
+    batches: ArrayLike | str | None = None,
+    batch_key: str | None = None,
+    annotation: Annotation | None = None,
     max_cores: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
-) -> Result:
-    """Do what `run` does, but for the warnings."""
+) -> _Job:
+    """Do what `run` does until it computes."""
     started = time.perf_counter()
     parameters = Parameters(
         max_cores=available_cores() if max_cores is None else max_cores, **options
@@ -259,16 +391,37 @@ def _score(
         expression = from_matrix(data, genes, cells)
         origin = {"format": "matrix"}
     read_seconds = time.perf_counter() - started
+    names = expression.cells
+    samples = None
+    if annotation is not None and batch_key is not None:
+        samples = samples_of(annotation.column(batch_key, names), names, batch_key)
+    elif isinstance(batches, str):
+        samples = samples_of(obs_column(data, batches), names, batches)
+    elif batches is not None:
+        samples = samples_of(batches, names)
     prepared = prepare(expression, parameters.species)
     del expression
-    result = score_cells(prepared, ensemble, parameters, progress)
-    result.info["input"] = origin | result.info["input"]
-    result.info["seconds"] = {"read": round(read_seconds, 3), **result.info["seconds"]}
-    result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)
-    result.info["peak_memory_bytes"] = peak_memory()
-    return result
+    findings = check_input(prepared, parameters, samples)
+    if annotation is not None:
+        findings += check_annotation(annotation, names)
+    return _Job(prepared, ensemble, parameters, samples, findings, origin, started, read_seconds)
 
 
-def _give_warnings(result: Result) -> None:
-    for warning in result.warnings:
-        warnings.warn(warning, stacklevel=3)
+def _read_annotation(path: str | os.PathLike[str], batch_key: str | None) -> Annotation | None:
+    if path:
+        annotation = read_annotation(path)
+        if batch_key is not None:
+            annotation.column(batch_key, [])  # that it is there is seen before the cells are read
+        return annotation
+    if batch_key is not None:
+        raise UsageError(
+            "--batch-key names a column of the annotation: give the file, too "
+            "(-a/--annotation-path)."
+        )
+    return None
+
+
+def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:
+    for finding in findings:
+        if finding.severity == "warning":
+            warnings.warn(finding.warning, stacklevel=stacklevel)

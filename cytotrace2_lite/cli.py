@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cytotrace2_lite import __version__
 from cytotrace2_lite.cli_models import models
+from cytotrace2_lite.cli_progress import StageReporter, say
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models import BUNDLED_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from typing_extensions import Self
+
+    from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.pipeline import Progress
     from cytotrace2_lite.results import Result
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_STAGES = {
-    "read": "Reading",
-    "preprocess": "Ranking genes",
-    "predict": "Predicting potency",
-    "diffuse": "Smoothing by diffusion",
-    "components": "Principal components",
-    "neighbors": "Smoothing over neighbours",
-}
+# Options of `run` that `check` has, too: those on what is read and how it is scored.
+_CHECKED = (
+    "expression",
+    "input_path",
+    "annotation_path",
+    "batch_key",
+    "species",
+    "batch_size",
+    "smooth_batch_size",
+    "max_cores",
+    "disable_parallelization",
+    "seed",
+    "model",
+    "quiet",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,6 +60,11 @@ def cli() -> None:
     default="",
     metavar="FILE",
     help="Tab-separated table with a header: cell ids, labels.",
+)
+@click.option(
+    "--batch-key",
+    metavar="COLUMN",
+    help="Column of the annotation with the sample of each cell: score each sample by itself.",
 )
 @click.option(
     "-sp",
@@ -109,6 +124,7 @@ def cli() -> None:
 @click.option(
     "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
 )
+@click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
 def run(
     *,
     expression: str | None,
@@ -117,6 +133,7 @@ def run(
     disable_parallelization: bool,
     disable_plotting: bool,
     disable_verbose: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Score the cells of EXPR, a table of genes (rows) by cells (columns).
@@ -125,35 +142,122 @@ def run(
     TPM, not log-transformed, with cell ids in the first line and gene symbols or Ensembl ids in the
     first column.
     """
-    if (expression is None) == (input_path is None):
-        raise click.UsageError("Give the expression table once: ct2-lite run EXPR")
+    path = _one_path(expression, input_path)
     # Only here are the heavy libraries imported: --help answers at once.
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
 
     options["model"] = Ensemble.load(options["model"])
-    _say(_model_line(options["model"].info))
-    result = score_to_directory(
-        expression or input_path or "",
-        max_cores=1 if disable_parallelization else max_cores,
-        progress=_Reporter(quiet=disable_verbose),
-        **options,
-    )
-    for warning in result.warnings:
-        _say(f"Warning: {warning}")
-    if not disable_verbose:
-        _say(_summary(result, options["output_dir"]))
+    if not quiet:
+        say(_model_line(options["model"].info))
+    with _Reporter(quiet=quiet or disable_verbose) as reporter:
+
+        def on_checked(findings: list[Finding]) -> None:
+            reporter.finish()
+            for finding in findings:
+                if finding.severity == "warning":
+                    say(f"Warning: {finding}")
+                elif finding.code == "estimate" and not (quiet or disable_verbose):
+                    say(f"It will take {finding.what}.")
+
+        result = score_to_directory(
+            path,
+            max_cores=1 if disable_parallelization else max_cores,
+            progress=reporter,
+            on_checked=on_checked,
+            **options,
+        )
+    if not (quiet or disable_verbose):
+        say(_summary(result, options["output_dir"]))
         if not disable_plotting:
-            _say("No plots: this version draws none (-dpl hides this line).")
+            say("No plots: this version draws none (-dpl hides this line).")
+
+
+def _one_path(expression: str | None, input_path: str | None) -> str:
+    if (expression is None) == (input_path is None):
+        command = click.get_current_context().command.name
+        raise click.UsageError(f"Give the expression table once: ct2-lite {command} EXPR")
+    return expression or input_path or ""
 
 
 @cli.command()
-@click.option("-m", "--model", metavar="MODEL", help="As for run.")
-@click.option(
-    "-mc", "--max-cores", type=click.IntRange(min=1), default=None, help="Number of threads."
-)
-def check(*, model: str | None, max_cores: int | None) -> None:
-    """See that this installation works: load the model, score made-up cells with known scores."""
+@click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
+def check(
+    *,
+    expression: str | None,
+    input_path: str | None,
+    disable_parallelization: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """See whether EXPR is fit to be scored; without EXPR, whether this installation works.
+
+    EXPR is read and looked at as `run` does it before it computes anything: species and number of
+    genes, log-transformed values, counts per cell, ids of the annotation, time and memory. Exit
+    code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes.
+
+    Without EXPR, the model is loaded and scores made-up cells with known scores.
+    """
+    if disable_parallelization:
+        options["max_cores"] = 1
+    if expression is None and input_path is None:
+        _refuse_options_without_table()
+        _check_installation(options["model"], options["max_cores"])
+    else:
+        path = _one_path(expression, input_path)
+        _check_table(path, quiet=quiet, as_json=as_json, **options)
+
+
+check.params[:0] = [param for param in run.params if param.name in _CHECKED]
+
+
+def _refuse_options_without_table() -> None:
+    context = click.get_current_context()
+    allowed = {"model", "max_cores", "disable_parallelization"}
+    for param in context.command.params:
+        name = param.name or ""
+        source = context.get_parameter_source(name)
+        if name not in allowed and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{param.opts[-1]} goes with a table: ct2-lite check EXPR {param.opts[-1]} ..."
+            )
+
+
+def _check_table(
+    path: str, *, model: str | None, quiet: bool, as_json: bool, **options: Any
+) -> None:
+    import json
+
+    from cytotrace2_lite.api import check_file
+    from cytotrace2_lite.checks import Finding
+    from cytotrace2_lite.ensemble import Ensemble
+
+    def report(findings: list[Finding]) -> None:
+        click.echo(json.dumps({"input": path, "findings": list(map(asdict, findings))}, indent=2))
+
+    try:
+        ensemble = Ensemble.load(model)
+        if not quiet:
+            say(_model_line(ensemble.info))
+        with _Reporter(quiet=quiet) as reporter:
+            findings = check_file(path, model=ensemble, progress=reporter, **options)
+    except CytoTRACE2Error as error:
+        if as_json:
+            report([Finding.of_error(error)])
+        raise
+    if as_json:
+        report(findings)
+        return
+    # What needs attention comes last, where it is seen.
+    for finding in sorted(findings, key=lambda finding: finding.severity):
+        click.echo(f"{finding.severity:<8} " + f"\n{'':<9}".join(finding.sentences))
+    n_warnings = sum(finding.severity == "warning" for finding in findings)
+    count = f"{n_warnings or 'no'} warning{'' if n_warnings == 1 else 's'}"
+    click.echo(f"{path}: can be scored, {count}")
+
+
+def _check_installation(model: str | None, max_cores: int | None) -> None:
     import platform
     from importlib.metadata import version
 
@@ -210,10 +314,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except CytoTRACE2Error as error:
-        _say(f"Error: {error}")
+        say(f"Error: {error}")
         code = error.exit_code
     except MemoryError:
-        _say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
+        say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
         code = 1
     except (KeyboardInterrupt, click.Abort):
         code = _INTERRUPTED
@@ -226,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
     if code == _INTERRUPTED:
-        _say("Interrupted: no result was written.")
+        say("Interrupted: no result was written.")
     sys.exit(code)
 
 
@@ -243,45 +347,23 @@ class _Interrupt:
 _interrupt = _Interrupt()
 
 
-def _say(text: str, *, end: str = "\n") -> None:
-    """Write to standard error; nobody reading it is no reason to lose results."""
-    with contextlib.suppress(OSError):
-        click.echo(text + end, err=True, nl=False)
+class _Reporter(StageReporter):
+    """Progress of a run that Ctrl-C ends, until its results are being written."""
 
+    def __enter__(self) -> Self:
+        return self
 
-class _Reporter:
-    """One line per stage on standard error; on a terminal it counts up in place."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._stage = ""
-        self._started = self._shown = time.monotonic()
-        self._terminal = sys.stderr.isatty()
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def __call__(self, event: Progress) -> None:
         if _interrupt.pressed:
             raise KeyboardInterrupt
-        if event.stage == "write":
-            # From here on it is a matter of milliseconds, and the answer must be one or the other.
-            if signal.getsignal(signal.SIGINT) is _interrupt:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self.finish()
-            return
-        now = time.monotonic()
-        if event.stage != self._stage:
-            self.finish()
-            self._stage, self._started = event.stage, now
-        if self._terminal and not self._quiet and now - self._shown >= 0.1:
-            share = f"{100 * event.done / event.total:3.0f} %" if event.total else ""
-            _say(f"\r{_STAGES[event.stage]} {share}", end="")
-            self._shown = now
-
-    def finish(self) -> None:
-        if self._stage and not self._quiet:
-            start = "\r" if self._terminal else ""
-            spent = time.monotonic() - self._started
-            _say(f"{start}{_STAGES[self._stage]}: {spent:.1f} s")
-        self._stage = ""
+        if event.stage != "write":
+            super().__call__(event)
+        # From here on it is a matter of milliseconds, and the answer must be one or the other.
+        elif signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _model_line(info: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.cli_progress import DownloadReporter
 from cytotrace2_lite.errors import ModelError, UsageError
 from cytotrace2_lite.models import (
     BUNDLED_MODEL,
@@ -22,12 +22,11 @@ from cytotrace2_lite.models import (
 )
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.install import Download, Installation
+    from cytotrace2_lite.install import Installation
     from cytotrace2_lite.models import ModelFile
 
 __all__ = ["models"]
 
-_SHOW_SECONDS = 0.1  # between two figures of a file on a terminal
 _COLUMNS = ("NAME", "VERSION", "MEMBERS", "LICENCE", "SHA-256", "SIZE", "PATH")
 
 
@@ -127,7 +126,7 @@ def install(
     already = is_installed(installation)
     if not already:
         _ask_consent(installation, accepted=accepted)
-        install_model(installation, _Reporter())
+        install_model(installation, DownloadReporter())
     path = find_model(installation.name)
     done = "is installed already" if already else "installed"
     click.echo(f"{_line(describe(path))}, {done}: {path}", err=True)
@@ -231,30 +230,3 @@ def _row(model: ModelFile) -> tuple[str, ...]:
 def _line(model: ModelFile) -> str:
     origin = f"official {model.official}" if model.official else "not official weights"
     return f"{model.name}: {origin}, {model.n_members} members, SHA-256 {model.sha256[:12]}"
-
-
-class _Reporter:
-    """Sentences, and one line per file, on standard error; on a terminal a file counts up."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._shown = 0.0
-        self._open = False
-
-    def __call__(self, event: str | Download) -> None:
-        if isinstance(event, str):
-            click.echo(f"{self._end()}{event}", err=True)
-            return
-        line = f"{event.number:2}/{event.n_files} {event.n_bytes / 1e6:5.1f} MB  {event.name}"
-        if event.done:
-            click.echo(f"{chr(13) if self._open else ''}{line}", err=True)
-            self._open = False
-        elif self._terminal and time.monotonic() - self._shown >= _SHOW_SECONDS:
-            click.echo(f"\r{line}", err=True, nl=False)
-            self._open, self._shown = True, time.monotonic()
-
-    def _end(self) -> str:
-        """End a line that counts up, before a sentence."""
-        end = "\n" if self._open else ""
-        self._open = False
-        return end

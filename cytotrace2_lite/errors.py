@@ -16,7 +16,9 @@
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
-    └── AnnotationWarning        the annotation and the table do not have the same cells
+    ├── AnnotationWarning        the annotation and the table do not have the same cells
+    ├── SampleWarning            all cells are of one sample
+    └── LowMemoryWarning         the run may need more memory than there is
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
@@ -38,9 +40,11 @@ __all__ = [
     "LogTransformedWarning",
     "LowGeneCountWarning",
     "LowGeneOverlapWarning",
+    "LowMemoryWarning",
     "ModelError",
     "NoUsableGenesError",
     "OutputError",
+    "SampleWarning",
     "SpeciesWarning",
     "UsageError",
 ]
@@ -89,7 +93,7 @@ class LowGeneOverlapWarning(CytoTRACE2Warning):
 
 
 class LowGeneCountWarning(CytoTRACE2Warning):
-    """At least a fifth of the cells of a batch express fewer than 500 genes."""
+    """At least a fifth of the cells, or of a sample's, express fewer than 500 genes."""
 
 
 class FewCellsWarning(CytoTRACE2Warning):
@@ -97,11 +101,11 @@ class FewCellsWarning(CytoTRACE2Warning):
 
 
 class LogTransformedWarning(CytoTRACE2Warning):
-    """The largest value of the input is at most 20, as in log-transformed data."""
+    """No value is over 20 and not all are whole numbers, as in log-transformed data."""
 
 
 class SpeciesWarning(CytoTRACE2Warning):
-    """The capitalisation of the gene names is that of the other species."""
+    """The gene names are written like the other species', or more of them are known there."""
 
 
 class EmptyCellWarning(CytoTRACE2Warning):
@@ -110,6 +114,14 @@ class EmptyCellWarning(CytoTRACE2Warning):
 
 class AnnotationWarning(CytoTRACE2Warning):
     """The annotation and the expression table do not have the same cells."""
+
+
+class SampleWarning(CytoTRACE2Warning):
+    """Cells are to be scored sample by sample, but all are of one."""
+
+
+class LowMemoryWarning(CytoTRACE2Warning):
+    """By the estimate, the run needs more memory than this process may have."""
 
 
 def first_few(names: Sequence[str]) -> str:

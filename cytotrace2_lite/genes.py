@@ -29,9 +29,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import (
     InputError,
-    LowGeneOverlapWarning,
     NoUsableGenesError,
-    SpeciesWarning,
     UsageError,
     first_few,
 )
@@ -41,31 +39,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.errors import CytoTRACE2Warning
-
 __all__ = [
-    "MIN_FEATURES",
     "N_FEATURES",
     "SPECIES",
     "GeneMapping",
     "MappingReport",
+    "Recognised",
     "Superseded",
     "features",
     "map_genes",
+    "recognised",
+    "species_option",
+    "ubiquitous_share",
     "wanted",
-    "warnings_for",
 ]
 
 N_FEATURES = 14_271
 """Number of genes of the model."""
 
-MIN_FEATURES = 9_000
-"""With fewer features in the input, scores are computed with a warning."""
-
 SPECIES = ("mouse", "human")
 
 _DATA = Path(__file__).with_name("data")
 _OTHER_SPECIES = {"mouse": "human", "human": "mouse"}
+_UBIQUITOUS_FAMILIES = ("Rpl", "Rps", "Psma", "Psmb", "Psmc", "Psmd", "Nduf", "Cox", "Atp5", "Eif")
 _ENSEMBL_PREFIX = {"mouse": "ENSMUSG", "human": "ENSG"}
 
 # How a name comes to a feature, the better way first. A name is looked up to one number,
@@ -77,6 +73,13 @@ _UNKNOWN = -1
 # With the wrong species, a handful of names is known by chance: 6 or 7 of 16,000 here. So few,
 # where the other species knows as many times more, are none.
 _FEW, _CHANCE = 100, 20
+
+
+class Recognised(NamedTuple):
+    """How many gene names are known as symbols (or aliases) and how many as Ensembl ids."""
+
+    symbols: int
+    ids: int
 
 
 class Superseded(NamedTuple):
@@ -240,40 +243,53 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     return GeneMapping(feature=feature, report=report)
 
 
-def warnings_for(report: MappingReport) -> list[CytoTRACE2Warning]:
-    """List what is worth a warning about the gene names; nothing is emitted.
+def recognised(names: Sequence[str]) -> dict[str, Recognised]:
+    """Count the names that are known in each species, whatever the species of the cells.
 
-    That is fewer than 9,000 features, and more than 90 % of the names written like those of the
-    other species.
+    Parameters
+    ----------
+    names
+        Gene names.
 
-    Source: the thresholds are those of ``preprocess`` and ``cytotrace2`` in cytotrace2-py.
-
-    Differs: Ensembl ids, all of which are upper-case, are told apart by their prefix.
+    Returns
+    -------
+    dict
+        By species, in the order of `SPECIES`.
     """
-    found: list[CytoTRACE2Warning] = []
-    if report.n_mapped < MIN_FEATURES:
-        found.append(
-            LowGeneOverlapWarning(
-                f"only {report.n_mapped:,} of the {report.n_features:,} genes of the model are in "
-                f"the input ({MIN_FEATURES:,} or more are expected), which makes the scores less "
-                f"reliable: check that the species is {report.species} and that the table was not "
-                "cut down to selected genes."
-            )
-        )
-    likely = report.likely_species
-    if likely is not None and likely != report.species:
-        if likely == "human":
-            share, written = report.upper_case_share, "upper-case symbols, ENSG ids"
-        else:
-            share, written = 1 - report.upper_case_share, "symbols not all upper-case, ENSMUSG ids"
-        found.append(
-            SpeciesWarning(
-                f"{share:.1%} of the {report.n_genes:,} gene names are written like {likely} ones "
-                f"({written}), but the species is {report.species}: if the cells are {likely}, "
-                f"pass {_species_option(likely)}."
-            )
-        )
-    return found
+    counts = {}
+    for species in SPECIES:
+        codes = _look_up(names, species)
+        known = codes[codes != _UNKNOWN] // N_FEATURES
+        n_ids = int(np.count_nonzero(known >= _ENSEMBL))
+        counts[species] = Recognised(len(known) - n_ids, n_ids)
+    return counts
+
+
+@functools.cache
+def _ubiquitous() -> NDArray[np.intp]:
+    return np.array(
+        [i for i, name in enumerate(features()) if name.startswith(_UBIQUITOUS_FAMILIES)]
+    )
+
+
+def ubiquitous_share(mapping: GeneMapping) -> float:
+    """Share of the genes that cells of every kind express which are in an input.
+
+    They are those of the ribosome, the proteasome, the respiratory chain and the initiation of
+    translation. Tables of all genes measured have nearly all of them, however shallow; selections
+    of variable genes or of markers have few.
+
+    Parameters
+    ----------
+    mapping
+        Which feature each gene of the input is.
+
+    Returns
+    -------
+    float
+        0 to 1.
+    """
+    return float(np.isin(_ubiquitous(), mapping.feature).mean())
 
 
 def _read_pairs(name: str) -> zip[tuple[str, str]]:
@@ -385,7 +401,8 @@ def _is_like_human(name: str) -> bool:
     return name.isupper() and not name.startswith(_ENSEMBL_PREFIX["mouse"])
 
 
-def _species_option(species: str) -> str:
+def species_option(species: str) -> str:
+    """Say in a message how to pass a species."""
     return f'--species {species} (species="{species}" in Python)'
 
 
@@ -407,7 +424,7 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
     # A quarter of all genes of an annotation are features. Fewer than a tenth are chance hits, as
     # cell names may be.
     if n_other > 0.1 * len(names):
-        return f"{unknown}, but {n_other:,} are known {other} genes: pass {_species_option(other)}."
+        return f"{unknown}, but {n_other:,} are known {other} genes: pass {species_option(other)}."
     return (
         f"{unknown}: names must be mouse symbols with species mouse, human symbols with species "
         "human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."

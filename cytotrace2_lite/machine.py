@@ -1,18 +1,25 @@
-"""What the machine gives this process: processors, and the memory it took."""
+"""What the machine gives this process: processors and memory, and the memory it took."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_cores", "peak_memory"]
+__all__ = ["available_cores", "available_memory", "peak_memory"]
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = (
     Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
     Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
 )
+_CGROUP_MEMORY = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+_MEMORY = Path("/proc/meminfo")
+_OWN_MEMORY = Path("/proc/self/statm")
 
 
 def available_cores() -> int:
@@ -56,3 +63,29 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory() -> int | None:
+    """Memory this process may come to hold, what it holds already included.
+
+    Returns
+    -------
+    int or None
+        Bytes, by what the system has free and by cgroup limits; None where the system does not
+        tell (macOS, Windows).
+    """
+    try:
+        lines = _MEMORY.read_text().splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        held = int(_OWN_MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    return min([free * 1024 + held, *_cgroup_memory()])
+
+
+def _cgroup_memory() -> list[int]:
+    limits = []
+    for path in _CGROUP_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # no such limit, or "max"
+            limits.append(int(path.read_text()))
+    return limits

@@ -17,38 +17,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cytotrace2_lite import __version__, binning, diffusion, genes, knn, pca, preprocess
+from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
 from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.errors import (
-    CytoTRACE2Warning,
-    EmptyCellWarning,
-    FewCellsWarning,
-    InputError,
-    LogTransformedWarning,
-    LowGeneCountWarning,
-    NoUsableGenesError,
-    UsageError,
-    first_few,
-)
+from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
 from cytotrace2_lite.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+    from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.ensemble import Ensemble
     from cytotrace2_lite.expression import Expression
+    from cytotrace2_lite.samples import Samples
 
-__all__ = ["ModelInput", "Parameters", "Progress", "batches", "prepare", "score_cells"]
+__all__ = ["ModelInput", "Parameters", "Progress", "batches", "check", "prepare", "score_cells"]
 
 _MIN_CELLS_FOR_BATCHES = 1000
-_MIN_CELLS_FOR_NEIGHBORS = 100
-_MIN_GENES_PER_CELL = 500
-_MAX_SHARE_OF_POOR_CELLS = 0.2
-_HIGHEST_LOG_VALUE = 20
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
+_STAGES_OF_NEIGHBORS = ("components", "neighbors")
 
 
 class Progress(NamedTuple):
@@ -60,7 +49,8 @@ class Progress(NamedTuple):
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
         `"write"` where files are written.
     done, total
-        Bytes while reading, cells of the whole run otherwise.
+        Bytes while reading (0 in all for a pipe); otherwise cells of the whole run that have
+        counts and take part in the stage.
     """
 
     stage: str
@@ -148,6 +138,8 @@ class ModelInput:
         Names of the cells.
     genes
         What became of the gene names.
+    findings
+        What there is to say about the gene names.
     max_value
         Largest value over all genes of the input.
     seconds
@@ -157,6 +149,7 @@ class ModelInput:
     counts: csr_array
     cells: list[str]
     genes: genes.MappingReport
+    findings: list[Finding]
     max_value: float
     seconds: float
 
@@ -197,9 +190,65 @@ def prepare(expression: Expression, species: str) -> ModelInput:
         counts,
         expression.cells,
         mapping.report,
+        checks.check_genes(expression.genes, mapping),
         expression.max_value,
         time.perf_counter() - started,
     )
+
+
+class _Batch(NamedTuple):
+    """Cells with counts that are processed together, and their sample ("" without samples)."""
+
+    sample: str
+    cells: NDArray[np.intp]
+
+
+def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) -> list[_Batch]:
+    """Split a run into batches, sample by sample as if each were alone."""
+    has_counts = np.diff(data.counts.indptr) > 0
+    split = []
+    parts = (
+        {"": np.arange(len(data.cells))}
+        if samples is None
+        else {name: np.flatnonzero(samples.of_cell == i) for i, name in enumerate(samples.names)}
+    )
+    for sample, part in parts.items():
+        for batch in batches(len(part), parameters.batch_size, parameters.seed):
+            cells = part[batch]
+            split.append(_Batch(sample, cells[has_counts[cells]]))
+    return [batch for batch in split if len(batch.cells)]
+
+
+def check(
+    data: ModelInput, parameters: Parameters, samples: Samples | None = None
+) -> list[Finding]:
+    """Look at a dataset before it is scored.
+
+    Parameters
+    ----------
+    data
+        The dataset, from `prepare` with the species of `parameters`.
+    parameters, samples
+        As for `score_cells`.
+
+    Returns
+    -------
+    list of Finding
+        Notes and warnings; what is an error was raised by `prepare`.
+    """
+    split = _split(data, parameters, samples)
+    return [
+        *data.findings,
+        *checks.check_values(data.counts, data.max_value),
+        *checks.check_cells(data.counts, data.cells, samples),
+        *checks.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
+        *checks.check_resources(
+            data.counts,
+            [batch.cells for batch in split],
+            parameters.max_cores,
+            parameters.batch_size,
+        ),
+    ]
 
 
 def score_cells(
@@ -207,6 +256,9 @@ def score_cells(
     ensemble: Ensemble,
     parameters: Parameters,
     progress: Callable[[Progress], None] | None = None,
+    *,
+    samples: Samples | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Result:
     """Compute the scores of all cells.
 
@@ -220,6 +272,10 @@ def score_cells(
         Species, batch sizes, seed, threads.
     progress
         Called as the stages go on, from one thread at a time.
+    samples
+        Score the cells of each sample as if they were alone.
+    findings
+        What was found out about the dataset, to go with the result.
 
     Returns
     -------
@@ -232,26 +288,26 @@ def score_cells(
         A principal component analysis did not converge.
     """
     n_cells = len(data.cells)
-    run = _Run(ensemble, parameters, n_cells, progress)
+    split = _split(data, parameters, samples)
+    run = _Run(ensemble, parameters, [len(batch.cells) for batch in split], progress)
     run.seconds["preprocess"] = data.seconds
-    has_counts = np.diff(data.counts.indptr) > 0
-    empty = np.flatnonzero(~has_counts)
-    run.warnings += genes.warnings_for(data.genes)
-    run.warnings += _value_warnings(data, empty)
 
     scores = _Scores.empty(n_cells)
-    split = batches(n_cells, parameters.batch_size, parameters.seed)
-    for number, batch in enumerate(split, 1):
-        cells = batch[has_counts[batch]]
-        if len(cells):
-            run.score_batch(data.counts, cells, scores, f"batch {number} of {len(split)}")
+    for batch in split:
+        run.score_batch(data.counts, batch, scores)
 
-    scored = np.flatnonzero(has_counts)
     relative = np.full(n_cells, np.nan)
-    span = np.ptp(scores.score[scored])
-    relative[scored] = (scores.score[scored] - scores.score[scored].min()) / (span or 1.0)
+    cells_of_sample: defaultdict[str, list[NDArray[np.intp]]] = defaultdict(list)
+    for batch in split:
+        cells_of_sample[batch.sample].append(batch.cells)
+    for parts in cells_of_sample.values():
+        cells = np.concatenate(parts)
+        span = np.ptp(scores.score[cells])
+        relative[cells] = (scores.score[cells] - scores.score[cells].min()) / (span or 1.0)
+    has_counts = np.diff(data.counts.indptr) > 0
     potency = np.full(n_cells, -1, dtype=np.int8)
-    potency[scored] = binning.potency_of(scores.score[scored])
+    potency[has_counts] = binning.potency_of(scores.score[has_counts])
+    warnings = [finding.warning for finding in findings if finding.severity == "warning"]
     return Result(
         cells=data.cells,
         score=scores.score,
@@ -261,7 +317,7 @@ def score_cells(
         probabilities=scores.probabilities,
         potency_index=potency,
         preknn_potency_index=scores.potency,
-        warnings=run.warnings,
+        warnings=warnings,
         info={
             "cytotrace2_lite": __version__,
             "model": asdict(ensemble.info),
@@ -274,12 +330,18 @@ def score_cells(
             },
             "genes": asdict(data.genes)
             | {"superseded": [entry._asdict() for entry in data.genes.superseded]},
+            **(
+                {}
+                if samples is None
+                else {"samples": {"key": samples.key, "n_cells": samples.sizes}}
+            ),
             "quality": {
-                "cells_without_counts": [data.cells[i] for i in empty],
+                "cells_without_counts": [data.cells[i] for i in np.flatnonzero(~has_counts)],
                 "batches": run.quality,
             },
             "potencies": {label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)},
-            "warnings": [f"{type(w).__name__}: {w}" for w in run.warnings],
+            "findings": [asdict(finding) for finding in findings],
+            "warnings": [f"{type(w).__name__}: {w}" for w in warnings],
             "seconds": {stage: round(spent, 3) for stage, spent in run.seconds.items()},
         },
     )
@@ -315,15 +377,16 @@ class _Run:
 
     ensemble: Ensemble
     parameters: Parameters
-    n_cells: int
+    batch_sizes: list[int]
     progress: Callable[[Progress], None] | None
-    warnings: list[CytoTRACE2Warning] = field(default_factory=list)
     quality: list[dict[str, Any]] = field(default_factory=list)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def __post_init__(self) -> None:
         self._done: defaultdict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
+        self._n_cells = sum(self.batch_sizes)
+        self._n_smoothed = sum(n for n in self.batch_sizes if n >= checks.MIN_CELLS_FOR_NEIGHBORS)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -338,17 +401,29 @@ class _Run:
         if self.progress is not None:
             with self._lock:
                 self._done[stage] += n_cells
-                self.progress(Progress(stage, self._done[stage], self.n_cells))
+                total = self._n_smoothed if stage in _STAGES_OF_NEIGHBORS else self._n_cells
+                self.progress(Progress(stage, self._done[stage], total))
 
-    def score_batch(
-        self, counts: csr_array, cells: NDArray[np.intp], scores: _Scores, name: str
-    ) -> None:
+    def score_batch(self, counts: csr_array, batch: _Batch, scores: _Scores) -> None:
         """Run all stages on some cells that have counts, and fill in their scores."""
+        cells = batch.cells
         threads, n_cells = self.parameters.max_cores, len(cells)
+        smooth_over_neighbors = n_cells >= checks.MIN_CELLS_FOR_NEIGHBORS
         with self.timed("preprocess"):
             if n_cells < counts.shape[0]:
                 counts = counts[cells]
-            self._check_quality(counts, name)
+            genes_per_cell = np.diff(counts.indptr)
+            self.quality.append(
+                ({"sample": batch.sample} if batch.sample else {})
+                | {
+                    "n_cells": n_cells,
+                    "median_genes_per_cell": float(np.median(genes_per_cell)),
+                    "share_of_cells_under_500_genes": float(
+                        (genes_per_cell < checks.MIN_GENES_PER_CELL).mean()
+                    ),
+                    "smoothed_over_neighbors": smooth_over_neighbors,
+                }
+            )
             by_cell = preprocess.log2_cpm(counts)
             rank = preprocess.rank_expressed(counts)
             self.advance("preprocess", n_cells)
@@ -369,7 +444,7 @@ class _Run:
                 progress=lambda n: self.advance("diffuse", n),
             )
             score = preknn = binning.spread(diffused, prediction.potency)
-        if n_cells >= _MIN_CELLS_FOR_NEIGHBORS:
+        if smooth_over_neighbors:
             with self.timed("components"):
                 standardised = pca.standardise(log2_cpm)
                 del log2_cpm
@@ -389,34 +464,6 @@ class _Run:
         scores.preknn[cells] = preknn
         scores.score[cells] = score
 
-    def _check_quality(self, counts: csr_array, name: str) -> None:
-        genes_per_cell = np.diff(counts.indptr)
-        share = float((genes_per_cell < _MIN_GENES_PER_CELL).mean())
-        self.quality.append(
-            {
-                "n_cells": len(genes_per_cell),
-                "median_genes_per_cell": float(np.median(genes_per_cell)),
-                "share_of_cells_under_500_genes": share,
-                "smoothed_over_neighbors": len(genes_per_cell) >= _MIN_CELLS_FOR_NEIGHBORS,
-            }
-        )
-        if len(genes_per_cell) < _MIN_CELLS_FOR_NEIGHBORS:
-            self.warnings.append(
-                FewCellsWarning(
-                    f"{name} has {len(genes_per_cell)} cells; with fewer than "
-                    f"{_MIN_CELLS_FOR_NEIGHBORS}, scores are not smoothed over neighbours and "
-                    "mostly rank the cells within their potency."
-                )
-            )
-        if share >= _MAX_SHARE_OF_POOR_CELLS:
-            self.warnings.append(
-                LowGeneCountWarning(
-                    f"{100 * share:.1f} % of the cells of {name} express fewer than "
-                    f"{_MIN_GENES_PER_CELL} of the model's genes; scores are best with 500 to "
-                    "1000 genes a cell or more. Consider leaving such cells out."
-                )
-            )
-
 
 def _refuse_overflow(counts: csr_array, feature: NDArray[np.int32], expression: Expression) -> None:
     with np.errstate(over="ignore"):
@@ -429,18 +476,4 @@ def _refuse_overflow(counts: csr_array, feature: NDArray[np.int32], expression: 
         raise InputError(
             f"cell {expression.cells[cells[0]]!r}: its values add up to {total[cells[0]]:g} (the "
             f"largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or TPM."
-        )
-
-
-def _value_warnings(data: ModelInput, empty: NDArray[np.intp]) -> Iterator[CytoTRACE2Warning]:
-    if data.max_value <= _HIGHEST_LOG_VALUE:
-        yield LogTransformedWarning(
-            f"the largest value of the input is {data.max_value:g}: it looks "
-            "log-transformed. Give raw counts, CPM or TPM."
-        )
-    if len(empty):
-        names = first_few([data.cells[i] for i in empty])
-        yield EmptyCellWarning(
-            f"{len(empty)} of {len(data.cells)} cells have no count over the model's genes "
-            f"and get no score: {names}."
         )

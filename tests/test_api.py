@@ -363,7 +363,7 @@ def test_warnings_point_at_the_caller(ensembles, tmp_path):
 
 
 def test_warnings_are_given(ensembles):
-    values = np.ones((3, 2))
+    values = np.full((3, 2), 1.5)
     with pytest.warns(ct2.LowGeneOverlapWarning), pytest.warns(ct2.LogTransformedWarning):
         result = ct2.run(values, genes=["Actb", "Gapdh"], model=ensembles["1.1.0"])
     kinds = {type(warning) for warning in result.warnings}

@@ -78,11 +78,15 @@ class TestRun:
         assert report["peak_memory_bytes"] > 1e7
         assert [text.partition(":")[0] for text in report["warnings"]] == [
             "LowGeneOverlapWarning",
-            "LogTransformedWarning",
-            "FewCellsWarning",
             "LowGeneCountWarning",
+            "FewCellsWarning",
         ]
-        assert err.count("Warning: ") == 4
+        assert err.count("Warning: ") == 3
+        # They are there before the work is done.
+        assert err.index("Warning: ") < err.index("Ranking genes: ")
+        findings = {finding["code"]: finding for finding in report["findings"]}
+        assert findings["selected_genes"]["severity"] == "warning"
+        assert findings["estimate"]["severity"] == "note"
 
     def test_options_of_upstream(self, ct2, tiny_table, tmp_path):
         path = tiny_table(random_table(1200, 200))
@@ -177,7 +181,7 @@ class TestRun:
         assert code == 0
         assert (
             "Warning: 1 of 150 cells have no count over the model's genes and get no score: "
-            "'c40'.\n"
+            "'c40'. They take no part in any step. Leave them out, or expect empty fields.\n"
         ) in err
         lines = (tmp_path / "with/cytotrace2_results.txt").read_text().splitlines()
         assert lines[41] == "c40\t\t\t\t\t"
@@ -383,7 +387,11 @@ class TestErrors:
         (tmp_path / "a.txt").write_text("id\tlabel\nc1\tx\nc9\ty\n")
         code, _, err = ct2(tiny_table(), "-a", "a.txt")
         assert code == 0
-        assert "a.txt: 1 of 2 cells of the table have no label: 'c2'." in err
+        assert (
+            "Warning: a.txt: 1 of 2 cells of the table have no label: 'c2'; 1 of its 2 ids are no "
+            "cell of the table: 'c9'. The scores are not touched by it; plots show such cells "
+            "without a label. Check that the ids are written alike.\n"
+        ) in err
 
 
 def command(*arguments, **options):

@@ -17,14 +17,13 @@ import numpy as np
 import pytest
 
 from cytotrace2_lite import genes
+from cytotrace2_lite.checks import check_genes
 from cytotrace2_lite.errors import (
     InputError,
-    LowGeneOverlapWarning,
     NoUsableGenesError,
-    SpeciesWarning,
     UsageError,
 )
-from cytotrace2_lite.genes import Superseded, features, map_genes, wanted, warnings_for
+from cytotrace2_lite.genes import Superseded, features, map_genes, wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(genes.__file__).with_name("data")
@@ -333,22 +332,9 @@ def test_repeated_name():
         map_genes(["Actb", "Sox2", "Nanog", "Sox2"], "mouse")
 
 
-@pytest.mark.parametrize(("n", "n_warnings"), [(8_999, 1), (9_000, 0)])
-def test_low_gene_overlap(n, n_warnings):
-    report = map_genes(features()[:n], "mouse").report
-    found = warnings_for(report)
-    assert [type(warning) for warning in found] == [LowGeneOverlapWarning] * n_warnings
-    if found:
-        assert str(found[0]) == (
-            "only 8,999 of the 14,271 genes of the model are in the input (9,000 or more are "
-            "expected), which makes the scores less reliable: check that the species is mouse and "
-            "that the table was not cut down to selected genes."
-        )
-
-
 def species_warnings(names, species):
-    found = warnings_for(map_genes(names, species).report)
-    return [str(w) for w in found if isinstance(w, SpeciesWarning)]
+    found = check_genes(names, map_genes(names, species))
+    return [str(finding) for finding in found if finding.code == "species"]
 
 
 @pytest.mark.parametrize(
@@ -369,13 +355,15 @@ def test_species_warning_message():
     (message,) = species_warnings(["Actb", *(f"UPPER{i}" for i in range(19))], "mouse")
     assert message == (
         "95.0% of the 20 gene names are written like human ones (upper-case symbols, ENSG ids), "
-        "but the species is mouse: if the cells are human, pass --species human "
+        "but the species is mouse. Genes of the other species are found by chance or not at all. "
+        "If the cells are human, pass --species human "
         '(species="human" in Python).'
     )
     (message,) = species_warnings(["ACTB", *(f"lower{i}" for i in range(19))], "human")
     assert message == (
         "95.0% of the 20 gene names are written like mouse ones (symbols not all upper-case, "
-        "ENSMUSG ids), but the species is human: if the cells are mouse, pass --species mouse "
+        "ENSMUSG ids), but the species is human. Genes of the other species are found by chance or "
+        "not at all. If the cells are mouse, pass --species mouse "
         '(species="mouse" in Python).'
     )
 

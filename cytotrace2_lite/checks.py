@@ -1,0 +1,515 @@
+"""What is found out about a dataset before anything is computed: seconds, and one pass.
+
+What makes scores impossible is an exception, raised where it is found. The rest are findings:
+warnings, which are given as Python warnings and stand in `run.json`, and notes.
+
+Source: the thresholds of genes, cells and values are those of ``preprocess`` and ``cytotrace2`` in
+cytotrace2-py 1.1.0.4 (behaviour).
+
+Differs: upstream warns of counts, too, where none is over 20; here values must not all be whole
+numbers to look log-transformed. Poor cells are counted over all cells or those of a sample, not
+batch by batch, which are random parts of them. Ensembl ids, all of which are upper-case, do not
+look human.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from cytotrace2_lite import genes, machine
+from cytotrace2_lite.errors import (
+    AnnotationWarning,
+    CytoTRACE2Error,
+    CytoTRACE2Warning,
+    EmptyCellWarning,
+    FewCellsWarning,
+    InputError,
+    LogTransformedWarning,
+    LowGeneCountWarning,
+    LowGeneOverlapWarning,
+    LowMemoryWarning,
+    ModelError,
+    NoUsableGenesError,
+    SampleWarning,
+    SpeciesWarning,
+    UsageError,
+    first_few,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from cytotrace2_lite.samples import Samples
+
+__all__ = [
+    "MIN_CELLS_FOR_NEIGHBORS",
+    "MIN_GENES_PER_CELL",
+    "Finding",
+    "check_cells",
+    "check_genes",
+    "check_resources",
+    "check_samples",
+    "check_values",
+    "estimate",
+]
+
+MIN_CELLS_FOR_NEIGHBORS = 100
+"""Batches of fewer cells are not smoothed over neighbours."""
+
+MIN_GENES_PER_CELL = 500
+"""Cells that express fewer genes of the model are poor ones."""
+
+# Cost of a batch, from runs on 300 to 20,000 cells with 700 to 7,000 genes each (tests/benchmarks/
+# estimate.py): off by a factor of 1.3 in most, of 2 at worst, on the machine they were run on.
+_SECONDS_PER_CELL = 4.5e-4
+_SECONDS_PER_VALUE = 3.3e-7
+_SECONDS_PER_PAIR = 5e-9  # of cells, in the search for neighbours
+_PARALLEL_SHARE = 0.8
+_BYTES_AT_REST = 2.05e8  # libraries, model, tables of genes
+_BYTES_PER_VALUE = 28
+_BYTES_PER_THREAD = 4e7
+_BYTES_PER_CELL_AND_THREAD = 6e3  # of the distances to all other cells
+
+_MIN_FEATURES = 9_000
+# Of the 16 datasets used for development: 0.63 to 1 of whole tables, 0.56 to 0.94 without the genes
+# that few cells express, at most 0.54 of 2,000 to 8,000 variable genes by two rankings.
+_MIN_UBIQUITOUS_SHARE = 0.55
+_MAX_SHARE_OF_POOR_CELLS = 0.2
+_HIGHEST_LOG_VALUE = 20
+
+_WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
+    "species": SpeciesWarning,
+    "few_genes": LowGeneOverlapWarning,
+    "selected_genes": LowGeneOverlapWarning,
+    "log_transformed": LogTransformedWarning,
+    "empty_cells": EmptyCellWarning,
+    "few_genes_per_cell": LowGeneCountWarning,
+    "few_cells": FewCellsWarning,
+    "one_sample": SampleWarning,
+    "annotation": AnnotationWarning,
+    "memory": LowMemoryWarning,
+}
+# Subclasses before their bases.
+_ERRORS: dict[type[CytoTRACE2Error], str] = {
+    NoUsableGenesError: "no_usable_genes",
+    InputError: "unusable_input",
+    ModelError: "unusable_model",
+    UsageError: "usage",
+    CytoTRACE2Error: "error",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found out about a dataset.
+
+    Attributes
+    ----------
+    code
+        What kind of thing, for programs: "species", "few_genes", "log_transformed", ...
+    severity
+        "error": there are no scores; "warning": there are, but read this; "note": good to know.
+    what
+        What was found, without a full stop.
+    why
+        Why it matters; may be empty.
+    remedy
+        What to do; may be empty.
+    """
+
+    code: str
+    severity: Literal["error", "warning", "note"]
+    what: str
+    why: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What, why and remedy, as far as there are any."""
+        what = self.what if self.what.endswith(".") else f"{self.what}."
+        return [text for text in (what, self.why, self.remedy) if text]
+
+    @property
+    def warning(self) -> CytoTRACE2Warning:
+        """The Python warning for a finding of severity "warning"."""
+        return _WARNINGS[self.code](str(self))
+
+    @classmethod
+    def of_error(cls, error: CytoTRACE2Error) -> Finding:
+        """Make a finding of an exception, whose message says why and what to do, too."""
+        code = next(code for kind, code in _ERRORS.items() if isinstance(error, kind))
+        return cls(code, "error", str(error).removesuffix("."))
+
+
+def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Finding]:
+    """Look at the gene names.
+
+    Parameters
+    ----------
+    names
+        Gene names of the input.
+    mapping
+        Which of the model's genes they are.
+
+    Returns
+    -------
+    list of Finding
+        What the names are; whether they are those of the other species, few, or selected; and
+        which were left out for better ones.
+    """
+    report = mapping.report
+    known = genes.recognised(names)
+    kinds = [
+        f"{n:,} are {species} {kind}"
+        for species, counts in known.items()
+        for kind, n in (("symbols", counts.symbols), ("Ensembl ids", counts.ids))
+        if n
+    ]
+    found = [
+        Finding(
+            "genes",
+            "note",
+            f"of {report.n_genes:,} gene names, {' and '.join(kinds)} that the model knows; "
+            f"{report.n_mapped:,} of its {report.n_features:,} genes are in the input as "
+            f"{report.species} genes",
+            "Other genes are not used, nor counted in a cell's total.",
+        )
+    ]
+    found += _species(report, known)
+    if report.n_mapped < _MIN_FEATURES:
+        found.append(_few_genes(report, genes.ubiquitous_share(mapping)))
+    if report.superseded:
+        left_out = [f"{entry.name} (for {entry.winner})" for entry in report.superseded]
+        found.append(
+            Finding(
+                "superseded",
+                "note",
+                f"{len(left_out):,} gene names are left out, as a better name of the same gene is "
+                f"in the input: {first_few(left_out)}",
+                "One row stands for a gene; an official symbol goes before an alias.",
+            )
+        )
+    return found
+
+
+def _species(report: genes.MappingReport, known: dict[str, genes.Recognised]) -> list[Finding]:
+    likely = report.likely_species
+    n_known = {species: sum(counts) for species, counts in known.items()}
+    most = max(n_known, key=lambda species: (n_known[species], species == report.species))
+    if likely not in {None, report.species}:
+        if likely == "human":
+            share, written = report.upper_case_share, "upper-case symbols, ENSG ids"
+        else:
+            share, written = 1 - report.upper_case_share, "symbols not all upper-case, ENSMUSG ids"
+        what = (
+            f"{share:.1%} of the {report.n_genes:,} gene names are written like {likely} ones "
+            f"({written}), but the species is {report.species}"
+        )
+    elif n_known[most] > n_known[report.species]:
+        likely = most
+        what = (
+            f"{n_known[likely]:,} of the {report.n_genes:,} gene names are known {likely} genes "
+            f"and {n_known[report.species]:,} known {report.species} ones, but the species is "
+            f"{report.species}"
+        )
+    else:
+        return []
+    return [
+        Finding(
+            "species",
+            "warning",
+            what,
+            "Genes of the other species are found by chance or not at all.",
+            f"If the cells are {likely}, pass {genes.species_option(str(likely))}.",
+        )
+    ]
+
+
+def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
+    few = (
+        f"only {report.n_mapped:,} of the {report.n_features:,} genes of the model are in the input"
+    )
+    if ubiquitous_share < _MIN_UBIQUITOUS_SHARE:
+        return Finding(
+            "selected_genes",
+            "warning",
+            f"{few}, and {ubiquitous_share:.0%} of those that all cells express (ribosome, "
+            "proteasome, respiration): it looks cut down to variable or otherwise selected genes",
+            "A cell's genes are ranked among all genes, so that scores from some are unreliable.",
+            "Give the table with all genes measured.",
+        )
+    return Finding(
+        "few_genes",
+        "warning",
+        f"{few} ({_MIN_FEATURES:,} or more are expected)",
+        "That makes the scores less reliable.",
+        f"Check that the species is {report.species}, and give all genes measured.",
+    )
+
+
+def check_values(counts: csr_array, max_value: float) -> list[Finding]:
+    """See whether the values look log-transformed.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's genes, CSR, shape (n_cells, n_features).
+    max_value
+        Largest value over all genes of the input.
+
+    Returns
+    -------
+    list of Finding
+        At most one.
+    """
+    if max_value > _HIGHEST_LOG_VALUE or _are_whole(counts):
+        return []
+    return [
+        Finding(
+            "log_transformed",
+            "warning",
+            f"the largest value of the input is {max_value:g}, and not all are whole numbers: it "
+            "looks log-transformed",
+            "Cells are normalised and logged here; done twice, that changes the scores.",
+            "Give raw counts, CPM or TPM.",
+        )
+    ]
+
+
+def check_cells(
+    counts: csr_array, cells: Sequence[str], samples: Samples | None = None
+) -> list[Finding]:
+    """Look at how much there is of each cell.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's genes, CSR, shape (n_cells, n_features), at least one value.
+    cells
+        Names of the cells.
+    samples
+        The samples they are of, if they are scored by sample.
+
+    Returns
+    -------
+    list of Finding
+        Counts per cell; whether many express few genes, and which have none.
+    """
+    found = []
+    genes_per_cell = np.diff(counts.indptr)
+    scored = genes_per_cell > 0
+    total = counts.sum(axis=1, dtype=np.float64)[scored]
+    n_genes = genes_per_cell[scored]
+    unit = "counts" if _are_whole(counts) else "in all"
+    poor = n_genes < MIN_GENES_PER_CELL
+    found.append(
+        Finding(
+            "cells",
+            "note",
+            f"{len(cells):,} cells; a cell has {_spread(total)} {unit} and {_spread(n_genes)} "
+            f"genes of the model; {poor.mean():.1%} of cells have fewer than {MIN_GENES_PER_CELL} "
+            "genes",
+            f"Scores are best with {MIN_GENES_PER_CELL} to 1,000 genes a cell or more.",
+        )
+    )
+    empty = np.flatnonzero(~scored)
+    if len(empty):
+        found.append(
+            Finding(
+                "empty_cells",
+                "warning",
+                f"{len(empty):,} of {len(cells):,} cells have no count over the model's genes and "
+                f"get no score: {first_few([cells[i] for i in empty.tolist()])}",
+                "They take no part in any step.",
+                "Leave them out, or expect empty fields.",
+            )
+        )
+    where = ""
+    if samples is not None:
+        of_cell = samples.of_cell[scored]
+        n_cells = np.bincount(of_cell, minlength=len(samples.names))
+        n_poor = np.bincount(of_cell[poor], minlength=len(samples.names))
+        bad = np.flatnonzero((n_poor >= _MAX_SHARE_OF_POOR_CELLS * n_cells) & (n_cells > 0))
+        where = f" of samples {first_few([samples.names[i] for i in bad.tolist()])}"
+        poor = poor[np.isin(of_cell, bad)]
+    if len(poor) and poor.mean() >= _MAX_SHARE_OF_POOR_CELLS:
+        found.append(
+            Finding(
+                "few_genes_per_cell",
+                "warning",
+                f"{poor.mean():.1%} of the cells{where} express fewer than {MIN_GENES_PER_CELL} "
+                "of the model's genes",
+                f"Scores are best with {MIN_GENES_PER_CELL} to 1,000 genes a cell or more.",
+                "Consider leaving such cells out.",
+            )
+        )
+    return found
+
+
+def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -> list[Finding]:
+    """Look at which cells are scored together.
+
+    Parameters
+    ----------
+    samples
+        The samples, if cells are scored by sample.
+    batches
+        Sample ("" without) and number of cells of each batch.
+
+    Returns
+    -------
+    list of Finding
+        The samples; whether there is only one, and which batches are small.
+    """
+    found = []
+    if samples is not None:
+        sizes = samples.sizes
+        listed = ", ".join(f"{name!r} {n:,}" for name, n in list(sizes.items())[:10])
+        more = ", ..." if len(sizes) > 10 else ""
+        of = f" of {samples.key!r}" if samples.key else ""
+        if len(sizes) == 1:
+            found.append(
+                Finding(
+                    "one_sample",
+                    "warning",
+                    f"all cells are of one sample{of}: {listed} cells",
+                    "The scores are the same as without samples.",
+                    "Check that these are the labels you mean.",
+                )
+            )
+        else:
+            found.append(
+                Finding(
+                    "samples",
+                    "note",
+                    f"{len(sizes):,} samples{of} are scored one by one: {listed}{more} cells",
+                    "CytoTRACE2_Relative goes from 0 to 1 in each.",
+                )
+            )
+    small = [(sample, n) for sample, n in batches if n < MIN_CELLS_FOR_NEIGHBORS]
+    if small:
+        n_cells = sum(n for _, n in batches)
+        n_small = sum(n for _, n in small)
+        together = f"{n_small:,} of {n_cells:,} cells are scored together with fewer than 100"
+        names = list(dict.fromkeys(sample for sample, _ in small))
+        found.append(
+            Finding(
+                "few_cells",
+                "warning",
+                together if samples is None else f"{together}, in samples {first_few(names)}",
+                "Their scores are not smoothed over neighbours and mostly rank the cells within "
+                "their potency; a cell alone gets the lowest score of its potency.",
+                "Look at the raw scores, too.",
+            )
+        )
+    return found
+
+
+def estimate(
+    counts: csr_array, batches: Sequence[NDArray[np.intp]], threads: int
+) -> tuple[float, float]:
+    """Estimate time and memory of a run.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's genes, CSR, shape (n_cells, n_features).
+    batches
+        Cells of each batch, at least one.
+    threads
+        Number of threads.
+
+    Returns
+    -------
+    seconds : float
+        From here to the results.
+    memory : float
+        Bytes at the peak, those held by now included.
+    """
+    genes_per_cell = np.diff(counts.indptr)
+    n_cells = np.array([len(cells) for cells in batches])
+    n_values = np.array([genes_per_cell[cells].sum() for cells in batches])
+    one_thread = (
+        _SECONDS_PER_CELL * n_cells + _SECONDS_PER_VALUE * n_values + _SECONDS_PER_PAIR * n_cells**2
+    ).sum()
+    bytes_per_count = counts.dtype.itemsize + counts.indices.itemsize
+    copied = bytes_per_count if len(batches) > 1 else 0
+    of_batch = np.maximum(
+        (_BYTES_PER_VALUE + copied) * n_values + _BYTES_PER_THREAD * (threads - 1),
+        _BYTES_PER_CELL_AND_THREAD * n_cells * threads,
+    ).max()
+    return (
+        float(one_thread * (1 - _PARALLEL_SHARE + _PARALLEL_SHARE / threads)),
+        max(machine.peak_memory() or 0, _BYTES_AT_REST + bytes_per_count * counts.nnz + of_batch),
+    )
+
+
+def check_resources(
+    counts: csr_array, batches: Sequence[NDArray[np.intp]], threads: int, batch_size: int
+) -> list[Finding]:
+    """Estimate time and memory of a run, and compare the memory with what there is.
+
+    Parameters
+    ----------
+    counts, batches, threads
+        As for `estimate`.
+    batch_size
+        Largest number of cells in a batch, for the message.
+
+    Returns
+    -------
+    list of Finding
+        The estimate, and a warning where there is less memory.
+    """
+    seconds, memory = estimate(counts, batches, threads)
+    need = f"about {_amount(memory)} of memory"
+    found = [
+        Finding(
+            "estimate",
+            "note",
+            f"about {_duration(seconds)} from here and {need} with {threads} "
+            f"thread{'s' if threads > 1 else ''} (an estimate)",
+            "Machines, and what else they do, differ by a factor of 2 or more.",
+        )
+    ]
+    available = machine.available_memory()
+    if available is not None and memory > available:
+        found.append(
+            Finding(
+                "memory",
+                "warning",
+                f"{need} may be needed (an estimate), and {_amount(available)} are there",
+                "The system may end the run without a word.",
+                "Use a machine with more, or a -bs/--batch-size (batch_size in Python) smaller "
+                f"than {batch_size:,}.",
+            )
+        )
+    return found
+
+
+def _are_whole(counts: csr_array) -> bool:
+    return counts.dtype.kind in "bui" or not np.any(counts.data % 1)
+
+
+def _spread(values: NDArray[np.float64] | NDArray[np.int32]) -> str:
+    low, median, high = (f"{x:,.0f}" for x in (values.min(), np.median(values), values.max()))
+    return f"{median} (median; {low} to {high})"
+
+
+def _amount(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
