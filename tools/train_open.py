@@ -1,16 +1,22 @@
 """Train an ensemble in the CytoTRACE 2 v1.1.0 architecture from labelled single-cell datasets.
 
-    python tools/train_open.py DATA_DIR OUT_DIR [--members N] [--steps N] [--seed S]
-                               [--leave-out NAME ...]
+    python tools/train_open.py DATA_DIR OUT_DIR [--members N] [--gene-sets N] [--steps N]
+                               [--seed S] [--markers FILE] [--leave-out NAME ...] [--jobs N]
 
 DATA_DIR has one folder per dataset: `expr.npz` (scipy CSR, cells x genes, not log), `genes.txt` (a
 name per column), `cells.tsv` (tab-separated, with columns `label` and `potency`) and `info.txt`
 (lines `species` and `units`). Cells without a potency are not used.
 
 OUT_DIR receives `model1.pt` .. `modelN.pt` and `background.pt`, which `tools/export_onnx.py` folds
-into one `.onnx`, and `training.json`: data, settings, versions and held-out figures. Each member is
-trained without a fifth of the datasets, so every dataset is scored by the members that never saw
-it; datasets named with --leave-out are seen by none, not even by the background matrix.
+into one `.onnx`, and `training.json`: data, settings, versions, and which datasets each member has
+not seen. Each member leaves out one dataset, in turn, so that `tools/evaluate.py --members OUT_DIR`
+can score every dataset by members that never saw it; datasets named with --leave-out are seen by
+none, not even by the background matrix.
+
+A member is made in three steps. (1) A guide: a linear classifier on the ranks of the genes, fitted
+to the data from where the marker genes of the six potencies (--markers) put it. (2) Binary gene
+sets drawn at random with the odds that the guide gives each gene. (3) Training of the gene set
+binary network itself, with straight-through gradients and dropout on gene sets.
 
 The same command on the same machine gives the same members. Needs the `train` extra.
 """
@@ -19,9 +25,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import platform
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +39,7 @@ import scipy
 import scipy.sparse as sp
 import torch
 from datasets import MIN_GENES, read_dataset
-from scipy.stats import spearmanr
+from scipy.optimize import brentq
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -44,18 +53,31 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
 
-N_SETS = 24  # gene sets per potency, as in v1.1.0
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
-BATCH_CELLS = 120
-FOLDS = 5
-LEARNING_RATE = 4e-3
-SCORE_WEIGHT = 5.0  # in the loss, next to a cross-entropy of weight 1
-ORDER_WEIGHT = 20.0
 MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
 MIN_SHARE = 0.6  # of the datasets measure a feature that may be in a gene set
+
+# The guide
+GUIDE_CELLS = 2_000
+MAX_RANKS = (900.0, 1_900.0)  # ranks that count in a member, drawn from this range
+MARKER_WEIGHT = (0.5, 0.5, 1.5, 3.0, 1.0, 1.0)  # of the marker genes of each potency
+PROGRAMME_WEIGHT = 0.2  # of programmes that rise or fall with potency
+SET_SCALE = 0.12  # of the scores of single marker sets, next to genes
+GUIDE_PENALTY = 0.05
+GUIDE_STEPS, GUIDE_BATCH, GUIDE_RATE = 200, 300, 3e-2
+
+# The network
+SET_SIZE = 500  # genes per gene set, before training
+MARGIN = 0.3  # how far from 0 the weights start
+BATCH_CELLS = 120
+WEIGHT_RATE, OUTPUT_RATE = 2e-3, 5e-4
+DROPOUT = 0.5
 STATISTICS_BATCHES = 20
-MAX_EVALUATED = 600  # cells per dataset in the held-out figures
+
+SCORE_WEIGHT = 5.0  # in the loss, next to a cross-entropy of weight 1
+ORDER_WEIGHT = 20.0
+_K = torch.arange(len(POTENCIES)) / (len(POTENCIES) - 1.0)
 
 
 def expression_bins(datasets: Sequence[Dataset]) -> NDArray[np.int64]:
@@ -87,6 +109,51 @@ def background(bins: NDArray[np.int64], rng: np.random.Generator) -> sp.csr_matr
     )
 
 
+@dataclass(frozen=True)
+class MarkerSet:
+    """Genes that mark a potency, or a programme that rises ("+") or falls ("-") with it.
+
+    Attributes
+    ----------
+    potency
+        One of `POTENCIES`, "+" or "-".
+    genes
+        Feature indices, each once; int64, shape (n_genes,).
+    """
+
+    potency: str
+    genes: NDArray[np.int64]
+
+
+def read_markers(path: Path) -> list[MarkerSet]:
+    """Read a tab-separated table with the columns name, potency and genes (spaces between).
+
+    Raises
+    ------
+    ValueError
+        A column is missing, a potency or gene is unknown; the message names the line.
+    """
+    position = {gene: i for i, gene in enumerate(features())}
+    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+    if header != ["name", "potency", "genes"]:
+        raise ValueError(f"{path}: the header must be name, potency, genes, not {header}.")
+    sets = []
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {number}: {len(row)} fields, not {len(header)}.")
+        if row[1] not in (*POTENCIES, "+", "-"):
+            raise ValueError(
+                f"{path}, line {number}: potency {row[1]!r} is none of {', '.join(POTENCIES)}, +, -."
+            )
+        unknown = [gene for gene in row[2].split() if gene not in position]
+        if unknown:
+            raise ValueError(
+                f"{path}, line {number}: {unknown[0]!r} is no gene of the model (mouse symbols)."
+            )
+        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[2].split()])))
+    return sets
+
+
 class Sampler:
     """Draws cells so that every potency, dataset and label weighs the same.
 
@@ -104,6 +171,8 @@ class Sampler:
         self, datasets: Sequence[Dataset], controls: sp.csr_matrix, rng: np.random.Generator
     ) -> None:
         self.controls, self.rng = controls, rng
+        #: Features that may be in a gene set: measured by enough datasets not to tell them apart.
+        self.genes = np.flatnonzero(np.mean([d.measured for d in datasets], axis=0) >= MIN_SHARE)
         self.groups: list[list[list[NDArray[np.int64]]]] = []  # potency, dataset, label: cells
         starts = np.cumsum([0, *(len(d.potency) for d in datasets)])
         self.values = sp.vstack([d.values for d in datasets]).tocsr()
@@ -156,27 +225,128 @@ class Sampler:
         result.eliminate_zeros()
         return result
 
-    def batch(
-        self, n_cells: int, *, augmented: bool
-    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]:
-        """Draw a balanced batch: inputs, potencies and source datasets."""
+    def batch(self, n_cells: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]:
+        """Draw a balanced, augmented batch: inputs, potencies and source datasets."""
         cells = self.cells(n_cells)
-        values = self.augment(cells) if augmented else self.values[cells]
-        inputs = network_inputs(values, self.controls)
+        inputs = network_inputs(self.augment(cells), self.controls, self.genes)
         return inputs, torch.from_numpy(self.potency[cells]), torch.from_numpy(self.source[cells])
 
 
 def network_inputs(
-    values: sp.csr_matrix, controls: sp.csr_matrix
+    values: sp.csr_matrix, controls: sp.csr_matrix, genes: NDArray[np.int64]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ranks, and log2 CPM less its mean over the control genes; dense float32, (cells, features).
+    """Ranks, and log2 CPM less its mean over the control genes; dense float32, (cells, genes).
 
     The mean of the second over a gene set is v1.1.0's AMS score: all genes have as many controls.
     """
     counts = sp.csr_array(values)
     log2 = preprocess.log2_cpm(counts)
-    corrected = (log2 - log2 @ controls.T / N_CONTROLS).toarray().astype(np.float32)
-    return torch.from_numpy(preprocess.rank_all(counts)), torch.from_numpy(corrected)
+    corrected = (log2 - log2 @ controls.T / N_CONTROLS).tocsc()[:, genes].toarray()
+    rank = preprocess.rank_all(counts)[:, genes]
+    return torch.from_numpy(rank), torch.from_numpy(corrected.astype(np.float32))
+
+
+def loss(logits: torch.Tensor, potency: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, squared error of the score, and order of cells within a dataset."""
+    score, target = logits.softmax(1) @ _K, _K[potency]
+    ordered = (source[:, None] == source) & (potency[:, None] > potency)
+    gap = (score[:, None] - score)[ordered]
+    wanted = (target[:, None] - target)[ordered]
+    order = (wanted - gap).clamp(min=0).square().mean() if len(gap) else 0.0
+    return (
+        cross_entropy(logits, potency)
+        + SCORE_WEIGHT * (score - target).square().mean()
+        + ORDER_WEIGHT * order
+    )
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A linear classifier: logits = relu(1 - rank / max_rank) @ weight + bias.
+
+    Attributes
+    ----------
+    max_rank
+        Ranks below it count.
+    weight
+        float32, shape (n_genes, 6).
+    bias
+        Its constant for inputs less their mean over balanced cells; float32, shape (6,).
+    """
+
+    max_rank: float
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -> Guide:
+    """Fit the guide to balanced, augmented cells, starting from the marker genes.
+
+    Ridge regression on standardised genes, in which the scores of whole marker sets come cheaper
+    than single genes, around fixed logits: the mean of the markers of each potency, spread to the
+    neighbouring potencies.
+    """
+    cells, genes = sampler.cells(GUIDE_CELLS), sampler.genes
+    rank = preprocess.rank_all(sp.csr_array(sampler.augment(cells)))[:, genes]
+    x = (1 - torch.from_numpy(rank) / max_rank).clamp(min=0)
+    x -= x.mean(0)
+    deviation = x.std(0)
+    scale = 1 / (deviation + deviation.median() + 1e-6)
+    x *= scale
+    length = x.square().sum(1).mean().sqrt()
+
+    def direction(chosen: torch.Tensor) -> torch.Tensor:
+        """Weights of a score: mean of the chosen genes less that of all, variance 1."""
+        weight = chosen / chosen.sum().clamp(min=1e-6) - 1 / len(chosen)
+        return weight / (x @ weight).std().clamp(min=1e-6)
+
+    position = np.full(len(features()), -1)
+    position[genes] = np.arange(len(genes))
+    counts = {potency: torch.zeros(len(genes)) for potency in (*POTENCIES, "+", "-")}
+    single = []
+    for marker in markers:
+        known = position[marker.genes][position[marker.genes] >= 0]
+        counts[marker.potency][known] += 1
+        chosen = torch.zeros(len(genes))
+        chosen[known] = 1
+        single.append(direction(chosen))
+    prior = torch.zeros(len(genes), len(POTENCIES))
+    if markers:
+        step = torch.arange(len(POTENCIES))
+        spread = torch.exp(-(step[:, None] - step).square() / 2.0)
+        spread -= spread.mean(1, keepdim=True)
+        for k, potency in enumerate(POTENCIES):
+            prior += direction(counts[potency].sqrt())[:, None] * MARKER_WEIGHT[k] * spread[k]
+        rising = direction((counts["+"] > 0).float()) - direction((counts["-"] > 0).float())
+        prior += PROGRAMME_WEIGHT * rising[:, None] * (2 * _K - 1)
+    sets = torch.stack(single, 1) if single else torch.zeros(len(genes), 0)
+
+    values, vectors = torch.linalg.eigh((x @ x.T / length**2).double())
+    kept = values > values[-1] * 1e-9
+    basis = (vectors[:, kept] / values[kept].sqrt()).float()  # genes: x.T @ basis / length
+    design = torch.cat((basis * values[kept].float(), SET_SCALE * x @ sets), 1)
+    fixed = x @ prior
+    potency = torch.from_numpy(sampler.potency[cells])
+    source = torch.from_numpy(sampler.source[cells])
+    weight = torch.zeros(design.shape[1], len(POTENCIES), requires_grad=True)
+    bias = torch.zeros(len(POTENCIES), requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=GUIDE_RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 1e-2, GUIDE_STEPS)
+    for _ in range(GUIDE_STEPS):
+        drawn = torch.randint(len(cells), (GUIDE_BATCH,))
+        logits = fixed[drawn] + design[drawn] @ weight + bias
+        value = loss(logits, potency[drawn], source[drawn])
+        value = value + GUIDE_PENALTY * weight.square().sum()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        n_basis = basis.shape[1]
+        gene_weight = prior + x.T @ (basis @ weight[:n_basis]) / length
+        gene_weight += SET_SCALE * sets @ weight[n_basis:]
+        gene_weight -= gene_weight.mean(1, keepdim=True)  # softmax does not see it
+        return Guide(max_rank, gene_weight * scale[:, None], bias.detach())
 
 
 class Binarize(torch.autograd.Function):
@@ -196,13 +366,34 @@ class Binarize(torch.autograd.Function):
 class Module(nn.Module):
     """Gene sets and output of one potency; parameter names are those of the v1.1.0 files."""
 
-    def __init__(self, n_features: int, dropout: float) -> None:
+    def __init__(self, guide: Guide, k: int, n_sets: int) -> None:
         super().__init__()
-        self.maxrank = nn.Parameter(torch.rand(1, 1))
-        self.weight = nn.Parameter(torch.randn(n_features, N_SETS) * 0.055 - 0.1)
-        self.batchnorm = nn.BatchNorm1d(2 * N_SETS, affine=False)
-        self.out = nn.Linear(2 * N_SETS, 1)
-        self.dropout = dropout
+        towards = guide.weight[:, k]
+        signs = torch.tensor([1.0, -1.0]).repeat(n_sets)[:n_sets]
+        sizes = {}
+        odds = torch.empty(len(towards), n_sets)
+        for sign in (1.0, -1.0):
+            wanted = (sign * towards).clamp(min=0)
+            sizes[sign] = _factor(wanted)
+            odds[:, signs == sign] = (wanted * sizes[sign]).clamp(max=1)[:, None]
+        self.weight = nn.Parameter(MARGIN * (odds - torch.rand_like(odds)))
+        n = (self.weight > 0).sum(0).float()
+        self.maxrank = nn.Parameter(
+            ((guide.max_rank - 10 - n.max()) / 1000).clamp(min=0).reshape(1, 1)
+        )
+        self.batchnorm = nn.BatchNorm1d(2 * n_sets, affine=False)
+        self.out = nn.Linear(2 * n_sets, 1)
+        per_gene = signs / torch.tensor([sizes[float(s)] * (signs == s).sum() for s in signs])
+        self.initial = per_gene * n, guide.bias[k]
+
+    @torch.no_grad()
+    def take_output(self) -> None:
+        """Let the UCell scores weigh what the guide gives their genes; the AMS scores nothing."""
+        per_score, bias = self.initial
+        spread = (self.batchnorm.running_var[: len(per_score)] + self.batchnorm.eps).sqrt()
+        self.out.weight.zero_()
+        self.out.weight[0, : len(per_score)] = per_score * spread
+        self.out.bias.fill_(float(bias))
 
     def sizes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Binary gene sets, their sizes and the largest rank that counts."""
@@ -215,7 +406,7 @@ class Module(nn.Module):
         rank: torch.Tensor,
         corrected: torch.Tensor,
     ) -> torch.Tensor:
-        """UCell and background-corrected mean scores, shape (n_cells, 2 * N_SETS)."""
+        """UCell and background-corrected mean scores, shape (n_cells, 2 * n_sets)."""
         sets, n, max_rank = self.sizes()
         size = n.clamp(min=1)
         ucell = 1 - (torch.minimum(rank, max_rank) @ sets - n * (n + 1) / 2) / (size * max_rank)
@@ -225,123 +416,104 @@ class Module(nn.Module):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Logit of the potency, shape (n_cells,)."""
         scores = self.batchnorm(self.gene_set_scores(*inputs))
-        return self.out(nn.functional.dropout(scores, self.dropout, self.training))[:, 0]
+        return self.out(nn.functional.dropout(scores, DROPOUT, self.training))[:, 0]
+
+
+def _factor(weight: torch.Tensor) -> float:
+    """Find the factor by which odds of `weight`, at most 1 each, add up to `SET_SIZE` genes."""
+    size = min(SET_SIZE, 0.9 * float((weight > 0).sum()))
+
+    def excess(log_factor: float) -> float:
+        return float((weight * np.exp(log_factor)).clamp(max=1).sum()) - size
+
+    return float(np.exp(brentq(excess, -30, 60)))
 
 
 class Member(nn.Module):
     """The six modules of an ensemble member."""
 
-    def __init__(self, n_features: int, dropout: float = 0.5) -> None:
+    def __init__(self, guide: Guide, n_sets: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Module(n_features, dropout) for _ in POTENCIES)
+        self.layers = nn.ModuleList(Module(guide, k, n_sets) for k in range(len(POTENCIES)))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Logits, shape (n_cells, 6)."""
         return torch.stack([layer(*inputs) for layer in self.layers], 1)
 
 
-def expected_score(logits: torch.Tensor) -> torch.Tensor:
-    """Score of each cell: sum of probability times k / 5."""
-    return logits.softmax(1) @ (torch.arange(len(POTENCIES)) / (len(POTENCIES) - 1.0))
-
-
-def loss(logits: torch.Tensor, potency: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, squared error of the score, and order of cells within a dataset."""
-    score, target = expected_score(logits), potency / (len(POTENCIES) - 1.0)
-    ordered = (source[:, None] == source) & (potency[:, None] > potency)
-    gap = (score[:, None] - score)[ordered]
-    wanted = (target[:, None] - target)[ordered]
-    order = (wanted - gap).clamp(min=0).square().mean() if len(gap) else 0.0
-    return (
-        cross_entropy(logits, potency)
-        + SCORE_WEIGHT * (score - target).square().mean()
-        + ORDER_WEIGHT * order
-    )
-
-
-def eligible_features(datasets: Sequence[Dataset]) -> NDArray[np.bool_]:
-    """Features that enough datasets measure for their absence not to tell datasets apart."""
-    return np.mean([d.measured for d in datasets], axis=0) >= MIN_SHARE
-
-
 def train_member(
-    datasets: Sequence[Dataset], controls: sp.csr_matrix, n_steps: int, seed: int
-) -> Member:
-    """Train one member on `datasets`, in evaluation mode on return."""
+    datasets: Sequence[Dataset],
+    controls: sp.csr_matrix,
+    markers: Sequence[MarkerSet],
+    seed: int,
+    *,
+    n_sets: int,
+    n_steps: int,
+) -> dict[str, torch.Tensor]:
+    """Train one member on `datasets`; return its state, as v1.1.0 files hold it.
+
+    Raises
+    ------
+    ValueError
+        A gene set came out empty, or genes that are not expressed would count.
+    """
     torch.manual_seed(seed)
-    sampler = Sampler(datasets, controls, np.random.default_rng(seed))
-    eligible = torch.from_numpy(eligible_features(datasets))
-    member = Member(len(eligible))
-    with torch.no_grad():
-        for layer in member.layers:  # further below 0 than all the steps can move
-            layer.weight[~eligible] = -max(1.0, LEARNING_RATE * n_steps)
-    optimizer = torch.optim.Adam(member.parameters(), lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=n_steps, pct_start=0.1
+    rng = np.random.default_rng(seed)
+    sampler = Sampler(datasets, controls, rng)
+    member = Member(fit_guide(sampler, markers, rng.uniform(*MAX_RANKS)), n_sets)
+    set_statistics(member, sampler)
+    for layer in member.layers:
+        layer.take_output()
+    weights = [layer.weight for layer in member.layers]
+    others = [
+        p
+        for name, p in member.named_parameters()
+        if not name.endswith(".weight") or ".out." in name
+    ]
+    optimizer = torch.optim.Adam(
+        [{"params": weights, "lr": WEIGHT_RATE}, {"params": others, "lr": OUTPUT_RATE}]
     )
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, max(n_steps, 1))
     for _ in range(n_steps):
-        inputs, potency, source = sampler.batch(BATCH_CELLS, augmented=True)
+        inputs, potency, source = sampler.batch(BATCH_CELLS)
         value = loss(member(*inputs), potency, source)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         schedule.step()
     set_statistics(member, sampler)
-    return member.eval()
+    for layer in member.layers:
+        n, max_rank = module_summary(layer)
+        if min(n) < 1:
+            raise ValueError(f"the member of seed {seed} has an empty gene set; change --seed.")
+        if max_rank >= len(features()) / 2:
+            raise ValueError(f"the member of seed {seed} ranks genes that are not expressed.")
+    state = dict(member.state_dict())
+    for name in [name for name in state if name.endswith("weight") and ".out." not in name]:
+        full = torch.full((len(features()), n_sets), -1.0)
+        full[sampler.genes] = state[name]
+        state[name] = full
+    return state
 
 
 @torch.no_grad()
 def set_statistics(member: Member, sampler: Sampler) -> None:
-    """Make the batch-norm statistics those of balanced batches as published."""
-    batches = [sampler.batch(BATCH_CELLS, augmented=False)[0] for _ in range(STATISTICS_BATCHES)]
+    """Make the batch-norm statistics those of balanced, augmented cells."""
+    batches = [sampler.batch(BATCH_CELLS)[0] for _ in range(STATISTICS_BATCHES)]
     for layer in member.layers:
         scores = torch.cat([layer.gene_set_scores(*inputs) for inputs in batches]).double()
         layer.batchnorm.running_mean.copy_(scores.mean(0))
         layer.batchnorm.running_var.copy_(scores.var(0))
 
 
-@torch.no_grad()
-def held_out_figures(
-    members: Sequence[Member], dataset: Dataset, controls: sp.csr_matrix
-) -> dict[str, object]:
-    """Spearman correlation of score and potency, for the members together and one by one.
-
-    Up to `MAX_EVALUATED` cells; the score is that before smoothing.
-    """
-    cells = np.random.default_rng(0).permutation(len(dataset.potency))[:MAX_EVALUATED]
-    parts = np.array_split(cells, -(-len(cells) // BATCH_CELLS))
-    scores = np.empty((len(members), 0))
-    for part in parts:
-        inputs = network_inputs(dataset.values[part], controls)
-        new = [expected_score(member(*inputs)).double().numpy() for member in members]
-        scores = np.hstack([scores, new])
-    mean, potency = scores.mean(0), dataset.potency[cells]
-    found = np.unique(potency)
-    result: dict[str, object] = {
-        "members": len(members),
-        "cells": len(cells),
-        "mean_score": {POTENCIES[k]: round(float(mean[potency == k].mean()), 3) for k in found},
-    }
-    if len(found) > 1:
-        result["spearman"] = round(float(spearmanr(mean, potency)[0]), 3)
-        result["spearman_of_each"] = [round(float(spearmanr(s, potency)[0]), 3) for s in scores]
-    return result
-
-
-def folds(datasets: Sequence[Dataset], n_members: int, seed: int) -> list[list[str]]:
-    """Names each member leaves out: a fifth, but never the last dataset with a potency."""
-    rng, result = np.random.default_rng(seed), []
-    while len(result) < n_members:
-        order = rng.permutation(len(datasets))
-        for part in np.array_split(order, FOLDS):
-            left, out = {d.name: set(d.potency.tolist()) for d in datasets}, []
-            for i in part:
-                others = set().union(*(v for k, v in left.items() if k != datasets[i].name))
-                if others == set().union(*left.values()):
-                    out.append(datasets[i].name)
-                    del left[datasets[i].name]
-            result.append(sorted(out))
-    return result[:n_members]
+def left_out(datasets: Sequence[Dataset], i: int) -> list[str]:
+    """Name the dataset that member `i` leaves out: each in turn, never the last with a potency."""
+    order = []
+    for d in datasets:
+        others = {k for other in datasets if other is not d for k in other.potency.tolist()}
+        if set(d.potency.tolist()) <= others:
+            order.append(d.name)
+    return [order[i % len(order)]] if order else []
 
 
 def module_summary(layer: Module) -> tuple[list[int], float]:
@@ -352,29 +524,77 @@ def module_summary(layer: Module) -> tuple[list[int], float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, write and evaluate; return the exit code."""
+    """Train and write; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data_dir", type=Path, metavar="DATA_DIR")
     parser.add_argument("out_dir", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--members", type=int, default=15, help="ensemble size (default 15)")
-    parser.add_argument("--steps", type=int, default=120, help="steps per member (default 120)")
+    parser.add_argument("--members", type=int, default=16, help="ensemble size (default 16)")
+    parser.add_argument(
+        "--gene-sets", type=int, default=24, metavar="N", help="per potency (default 24)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=12, help="of the networks' training (default 12)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default 0)")
+    parser.add_argument(
+        "--markers",
+        type=Path,
+        default=Path(__file__).with_name("marker_sets.tsv"),
+        metavar="FILE",
+        help="marker genes of the potencies (default: marker_sets.tsv beside this program); a "
+        "table of the header alone trains without",
+    )
     parser.add_argument("--leave-out", nargs="+", default=[], metavar="NAME", help="datasets")
+    parser.add_argument("--jobs", type=int, default=1, help="members trained at a time (default 1)")
     args = parser.parse_args(argv)
-    if args.members < 1 or args.steps < 1:
-        parser.error("--members and --steps must be at least 1.")
+    for name, least in (("members", 1), ("gene_sets", 2), ("steps", 0), ("jobs", 1)):
+        if getattr(args, name) < least:
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}.")
     if not args.data_dir.is_dir():
         parser.error(f"{args.data_dir} is not a folder.")
-    torch.set_num_threads(1)  # matrices this thin gain nothing, and the result is the same anywhere
-    torch.use_deterministic_algorithms(mode=True)
     try:
         train(args)
     except (ValueError, OSError) as error:
         print(f"train_open: {error}", file=sys.stderr)
         return 3
     return 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all members of a run share, handed to each process once."""
+
+    datasets: list[Dataset]
+    controls: sp.csr_matrix
+    markers: list[MarkerSet]
+    args: argparse.Namespace
+
+    def member(self, i: int) -> dict[str, object]:
+        """Train and write member `i`; return its entry of the record."""
+        torch.set_num_threads(1)  # thin matrices gain nothing, and the result is the same anywhere
+        torch.use_deterministic_algorithms(mode=True)
+        out, seed = left_out(self.datasets, i), 1000 * self.args.seed + i
+        state = train_member(
+            [d for d in self.datasets if d.name not in out],
+            self.controls,
+            self.markers,
+            seed,
+            n_sets=self.args.gene_sets,
+            n_steps=self.args.steps,
+        )
+        torch.save(state, self.args.out_dir / f"model{i + 1}.pt")
+        sizes = [(state[f"layers.{k}.weight"] > 0).sum(0) for k in range(len(POTENCIES))]
+        return {
+            "seed": seed,
+            "left_out": out,
+            "set_sizes": [[int(n.min()), int(n.max())] for n in sizes],
+            "max_rank": [
+                round(float(n.max() + 10 + 1000 * state[f"layers.{k}.maxrank"].clamp(min=0)), 1)
+                for k, n in enumerate(sizes)
+            ],
+        }
 
 
 def train(args: argparse.Namespace) -> None:
@@ -395,7 +615,12 @@ def train(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{args.data_dir}: no dataset to train on has {POTENCIES[min(missing)]} cells."
         )
-    print(f"{len(datasets)} datasets, {sum(len(d.potency) for d in datasets)} cells", flush=True)
+    markers = read_markers(args.markers)
+    print(
+        f"{len(datasets)} datasets, {sum(len(d.potency) for d in datasets)} cells, "
+        f"{len(markers)} marker sets",
+        flush=True,
+    )
     controls = background(expression_bins(datasets), np.random.default_rng(args.seed))
     coo = controls.tocoo()
     torch.save(
@@ -404,39 +629,13 @@ def train(args: argparse.Namespace) -> None:
         ),
         args.out_dir / "background.pt",
     )
-    members: list[Member] = []
-    left_out = folds(datasets, args.members, args.seed)
+    task = Task(datasets, controls, markers, args)
     report = []
-    for i, out in enumerate(left_out):
-        seed = 1000 * args.seed + i
-        seen = [d for d in datasets if d.name not in out]
-        member = train_member(seen, controls, args.steps, seed)
-        modules = [module_summary(layer) for layer in member.layers]
-        if min(min(sizes) for sizes, _ in modules) < 1:
-            raise ValueError(f"member {i + 1} (seed {seed}) has an empty gene set; change --seed.")
-        if max(max_rank for _, max_rank in modules) >= n_features / 2:
-            raise ValueError(f"member {i + 1} (seed {seed}) ranks unexpressed genes.")
-        torch.save(member.state_dict(), args.out_dir / f"model{i + 1}.pt")
-        members.append(member)
-        report.append(
-            {
-                "seed": seed,
-                "left_out": out,
-                "set_sizes": [[min(sizes), max(sizes)] for sizes, _ in modules],
-                "max_rank": [round(max_rank, 1) for _, max_rank in modules],
-            }
-        )
-        print(f"model{i + 1}.pt  {time.monotonic() - started:.0f} s  {report[-1]}", flush=True)
-    held_out = {}
-    for d in everything:
-        blind = [
-            m
-            for m, out in zip(members, left_out, strict=True)
-            if d.name in out or d.name in args.leave_out
-        ]
-        if blind:
-            held_out[d.name] = held_out_figures(blind, d, controls)
-            print(d.name, json.dumps(held_out[d.name]), flush=True)
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
+        for i, entry in enumerate(pool.map(task.member, range(args.members)), start=1):
+            report.append(entry)
+            print(f"model{i}.pt  {time.monotonic() - started:.0f} s  {entry}", flush=True)
     record = {
         "datasets": {
             d.name: {
@@ -451,12 +650,13 @@ def train(args: argparse.Namespace) -> None:
         },
         "settings": {
             "members": args.members,
+            "gene_sets": args.gene_sets,
             "steps": args.steps,
             "seed": args.seed,
+            "markers": len(markers),
             "leave_out": args.leave_out,
         },
         "members": report,
-        "held_out": held_out,
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
