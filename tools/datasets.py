@@ -1,4 +1,4 @@
-"""Read labelled single-cell datasets, for training and for evaluation.
+"""Read labelled single-cell datasets, for training and for evaluation, and marker genes.
 
 A folder per dataset holds `expr.npz` (scipy CSR, cells x genes, not log), `genes.txt` (a name per
 column), `cells.tsv` (tab-separated, with columns `label` and `potency`) and `info.txt` (lines
@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from cytotrace2_lite import preprocess
 from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.genes import SPECIES, map_genes
+from cytotrace2_lite.genes import SPECIES, features, map_genes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,6 +175,51 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
         label=np.unique([published.columns["label"][i] for i in kept], return_inverse=True)[1],
         measured=measured,
     )
+
+
+@dataclass(frozen=True)
+class MarkerSet:
+    """Genes that mark a potency, or a programme that rises ("+") or falls ("-") with it.
+
+    Attributes
+    ----------
+    potency
+        One of `POTENCIES`, "+" or "-".
+    genes
+        Feature indices, each once; int64, shape (n_genes,).
+    """
+
+    potency: str
+    genes: NDArray[np.int64]
+
+
+def read_markers(path: Path) -> list[MarkerSet]:
+    """Read a tab-separated table with the columns name, potency and genes (spaces between).
+
+    Raises
+    ------
+    InputError
+        A column is missing, a potency or gene is unknown; the message names the line.
+    """
+    position = {gene: i for i, gene in enumerate(features())}
+    header, *rows = [line.split("\t") for line in _lines(path)] or [[]]
+    if header != ["name", "potency", "genes"]:
+        raise InputError(f"{path}: the header must be name, potency, genes, not {header}.")
+    sets = []
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise InputError(f"{path}, line {number}: {len(row)} fields, not {len(header)}.")
+        if row[1] not in (*POTENCIES, "+", "-"):
+            raise InputError(
+                f"{path}, line {number}: {row[1]!r} is none of {', '.join(POTENCIES)}, + and -."
+            )
+        unknown = [gene for gene in row[2].split() if gene not in position]
+        if unknown:
+            raise InputError(
+                f"{path}, line {number}: {unknown[0]!r} is no gene of the model (mouse symbols)."
+            )
+        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[2].split()])))
+    return sets
 
 
 def _lines(path: Path) -> list[str]:

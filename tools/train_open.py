@@ -38,7 +38,7 @@ import numpy as np
 import scipy
 import scipy.sparse as sp
 import torch
-from datasets import MIN_GENES, read_dataset
+from datasets import MIN_GENES, read_dataset, read_markers
 from scipy.optimize import brentq
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -50,7 +50,7 @@ from cytotrace2_lite.genes import features
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datasets import Dataset
+    from datasets import Dataset, MarkerSet
     from numpy.typing import NDArray
 
 N_CONTROLS = 50  # control genes per gene in the background
@@ -107,51 +107,6 @@ def background(bins: NDArray[np.int64], rng: np.random.Generator) -> sp.csr_matr
         ),
         shape=(n_features, n_features),
     )
-
-
-@dataclass(frozen=True)
-class MarkerSet:
-    """Genes that mark a potency, or a programme that rises ("+") or falls ("-") with it.
-
-    Attributes
-    ----------
-    potency
-        One of `POTENCIES`, "+" or "-".
-    genes
-        Feature indices, each once; int64, shape (n_genes,).
-    """
-
-    potency: str
-    genes: NDArray[np.int64]
-
-
-def read_markers(path: Path) -> list[MarkerSet]:
-    """Read a tab-separated table with the columns name, potency and genes (spaces between).
-
-    Raises
-    ------
-    ValueError
-        A column is missing, a potency or gene is unknown; the message names the line.
-    """
-    position = {gene: i for i, gene in enumerate(features())}
-    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
-    if header != ["name", "potency", "genes"]:
-        raise ValueError(f"{path}: the header must be name, potency, genes, not {header}.")
-    sets = []
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: {len(row)} fields, not {len(header)}.")
-        if row[1] not in (*POTENCIES, "+", "-"):
-            raise ValueError(
-                f"{path}, line {number}: potency {row[1]!r} is none of {', '.join(POTENCIES)}, +, -."
-            )
-        unknown = [gene for gene in row[2].split() if gene not in position]
-        if unknown:
-            raise ValueError(
-                f"{path}, line {number}: {unknown[0]!r} is no gene of the model (mouse symbols)."
-            )
-        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[2].split()])))
-    return sets
 
 
 class Sampler:
