@@ -5,7 +5,8 @@
 >>> result.score, result.potency  # doctest: +SKIP
 
 `run` takes a file or a matrix and returns a `Result`; `Ensemble.load` loads a model once for many
-runs; `cytotrace2` has the signature of cytotrace2_py's function of that name.
+runs; `cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how
+two results differ.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cytotrace2_lite.api import cytotrace2, run
+    from cytotrace2_lite.comparison import Comparison, compare
     from cytotrace2_lite.ensemble import POTENCIES, Ensemble, ModelInfo
     from cytotrace2_lite.errors import (
         AnnotationWarning,
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "POTENCIES",
     "AnnotationWarning",
+    "Comparison",
     "CytoTRACE2Error",
     "CytoTRACE2Warning",
     "EmptyCellWarning",
@@ -58,16 +61,19 @@ __all__ = [
     "SpeciesWarning",
     "UsageError",
     "__version__",
+    "compare",
     "cytotrace2",
     "run",
 ]
 
 _MODULES = {
+    "Comparison": "comparison",
     "POTENCIES": "ensemble",
     "Ensemble": "ensemble",
     "ModelInfo": "ensemble",
     "Progress": "pipeline",
     "Result": "results",
+    "compare": "comparison",
     "cytotrace2": "api",
     "run": "api",
 }

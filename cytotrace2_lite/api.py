@@ -10,15 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad, is_anndata
 from cytotrace2_lite.annotation import check_annotation, read_annotation
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.machine import available_cores, peak_memory
 from cytotrace2_lite.pipeline import Parameters, Progress, prepare, score_cells
-from cytotrace2_lite.results import prepare_directory, require_pandas
+from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
@@ -40,6 +41,7 @@ def run(
     seed: int = 14,
     max_cores: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    inplace: bool = True,
 ) -> Result:
     """Predict the developmental potential of every cell of a dataset.
 
@@ -68,6 +70,9 @@ def run(
         Number of threads; by default all processors this process may use.
     progress
         Called with a `Progress` as the stages go on, from any thread, from one at a time.
+    inplace
+        Write the results into `data` where it is an AnnData, as scanpy does: all columns into
+        `obs`, version, model and parameters into `uns["cytotrace2"]`. Nothing else is changed.
 
     Returns
     -------
@@ -97,18 +102,25 @@ def run(
         max_cores=max_cores,
         progress=progress,
     )
+    if inplace and is_anndata(data):
+        annotate(data, result)
     _give_warnings(result)
     return result
 
 
 def score_to_directory(
     input_path: str | os.PathLike[str],
-    output_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None,
     *,
     annotation_path: str | os.PathLike[str] = "",
+    extra_columns: bool = False,
+    file_format: str = "txt",
+    write_h5ad: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Result:
-    """Score the cells of a file; write `cytotrace2_results.txt` and `run.json`.
+    """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
+
+    All of these files are written, or none.
 
     The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
 
@@ -117,10 +129,15 @@ def score_to_directory(
     input_path
         A genes x cells text table.
     output_dir
-        Made where it does not exist; seen to be writable before anything is computed.
+        Made where it does not exist; seen to be writable before anything is computed. With None,
+        neither results file nor `run.json` is written.
     annotation_path
         A tab-separated table of cell ids and labels with a header; its ids are checked against
         the cells.
+    extra_columns, file_format
+        As for `Result.write`.
+    write_h5ad
+        Name of a copy of the input with the results, as for `Result.write_h5ad`.
     **options
         As for `run`.
 
@@ -135,24 +152,30 @@ def score_to_directory(
         As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
     """
     annotation = read_annotation(annotation_path) if annotation_path else None
-    is_new = not Path(output_dir).exists()
-    prepare_directory(output_dir)
-    try:
+    folder = None if output_dir is None else Path(output_dir)
+    new = folder if folder is not None and not folder.exists() else None
+    if folder is not None:
+        prepare_directory(folder)
+    with _removed_on_error(new):
+        if write_h5ad is not None:
+            check_h5ad(input_path, write_h5ad)
         result = _score(input_path, **options)
-    except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):
-                Path(output_dir).rmdir()
-        raise
     if annotation is not None:
         for warning in check_annotation(annotation, result.cells, annotation_path):
             result.warnings.append(warning)
             result.info["warnings"].append(f"{type(warning).__name__}: {warning}")
         result.info["annotation"] = {"path": str(annotation_path), "n_cells": len(annotation)}
-    progress = options.get("progress")
-    if progress is not None:
-        progress(Progress("write", 0, len(result.cells)))
-    result.write(output_dir)
+    contents: dict[Path, Any] = {}
+    if folder is not None:
+        contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
+    if write_h5ad is not None:
+        contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+    if contents:
+        progress = options.get("progress") or (lambda _: None)
+        n_cells = len(result.cells)
+        with _removed_on_error(new):
+            progress(Progress("write", 0, n_cells))
+            write_whole(contents, ready=lambda: progress(Progress("write", n_cells, n_cells)))
     return result
 
 
@@ -267,6 +290,17 @@ def _score(
     result.info["seconds"]["total"] = round(time.perf_counter() - started, 3)
     result.info["peak_memory_bytes"] = peak_memory()
     return result
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where there is nothing in it
+        raise
 
 
 def _give_warnings(result: Result) -> None:

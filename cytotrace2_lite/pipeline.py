@@ -30,7 +30,7 @@ from cytotrace2_lite.errors import (
     UsageError,
     first_few,
 )
-from cytotrace2_lite.results import Result
+from cytotrace2_lite.results import MIN_GENES_PER_CELL, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,6 @@ __all__ = ["ModelInput", "Parameters", "Progress", "batches", "prepare", "score_
 
 _MIN_CELLS_FOR_BATCHES = 1000
 _MIN_CELLS_FOR_NEIGHBORS = 100
-_MIN_GENES_PER_CELL = 500
 _MAX_SHARE_OF_POOR_CELLS = 0.2
 _HIGHEST_LOG_VALUE = 20
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
@@ -58,7 +57,8 @@ class Progress(NamedTuple):
     ----------
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written.
+        `"write"` where files are written: twice, before, and when all that is left is to put
+        them in place.
     done, total
         Bytes while reading, cells of the whole run otherwise.
     """
@@ -234,7 +234,8 @@ def score_cells(
     n_cells = len(data.cells)
     run = _Run(ensemble, parameters, n_cells, progress)
     run.seconds["preprocess"] = data.seconds
-    has_counts = np.diff(data.counts.indptr) > 0
+    n_genes = np.diff(data.counts.indptr).astype(np.int64)
+    has_counts = n_genes > 0
     empty = np.flatnonzero(~has_counts)
     run.warnings += genes.warnings_for(data.genes)
     run.warnings += _value_warnings(data, empty)
@@ -261,6 +262,7 @@ def score_cells(
         probabilities=scores.probabilities,
         potency_index=potency,
         preknn_potency_index=scores.potency,
+        n_genes=n_genes,
         warnings=run.warnings,
         info={
             "cytotrace2_lite": __version__,
@@ -391,7 +393,7 @@ class _Run:
 
     def _check_quality(self, counts: csr_array, name: str) -> None:
         genes_per_cell = np.diff(counts.indptr)
-        share = float((genes_per_cell < _MIN_GENES_PER_CELL).mean())
+        share = float((genes_per_cell < MIN_GENES_PER_CELL).mean())
         self.quality.append(
             {
                 "n_cells": len(genes_per_cell),
@@ -412,7 +414,7 @@ class _Run:
             self.warnings.append(
                 LowGeneCountWarning(
                     f"{100 * share:.1f} % of the cells of {name} express fewer than "
-                    f"{_MIN_GENES_PER_CELL} of the model's genes; scores are best with 500 to "
+                    f"{MIN_GENES_PER_CELL} of the model's genes; scores are best with 500 to "
                     "1000 genes a cell or more. Consider leaving such cells out."
                 )
             )
