@@ -133,14 +133,21 @@ def annotated_copy(source: str | os.PathLike[str], result: Result) -> Callable[[
 
     def write(path: Path) -> None:
         shutil.copyfile(source, path)
-        with _opened(source) as file:
-            _check_frame(source, file["obs"])
-            _check_cells(str(source), _names(file["obs"]), result, InputError)
-        with _h5py().File(path, "r+") as file:
-            _add_columns(file["obs"], result)
-            if "uns" not in file:
-                _put(file, "uns", {})
-            _put(file["uns"], _KEY, _provenance(result))
+        try:
+            with _h5py().File(path, "r+") as file:
+                _check_frame(source, file["obs"])
+                _check_cells(str(source), _names(file["obs"]), result, InputError)
+                _add_columns(file["obs"], result)
+                if "uns" not in file:
+                    _put(file, "uns", {})
+                _put(file["uns"], _KEY, _provenance(result))
+        except CytoTRACE2Error:
+            raise
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{source}: nothing can be added to its obs and uns ({error}). Read it with a "
+                "current anndata and write it again."
+            ) from error
 
     return write
 
