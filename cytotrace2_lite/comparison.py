@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,8 +158,9 @@ def compare(
     common = [row for row, cell in enumerate(first.cells) if cell in row_of]
     if not common:
         raise InputError(
-            f"{first.name} and {second.name} have no cell in common: the first holds "
-            f"{first_few(first.cells)}, the second {first_few(second.cells)}."
+            f"{first.name} and {second.name} have no cell in common (the first holds "
+            f"{first_few(first.cells)}; the second {first_few(second.cells)}). Give two results of "
+            "the same cells."
         )
     cells = [first.cells[row] for row in common]
     matched = np.array([row_of[cell] for cell in cells])
@@ -183,8 +186,8 @@ def compare(
         tolerance=tolerance,
         allowed_labels=labels,
         beyond=(
-            *_missing_cells("second", only_in_a),
-            *_missing_cells("first", only_in_b),
+            *_missing_cells("second", only_in_a, len(first.cells), "first"),
+            *_missing_cells("first", only_in_b, len(second.cells), "second"),
             *(sentence for column in numbers for sentence in _judge(column, tolerance)),
             *(
                 f"{column.name}: {column.n_moved:,} of {column.n_cells:,} labels moved "
@@ -196,10 +199,11 @@ def compare(
     )
 
 
-def _missing_cells(where: str, cells: tuple[str, ...]) -> list[str]:
+def _missing_cells(which: str, cells: tuple[str, ...], n_cells: int, other: str) -> list[str]:
     if not cells:
         return []
-    return [f"the {where} lacks {len(cells):,} cells of the other: {first_few(cells)}"]
+    count = f"{len(cells):,} of the {n_cells:,} cells"
+    return [f"the {which} lacks {count} of the {other}: {first_few(cells)}"]
 
 
 def _judge(column: NumberColumn, tolerance: float) -> list[str]:
@@ -210,7 +214,10 @@ def _judge(column: NumberColumn, tolerance: float) -> list[str]:
             f"{tolerance:g}, by {column.largest:.3g} at most (cell {column.cell!r})"
         )
     if column.n_one_sided:
-        sentences.append(f"{column.name}: {column.n_one_sided:,} cells have a value in one only")
+        n_cells = column.n_cells + column.n_one_sided
+        sentences.append(
+            f"{column.name}: {column.n_one_sided:,} of {n_cells:,} cells have a number in one only"
+        )
     return sentences
 
 
@@ -272,11 +279,10 @@ def _read(results: str | os.PathLike[str] | Result) -> _Table:
         return _Table("the result", results.cells, results.columns(extra_columns=True))
     path = os.fspath(results)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (a NUL in the path is a ValueError here)
-            magic = file.read(6)
-        if magic[:4] == b"PAR1" or magic == b"ARROW1":
-            return _read_arrow(path, parquet=magic[:4] == b"PAR1")
-        return _read_text(path)
+        content = Path(path).read_bytes()  # once: it may be a pipe
+        if content.startswith((b"PAR1", b"ARROW1")):
+            return _read_arrow(path, content)
+        return _read_text(path, content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:
@@ -302,8 +308,9 @@ def _check_header(path: str, names: list[str]) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise InputError(
-            f"{path}: these are no results of CytoTRACE 2: there is no column "
-            f"{first_few(missing)}. Give a cytotrace2_results file."
+            f"{path}: these are no results of CytoTRACE 2: {len(missing)} of its "
+            f"{len(COLUMNS)} columns are missing ({first_few(missing)}). Give a "
+            "cytotrace2_results file."
         )
 
 
@@ -346,15 +353,14 @@ def _column(path: str, name: str, cells: list[str], fields: list[Any]) -> NDArra
     return values
 
 
-def _read_text(path: str) -> _Table:
-    with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (as above)
-        reader = csv.reader(file, delimiter="\t", strict=True)
-        header = next(reader, [])
-        lines, rows = [], []
-        for row in reader:
-            if row:
-                lines.append(reader.line_num)
-                rows.append(row)
+def _read_text(path: str, text: str) -> _Table:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    header = next(reader, [])
+    lines, rows = [], []
+    for row in reader:
+        if row:
+            lines.append(reader.line_num)
+            rows.append(row)
     if rows and len(rows[0]) == len(header) + 1:  # as R writes it
         header = ["", *header]
     _check_header(path, header[1:])
@@ -374,15 +380,16 @@ def _read_text(path: str) -> _Table:
     return _Table(path, cells, columns)
 
 
-def _read_arrow(path: str, *, parquet: bool) -> _Table:
+def _read_arrow(path: str, content: bytes) -> _Table:
     import pyarrow as pa
-    import pyarrow.parquet
+    from pyarrow import parquet
 
-    if parquet:
-        table = pa.parquet.ParquetFile(path).read()
+    file = pa.BufferReader(content)
+    if content.startswith(b"PAR1"):
+        table = parquet.ParquetFile(file).read()
     else:
-        with pa.OSFile(path) as file:
-            table = pa.ipc.open_file(file).read_all()
+        table = pa.ipc.open_file(file).read_all()
+    table.validate(full=True)
     names = next((name for name in _NAMES if name in table.column_names), None)
     if names is None:
         raise InputError(f"{path}: there is no column 'cell' with the names of the cells.")

@@ -393,5 +393,7 @@ def test_nothing_of_anndata_is_imported():
         "import sys; import cytotrace2_lite.api, cytotrace2_lite.anndata_io\n"
         "print({'anndata', 'h5py', 'pandas'} & set(sys.modules))"
     )
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert process.stdout == "set()\n"
