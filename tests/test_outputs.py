@@ -104,9 +104,10 @@ class TestFormats:
         path = scored.write(tmp_path, extra_columns=extra, file_format="parquet")
         assert path == tmp_path / "cytotrace2_results.parquet"
         table = scored.to_arrow(extra_columns=extra)
-        assert parquet.ParquetFile(path).read().equals(table)
-        frame = pd.read_parquet(path)
-        assert frame["CytoTRACE2_Potency"].cat.ordered
+        assert parquet.ParquetFile(path).read().to_pydict() == table.to_pydict()
+        potency = pd.read_parquet(path)["CytoTRACE2_Potency"]
+        assert potency.cat.ordered
+        assert list(potency.cat.categories) == list(ct2.POTENCIES)
         path = scored.write(tmp_path, extra_columns=extra, file_format="arrow")
         assert path == tmp_path / "cytotrace2_results.arrow"
         with pa.OSFile(str(path)) as file:
