@@ -112,7 +112,7 @@ def check_h5ad(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
             if "obs" not in file or "var" not in file:
                 raise _not_h5ad(source)
             _check_frame(source, file["obs"])
-    require_writable(target.parent)
+    require_writable(target.parent, "--write-h5ad")
 
 
 def annotated_copy(source: str | os.PathLike[str], result: Result) -> Callable[[Path], None]:

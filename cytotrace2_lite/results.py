@@ -428,13 +428,15 @@ def prepare_directory(directory: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
     """See that a file can be made in a directory.
 
     Parameters
     ----------
     folder
         The directory.
+    option
+        What names it, for the message.
 
     Raises
     ------
@@ -445,7 +447,7 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _no_place(folder, error) from error
+        raise _no_place(folder, error, option) from error
 
 
 def write_whole(
@@ -495,10 +497,10 @@ def write_whole(
                 part.unlink(missing_ok=True)
 
 
-def _no_place(folder: Path, error: OSError) -> OutputError:
+def _no_place(folder: Path, error: OSError, option: str = "-o/--output-dir") -> OutputError:
     return OutputError(
         f"{folder}: cannot write results here ({error.strerror}). "
-        "Choose another directory (-o/--output-dir)."
+        f"Choose another directory ({option})."
     )
 
 

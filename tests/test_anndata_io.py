@@ -307,7 +307,7 @@ class TestWriteH5ad:
         self.refused(
             ct2.OutputError,
             f"{tmp_path / 'none'}: cannot write results here (No such file or directory). "
-            "Choose another directory (-o/--output-dir).",
+            "Choose another directory (--write-h5ad).",
             tmp_path,
             lambda: result.write_h5ad(FILES[1], tmp_path / "none/out.h5ad"),
         )
