@@ -11,17 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad, is_anndata
 from cytotrace2_lite.annotation import check_annotation, read_annotation
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.machine import available_cores, peak_memory
 from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.results import prepare_directory, require_pandas
+from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
 from cytotrace2_lite.samples import Samples, obs_column, samples_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
@@ -46,6 +47,7 @@ def run(
     seed: int = 14,
     max_cores: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    inplace: bool = True,
 ) -> Result:
     """Predict the developmental potential of every cell of a dataset.
 
@@ -79,6 +81,9 @@ def run(
         Number of threads; by default all processors this process may use.
     progress
         Called with a `Progress` as the stages go on, from any thread, from one at a time.
+    inplace
+        Write the results into `data` where it is an AnnData, as scanpy does: all columns into
+        `obs`, version, model and parameters into `uns["cytotrace2"]`. Nothing else is changed.
 
     Returns
     -------
@@ -111,7 +116,10 @@ def run(
         progress=progress,
     )
     _give_warnings(job.findings, stacklevel=3)
-    return job.score(progress)
+    result = job.score(progress)
+    if inplace and is_anndata(data):
+        annotate(data, result)
+    return result
 
 
 def check(
@@ -194,14 +202,19 @@ def check_file(
 
 def score_to_directory(
     input_path: str | os.PathLike[str],
-    output_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None,
     *,
     annotation_path: str | os.PathLike[str] = "",
     batch_key: str | None = None,
     on_checked: Callable[[list[Finding]], None] | None = None,
+    extra_columns: bool = False,
+    file_format: str = "txt",
+    write_h5ad: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Result:
-    """Score the cells of a file; write `cytotrace2_results.txt` and `run.json`.
+    """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
+
+    All of these files are written, or none.
 
     The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
 
@@ -210,7 +223,8 @@ def score_to_directory(
     input_path
         A genes x cells text table.
     output_dir
-        Made where it does not exist; seen to be writable before anything is computed.
+        Made where it does not exist; seen to be writable before anything is computed. With None,
+        neither results file nor `run.json` is written.
     annotation_path
         A tab-separated table of cell ids and labels with a header; its ids are checked against
         the cells.
@@ -218,6 +232,10 @@ def score_to_directory(
         Column of the annotation that holds the sample of each cell, as `batches` of `run`.
     on_checked
         Called with what was found out about the file before anything is computed.
+    extra_columns, file_format
+        As for `Result.write`.
+    write_h5ad
+        Name of a copy of the input with the results, as for `Result.write_h5ad`.
     **options
         As for `run`.
 
@@ -232,24 +250,29 @@ def score_to_directory(
         As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
     """
     annotation = _read_annotation(annotation_path, batch_key)
-    is_new = not Path(output_dir).exists()
-    prepare_directory(output_dir)
-    try:
+    folder = None if output_dir is None else Path(output_dir)
+    new = folder if folder is not None and not folder.exists() else None
+    if folder is not None:
+        prepare_directory(folder)
+    with _removed_on_error(new):
+        if write_h5ad is not None:
+            check_h5ad(input_path, write_h5ad)
         job = _prepare(input_path, annotation=annotation, batch_key=batch_key, **options)
         if on_checked is not None:
             on_checked(job.findings)
         result = job.score(options.get("progress"))
-    except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):
-                Path(output_dir).rmdir()
-        raise
-    if annotation is not None:
-        result.info["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
-    progress = options.get("progress")
-    if progress is not None:
-        progress(Progress("write", 0, len(result.cells)))
-    result.write(output_dir)
+        if annotation is not None:
+            result.info["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
+        contents: dict[Path, Any] = {}
+        if folder is not None:
+            contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
+        if write_h5ad is not None:
+            contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+        if contents:
+            progress = options.get("progress") or (lambda _: None)
+            n_cells = len(result.cells)
+            progress(Progress("write", 0, n_cells))
+            write_whole(contents, ready=lambda: progress(Progress("write", n_cells, n_cells)))
     return result
 
 
@@ -425,3 +448,14 @@ def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.warning, stacklevel=stacklevel)
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where there is nothing in it
+        raise

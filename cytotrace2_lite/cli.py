@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite import __version__
+from cytotrace2_lite.cli_compare import compare
 from cytotrace2_lite.cli_models import models
 from cytotrace2_lite.cli_progress import StageReporter, say
+from cytotrace2_lite.cli_stdout import QuietGroup, check_stdout, write_stdout
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models import BUNDLED_MODEL
 
@@ -45,7 +47,10 @@ _CHECKED = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=QuietGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="ct2-lite")
 def cli() -> None:
     """CytoTRACE 2: how much developmental potential each cell has, from single-cell RNA-seq."""
@@ -112,7 +117,26 @@ def cli() -> None:
     default="cytotrace2_results",
     show_default=True,
     metavar="DIR",
-    help="Where cytotrace2_results.txt and run.json are written.",
+    help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
+    "output, and no run.json.",
+)
+@click.option(
+    "--extra-columns",
+    is_flag=True,
+    help="Add raw score, six probabilities, pseudotime and status to the results.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["txt", "parquet", "arrow"]),
+    default="txt",
+    show_default=True,
+    help="Of the results: cytotrace2_results.txt, .parquet or .arrow.",
+)
+@click.option(
+    "--write-h5ad",
+    metavar="FILE",
+    help="Write a copy of the .h5ad input, with all columns in obs.",
 )
 @click.option(
     "-m",
@@ -129,6 +153,7 @@ def run(
     *,
     expression: str | None,
     input_path: str | None,
+    output_dir: str,
     max_cores: int | None,
     disable_parallelization: bool,
     disable_plotting: bool,
@@ -143,6 +168,9 @@ def run(
     first column.
     """
     path = _one_path(expression, input_path)
+    to_stdout = output_dir == "-"
+    if to_stdout:
+        check_stdout(options["file_format"])
     # Only here are the heavy libraries imported: --help answers at once.
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
@@ -162,13 +190,24 @@ def run(
 
         result = score_to_directory(
             path,
+            None if to_stdout else output_dir,
             max_cores=1 if disable_parallelization else max_cores,
             progress=reporter,
             on_checked=on_checked,
             **options,
         )
+    if to_stdout:
+        write_stdout(
+            result.to_bytes(
+                extra_columns=options["extra_columns"], file_format=options["file_format"]
+            )
+        )
     if not (quiet or disable_verbose):
-        say(_summary(result, options["output_dir"]))
+        name = f"cytotrace2_results.{options['file_format']}"
+        results = os.path.join(output_dir, name)  # noqa: PTH118
+        say(_summary(result, "standard output; no run.json" if to_stdout else results))
+        if options["write_h5ad"]:
+            say(f"Copy of the input with the results: {options['write_h5ad']}")
         if not disable_plotting:
             say("No plots: this version draws none (-dpl hides this line).")
 
@@ -283,13 +322,14 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
 
 
 cli.add_command(models)
+cli.add_command(compare)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
-    0 done, 1 unexpected or the results cannot be written, 2 usage, 3 input, 4 no usable genes,
-    5 model, 130 interrupted.
+    0 done, 1 unexpected or the results cannot be written or differ (compare), 2 usage, 3 input,
+    4 no usable genes, 5 model, 130 interrupted, 141 nobody reads standard output any more.
 
     Parameters
     ----------
@@ -308,8 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _interrupt.pressed = False
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
-        code = 0
+        code = cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -361,8 +400,10 @@ class _Reporter(StageReporter):
             raise KeyboardInterrupt
         if event.stage != "write":
             super().__call__(event)
+            return
+        self.finish()
         # From here on it is a matter of milliseconds, and the answer must be one or the other.
-        elif signal.getsignal(signal.SIGINT) is _interrupt:
+        if event.done == event.total and signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -381,11 +422,11 @@ def _model_line(info: Any) -> str:
     return f"Model: {info.name}{note}, {info.n_members} members, SHA-256 {info.sha256[:12]}"
 
 
-def _summary(result: Result, output_dir: str) -> str:
+def _summary(result: Result, results: str) -> str:
     counts = ", ".join(f"{n} {label}" for label, n in result.info["potencies"].items() if n)
     n_features = result.info["genes"]["n_mapped"]
     seconds = result.info["seconds"]["total"]
     return (
         f"{len(result.cells)} cells, {n_features} genes of the model, {seconds:.1f} s: {counts}\n"
-        f"Results: {os.path.join(output_dir, 'cytotrace2_results.txt')}"  # noqa: PTH118
+        f"Results: {results}"
     )

@@ -47,7 +47,8 @@ class Progress(NamedTuple):
     ----------
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written.
+        `"write"` where files are written: twice, before, and when all that is left is to put
+        them in place.
     done, total
         Bytes while reading (0 in all for a pipe); otherwise cells of the whole run that have
         counts and take part in the stage.
@@ -304,7 +305,8 @@ def score_cells(
         cells = np.concatenate(parts)
         span = np.ptp(scores.score[cells])
         relative[cells] = (scores.score[cells] - scores.score[cells].min()) / (span or 1.0)
-    has_counts = np.diff(data.counts.indptr) > 0
+    n_genes = np.diff(data.counts.indptr).astype(np.int64)
+    has_counts = n_genes > 0
     potency = np.full(n_cells, -1, dtype=np.int8)
     potency[has_counts] = binning.potency_of(scores.score[has_counts])
     warnings = [finding.warning for finding in findings if finding.severity == "warning"]
@@ -317,6 +319,7 @@ def score_cells(
         probabilities=scores.probabilities,
         potency_index=potency,
         preknn_potency_index=scores.potency,
+        n_genes=n_genes,
         warnings=warnings,
         info={
             "cytotrace2_lite": __version__,

@@ -59,11 +59,9 @@ class TestResult:
 
     def test_arrow(self, scored):
         table = scored.to_arrow()
-        assert table.column_names[:6] == ["cell", *COLUMNS]
-        assert table.column_names[6] == "raw_score"
+        assert table.column_names == ["cell", *COLUMNS]
         assert table["cell"].to_pylist() == scored.cells
         np.testing.assert_array_equal(table["CytoTRACE2_Score"], scored.score)
-        np.testing.assert_array_equal(table["probability_Totipotent"], scored.probabilities[:, 5])
 
     def test_pandas(self, scored):
         frame = scored.to_pandas()
