@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ModelError,
         NoUsableGenesError,
         OutputError,
+        PlotWarning,
         SpeciesWarning,
         UsageError,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "ModelInfo",
     "NoUsableGenesError",
     "OutputError",
+    "PlotWarning",
     "Progress",
     "Result",
     "SpeciesWarning",

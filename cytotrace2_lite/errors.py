@@ -16,7 +16,8 @@
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
-    └── AnnotationWarning        the annotation and the table do not have the same cells
+    ├── AnnotationWarning        the annotation and the table do not have the same cells
+    └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
@@ -41,6 +42,7 @@ __all__ = [
     "ModelError",
     "NoUsableGenesError",
     "OutputError",
+    "PlotWarning",
     "SpeciesWarning",
     "UsageError",
 ]
@@ -110,6 +112,10 @@ class EmptyCellWarning(CytoTRACE2Warning):
 
 class AnnotationWarning(CytoTRACE2Warning):
     """The annotation and the expression table do not have the same cells."""
+
+
+class PlotWarning(CytoTRACE2Warning):
+    """A plot is not drawn, or not of all cells; the results are complete all the same."""
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.embedding import Embedding
+    from cytotrace2_lite.plot import Plots
+
 __all__ = ["COLUMNS", "Result", "prepare_directory", "write_whole"]
 
 #: Columns of `cytotrace2_results.txt`, as cytotrace2_py has them.
@@ -67,6 +70,9 @@ class Result:
         What is worth knowing about the scores.
     info
         What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+    embedding
+        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
+        for it.
     """
 
     cells: list[str]
@@ -79,6 +85,14 @@ class Result:
     preknn_potency_index: NDArray[np.int8]
     warnings: list[CytoTRACE2Warning] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    embedding: Embedding | None = None
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
+        from cytotrace2_lite.plot import Plots
+
+        return Plots(self)
 
     @property
     def potency(self) -> NDArray[np.str_]:
