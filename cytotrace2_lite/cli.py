@@ -19,6 +19,7 @@ from cytotrace2_lite.models import BUNDLED_MODEL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cytotrace2_lite.api import Scored
     from cytotrace2_lite.pipeline import Progress
     from cytotrace2_lite.results import Result
 
@@ -32,6 +33,8 @@ _STAGES = {
     "diffuse": "Smoothing by diffusion",
     "components": "Principal components",
     "neighbors": "Smoothing over neighbours",
+    "embed": "UMAP",
+    "draw": "Drawing plots",
 }
 
 
@@ -105,6 +108,20 @@ def cli() -> None:
     metavar="MODEL",
     help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
 )
+@click.option(
+    "--plot-format",
+    type=click.Choice(["png", "pdf", "svg"]),
+    default="png",
+    show_default=True,
+    help="Format of the plots.",
+)
+@click.option(
+    "--embedding",
+    "embedding_path",
+    metavar="FILE",
+    help="Draw the cells at these coordinates: cell ids, x, y, tab- or comma-separated.  "
+    "[default: a UMAP is computed]",
+)
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
     "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
@@ -115,6 +132,8 @@ def run(
     input_path: str | None,
     max_cores: int | None,
     disable_parallelization: bool,
+    plot_format: str,
+    embedding_path: str | None,
     disable_plotting: bool,
     disable_verbose: bool,
     **options: Any,
@@ -133,18 +152,21 @@ def run(
 
     options["model"] = Ensemble.load(options["model"])
     _say(_model_line(options["model"].info))
-    result = score_to_directory(
+    reporter = _Reporter(quiet=disable_verbose)
+    scored = score_to_directory(
         expression or input_path or "",
+        embedding_path=None if disable_plotting else embedding_path,
         max_cores=1 if disable_parallelization else max_cores,
-        progress=_Reporter(quiet=disable_verbose),
+        progress=reporter,
         **options,
     )
-    for warning in result.warnings:
+    reporter.results_are_safe()
+    for warning in scored.result.warnings:
         _say(f"Warning: {warning}")
     if not disable_verbose:
-        _say(_summary(result, options["output_dir"]))
-        if not disable_plotting:
-            _say("No plots: this version draws none (-dpl hides this line).")
+        _say(_summary(scored.result, options["output_dir"]))
+    if not disable_plotting:
+        _draw_plots(scored, options["output_dir"], plot_format, reporter, quiet=disable_verbose)
 
 
 @cli.command()
@@ -201,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Not where the caller has Ctrl-C ignored, as for a job in the background.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
-        _interrupt.pressed = False
+        _interrupt.pressed = _interrupt.results_are_safe = False
         signal.signal(signal.SIGINT, _interrupt)
     try:
         cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
@@ -225,7 +247,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if code == _INTERRUPTED:
+    if code == _INTERRUPTED and _interrupt.results_are_safe:
+        _say("Interrupted while plotting: the results are complete.")
+    elif code == _INTERRUPTED:
         _say("Interrupted: no result was written.")
     sys.exit(code)
 
@@ -234,6 +258,7 @@ class _Interrupt:
     """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception."""
 
     pressed = False
+    results_are_safe = False
 
     def __call__(self, *_: object) -> None:
         self.pressed = True
@@ -257,6 +282,7 @@ class _Reporter:
         self._stage = ""
         self._started = self._shown = time.monotonic()
         self._terminal = sys.stderr.isatty()
+        self._ignores_interrupts = False
 
     def __call__(self, event: Progress) -> None:
         if _interrupt.pressed:
@@ -265,6 +291,7 @@ class _Reporter:
             # From here on it is a matter of milliseconds, and the answer must be one or the other.
             if signal.getsignal(signal.SIGINT) is _interrupt:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self._ignores_interrupts = True
             self.finish()
             return
         now = time.monotonic()
@@ -276,12 +303,39 @@ class _Reporter:
             _say(f"\r{_STAGES[event.stage]} {share}", end="")
             self._shown = now
 
+    def results_are_safe(self) -> None:
+        """Let Ctrl-C end what is left to do, which is not the results."""
+        _interrupt.results_are_safe = True
+        if self._ignores_interrupts:
+            signal.signal(signal.SIGINT, _interrupt)
+
     def finish(self) -> None:
         if self._stage and not self._quiet:
             start = "\r" if self._terminal else ""
             spent = time.monotonic() - self._started
             _say(f"{start}{_STAGES[self._stage]}: {spent:.1f} s")
         self._stage = ""
+
+
+def _draw_plots(
+    scored: Scored, output_dir: str, plot_format: str, reporter: _Reporter, *, quiet: bool
+) -> None:
+    """Draw what can be drawn; what cannot is no error, as the results are complete."""
+    from cytotrace2_lite.plot import missing_packages, no_plots, write_plots
+
+    lacking = missing_packages(with_umap=scored.result.embedding is None)
+    if lacking:
+        if not quiet:
+            _say(f"{no_plots(lacking)} (-dpl hides this line)")
+        return
+    paths, problems = write_plots(*scored, output_dir, plot_format=plot_format, progress=reporter)
+    reporter.finish()
+    if _interrupt.pressed:  # and taken by a library for an error of its own
+        raise KeyboardInterrupt
+    for problem in problems:
+        _say(f"Warning: {problem}")
+    if paths and not quiet:
+        _say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
 
 
 def _model_line(info: Any) -> str:

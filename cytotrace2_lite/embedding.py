@@ -24,7 +24,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error, InputError, PlotWarning, Usa
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
@@ -76,19 +76,16 @@ def embedding_of(coordinates: ArrayLike | Embedding, n_cells: int) -> Embedding:
     Returns
     -------
     Embedding
-        A copy; as it is where it is one already.
+        With a copy of the coordinates.
 
     Raises
     ------
     UsageError
         They are no numbers, of another shape, or all missing.
     """
-    if isinstance(coordinates, Embedding):
-        coordinates, axes = coordinates.coordinates, coordinates.axes
-    else:
-        axes = Embedding.axes
+    given = coordinates if isinstance(coordinates, Embedding) else None
     try:
-        values = np.array(coordinates, dtype=np.float64)
+        values = np.array(given.coordinates if given else coordinates, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"embedding holds something that is not a number ({error}); it must be an array of "
@@ -101,7 +98,7 @@ def embedding_of(coordinates: ArrayLike | Embedding, n_cells: int) -> Embedding:
     values[~np.isfinite(values).all(axis=1)] = np.nan
     if np.isnan(values).all():
         raise UsageError("embedding has no finite coordinates for any cell.")
-    return Embedding(values, axes)
+    return Embedding(values, given.axes if given else Embedding.axes)
 
 
 def read_embedding(
@@ -222,9 +219,7 @@ def require_umap() -> None:
         )
 
 
-def umap(
-    counts: csr_array, *, threads: int = 1, progress: Callable[[int], None] | None = None
-) -> Embedding:
+def umap(counts: csr_array, *, threads: int = 1) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
     Parameters
@@ -234,8 +229,6 @@ def umap(
     threads
         Of everything but the layout itself, which takes one to be reproducible. The result does
         not depend on it where BLAS has one thread.
-    progress
-        Called with the number of cells done since the last call; each cell is done once.
 
     Returns
     -------
@@ -261,8 +254,6 @@ def umap(
     layout = _layout(components, neighbors[:, :_N_NEIGHBORS], distances[:, :_N_NEIGHBORS])
     coordinates = np.full((counts.shape[0], 2), np.nan)
     coordinates[shown] = layout
-    if progress is not None:
-        progress(counts.shape[0])
     return Embedding(coordinates, ("UMAP 1", "UMAP 2"))
 
 

@@ -58,9 +58,9 @@ class Progress(NamedTuple):
     ----------
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written.
+        `"write"` where files are written; `"embed"`, `"draw"` where plots are.
     done, total
-        Bytes while reading, cells of the whole run otherwise.
+        Bytes while reading, plots while drawing, cells of the whole run otherwise.
     """
 
     stage: str
