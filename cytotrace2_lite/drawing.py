@@ -273,7 +273,7 @@ def draw_values(
     colors = ax.figure.colorbar(ScalarMappable(cmap=colormap), cax=bar)
     colors.outline.set_linewidth(0.6)
     colors.solids.set_rasterized(True)  # hundreds of stripes, with seams in many viewers
-    bar.set_title(title, fontsize=_TEXT_SIZE, loc="left")
+    bar.set_title(title, fontsize=_TEXT_SIZE, loc="left", pad=10)
     bar.tick_params(labelsize=_LEGEND_SIZE)
     return bar
 
@@ -427,8 +427,6 @@ def draw_boxes(ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]]) -> N
     groups
         Names and scores, at least one each.
     """
-    from matplotlib.ticker import MultipleLocator
-
     colormap, random = potency_colormap(), np.random.RandomState(_SEED)
     size = float(np.clip(4000 / sum(len(scores) for _, scores in groups), 0.4, 4))
     y, centres, points = 0.0, [], []
@@ -454,7 +452,7 @@ def draw_boxes(ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]]) -> N
     ax.set_yticks(centres, names, fontsize=_LEGEND_SIZE, parse_math=False)
     ax.vlines(_bounds()[1:-1], 0, y, color="grey", linewidth=0.5, zorder=1)
     ax.set_xlabel("Potency score", fontsize=_TEXT_SIZE)
-    ax.xaxis.set_major_locator(MultipleLocator(0.1))
+    ax.set_xticks(np.linspace(0, 1, 11))
     ax.tick_params(axis="x", labelsize=_LEGEND_SIZE)
     ax.tick_params(axis="y", length=0)
     ax.spines[["right", "top"]].set_visible(False)

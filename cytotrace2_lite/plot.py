@@ -14,10 +14,11 @@ import contextlib
 import io
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,7 +47,7 @@ from cytotrace2_lite.results import write_whole
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
@@ -75,9 +76,9 @@ _DPI = 300
 class Plots:
     """Plots of one result; each method returns the axes it has drawn on.
 
-    Without `ax` a method makes a figure of the size the plot needs, which `ax.figure.savefig`
-    writes and a notebook shows where a cell ends in `ax.figure`. With `ax`, legend or colour bar
-    are to the right of it.
+    Without `ax` a method makes a figure of the size the plot needs: `ax.figure.savefig` writes it,
+    and a notebook with matplotlib.pyplot shows `ax.figure`. With `ax`, legend or colour bar are to
+    the right of it.
 
     Parameters
     ----------
@@ -357,7 +358,7 @@ def write_plots(
     plot_format
         One of `FORMATS`.
     progress
-        Called with "embed" or "draw", and what is done of how much: cells or plots.
+        Called as "embed" begins, and before each plot of "draw".
 
     Returns
     -------
@@ -367,21 +368,19 @@ def write_plots(
         One at most for each of: plots that are not drawn, doubts about those that are.
     """
     report = progress or (lambda _: None)
-    n_cells = len(result.cells)
     names = [name for name in _FILES if labels or name not in _BY_LABEL]
     contents: dict[Path, bytes] = {}
     failed: dict[str, list[str]] = {}  # reason to names
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         if result.embedding is None:
-            report(Progress("embed", 0, n_cells))
+            report(Progress("embed", 0, 0))
             try:
                 computed = umap(counts, threads=result.info["parameters"]["max_cores"])
                 result = replace(result, embedding=computed)
             except Exception as error:  # noqa: BLE001 (whatever it is, the results stay)
                 failed[_reason(error)] = [name for name in names if name in _ON_CELLS]
                 names = [name for name in names if name not in _ON_CELLS]
-            report(Progress("embed", n_cells, n_cells))
         for n_done, name in enumerate(names):
             report(Progress("draw", n_done, len(names)))
             try:
@@ -415,8 +414,9 @@ def _render(result: Result, name: str, labels: Mapping[str, str] | None, plot_fo
     import matplotlib as mpl
 
     # Text stays text in PDF (Type 42), and looks the same in SVG where the font is missing.
-    style = mpl.rcParamsDefault | {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
-    style.pop("backend")
+    style = dict(mpl.rcParamsDefault)
+    del style["backend"]
+    style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with mpl.rc_context(style):
         figure = getattr(result.plot, name)(*[labels] * (name in _BY_LABEL)).figure
@@ -436,9 +436,8 @@ def _labels(
     labels: Sequence[str | None] | Mapping[str, str], cells: list[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Names in natural order, and the position of each cell's in them, -1 for none."""
-    if hasattr(labels, "get") and hasattr(labels, "keys"):
-        mapping: Any = labels
-        labels = [mapping.get(cell) for cell in cells]
+    if isinstance(labels, Mapping):
+        labels = [labels.get(cell) for cell in cells]
     values = ["" if label is None or label != label else str(label) for label in labels]  # NaN
     if len(values) != len(cells):
         raise UsageError(f"labels holds {len(values)} labels for {len(cells)} cells.")
@@ -446,10 +445,11 @@ def _labels(
     def natural(name: str) -> list[tuple[bool, int, str]]:
         parts = re.split(r"([0-9]+)", name)
         return [
-            (part.isdigit(), int(part) if part.isdigit() else 0, part.casefold()) for part in parts
+            (part.isdecimal(), int(part) if part.isdecimal() else 0, part.casefold())
+            for part in parts
         ]
 
-    names = sorted(set(values) - {""}, key=natural)
+    names = sorted(sorted(set(values) - {""}), key=natural)
     if not names:
         raise UsageError("no cell has a label.")
     if len(names) > _MAX_LABELS:
