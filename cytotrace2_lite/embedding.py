@@ -11,6 +11,7 @@ scanpy's defaults, which cytotrace2_py 1.1.0.4 plots with.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import warnings
 from dataclasses import dataclass
@@ -129,9 +130,10 @@ def read_embedding(
     axes = Embedding.axes
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (path may be a str)
-            delimiter = "\t" if "\t" in file.readline() else ","
-            file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
+            text = io.StringIO(file.read(), newline="")
+            delimiter = "\t" if "\t" in text.readline() else ","
+            text.seek(0)
+            rows = csv.reader(text, delimiter=delimiter, strict=True)
             for row in rows:
                 if rows.line_num == 1 and not _is_data(row):
                     # R names the columns of numbers only.
@@ -296,6 +298,8 @@ def _layout(
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
         warnings.filterwarnings("ignore", r"precomputed_knn\[2\]", UserWarning)
         warnings.filterwarnings("ignore", "Spectral initialisation failed", UserWarning)
+        # Where cells fall apart into groups; the start of the layout is all that depends on it.
+        warnings.filterwarnings("ignore", module=r"sklearn\.manifold\._spectral_embedding")
         warnings.filterwarnings("ignore", ".*force_all_finite", FutureWarning)
         from umap import UMAP
 

@@ -39,7 +39,7 @@ from cytotrace2_lite.drawing import (
     potency_colormap,
     show_potencies,
 )
-from cytotrace2_lite.embedding import embedding_of, umap
+from cytotrace2_lite.embedding import MAX_CELLS, embedding_of, umap
 from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning, UsageError
 from cytotrace2_lite.pipeline import Progress
@@ -365,7 +365,7 @@ def write_plots(
     paths : list of Path
         The plots, all of them whole.
     warnings : list of PlotWarning
-        One at most for each of: plots that are not drawn, doubts about those that are.
+        One at most for each of: cells left out, plots that are not drawn, doubts about the others.
     """
     report = progress or (lambda _: None)
     names = [name for name in _FILES if labels or name not in _BY_LABEL]
@@ -373,7 +373,8 @@ def write_plots(
     failed: dict[str, list[str]] = {}  # reason to names
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        if result.embedding is None:
+        is_computed = result.embedding is None
+        if is_computed:
             report(Progress("embed", 0, 0))
             try:
                 computed = umap(counts, threads=result.info["parameters"]["max_cores"])
@@ -391,6 +392,14 @@ def write_plots(
                 contents[Path(directory) / f"{_FILES[name]}.{plot_format}"] = content
         report(Progress("draw", len(names), len(names)))
     problems = []
+    n_cells = len(result.cells)
+    if is_computed and n_cells > MAX_CELLS:
+        problems.append(
+            PlotWarning(
+                f"a random {MAX_CELLS:,} of the {n_cells:,} cells are in the UMAP plots; "
+                "--embedding can show all."
+            )
+        )
     if contents:
         try:
             write_whole(contents)

@@ -1,6 +1,7 @@
 """Plots: what is on them, that nothing is cut off or covered, and that they never cost a result."""
 
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from matplotlib.text import Text
 from scipy.sparse import csr_array, vstack
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import binning, cli, embedding, pca, plot, preprocess
+from cytotrace2_lite import binning, cli, embedding, knn, pca, plot, preprocess
 from cytotrace2_lite.embedding import Embedding, match_cells, read_embedding
 from cytotrace2_lite.results import Result
 
@@ -407,6 +408,16 @@ class TestFiles:
             )
         ]
 
+    def test_not_all_cells_get_a_umap(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(embedding, "MAX_CELLS", 50)
+        monkeypatch.setattr(plot, "MAX_CELLS", 50)
+        result, counts = made_up_without_embedding(120), random_counts(120, 300)
+        paths, problems = plot.write_plots(result, counts, None, tmp_path)
+        assert len(paths) == 3
+        assert [str(problem) for problem in problems] == [
+            "a random 50 of the 120 cells are in the UMAP plots; --embedding can show all."
+        ]
+
     def test_a_directory_that_cannot_be_written(self, tmp_path):
         paths, problems = plot.write_plots(made_up(50), None, None, tmp_path / "gone")
         assert paths == []
@@ -456,6 +467,14 @@ class TestUmap:
         z -= z[sample].mean(axis=0)
         loadings = z[sample].T @ expected / (expected**2).sum(axis=0)
         np.testing.assert_allclose(projected, z @ loadings, atol=1e-8 * np.abs(expected).max())
+
+    def test_groups_far_apart_need_no_warning(self):
+        random = np.random.RandomState(0)
+        # Nobody's nearest 15 are in another group; a warning would be an error here.
+        components = np.vstack([random.normal(i * 1000, 1, (40, 30)) for i in range(8)])
+        neighbors, distances = knn.nearest_neighbors(components)
+        layout = embedding._layout(components, neighbors[:, :15], distances[:, :15])
+        assert np.isfinite(layout).all()
 
     def test_keeps_like_cells_together(self):
         first, second = random_counts(60, 300, seed=1), random_counts(60, 300, seed=1)
@@ -514,6 +533,13 @@ class TestEmbeddingFile:
         path.write_bytes(text.encode("latin-1"))
         with pytest.raises(ct2.InputError, match=re.escape(f"{path}: {message}")):
             read_embedding(path)
+
+    def test_a_pipe(self):
+        read, write = os.pipe()
+        with os.fdopen(write, "w") as file:
+            file.write("c1,1,2\n")
+        assert read_embedding(f"/dev/fd/{read}")[0] == {"c1": (1.0, 2.0)}
+        os.close(read)
 
     def test_no_file(self, tmp_path):
         path = tmp_path / "none.csv"
