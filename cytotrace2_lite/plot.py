@@ -393,7 +393,7 @@ def write_plots(
         report(Progress("draw", len(names), len(names)))
     problems = []
     n_cells = len(result.cells)
-    if is_computed and n_cells > MAX_CELLS:
+    if is_computed and result.embedding is not None and n_cells > MAX_CELLS:
         problems.append(
             PlotWarning(
                 f"a random {MAX_CELLS:,} of the {n_cells:,} cells are in the UMAP plots; "
