@@ -6,18 +6,19 @@ import contextlib
 import os
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad, is_anndata
 from cytotrace2_lite.annotation import check_annotation, read_annotation
 from cytotrace2_lite.ensemble import Ensemble
-from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.errors import PlotWarning, UsageError
 from cytotrace2_lite.machine import available_cores, peak_memory
 from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
+from cytotrace2_lite.plot import missing_packages, no_plots, remove_plots, write_plots
 from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
 from cytotrace2_lite.samples import Samples, obs_column, samples_of
 
@@ -26,12 +27,32 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import ArrayLike
+    from scipy.sparse import csr_array
 
     from cytotrace2_lite.annotation import Annotation
     from cytotrace2_lite.checks import Finding
+    from cytotrace2_lite.embedding import Embedding
     from cytotrace2_lite.results import Result
 
-__all__ = ["check", "check_file", "cytotrace2", "run", "score_to_directory"]
+__all__ = ["Scored", "check", "check_file", "cytotrace2", "run", "score_to_directory"]
+
+
+class Scored(NamedTuple):
+    """A run whose results are on the disk, and what its plots need.
+
+    Attributes
+    ----------
+    result
+        As it was written; with the coordinates of the user, if there are any.
+    counts
+        Expression over the model's features, CSR, shape (n_cells, 14271).
+    labels
+        Cell id to label, of the annotation; None without one.
+    """
+
+    result: Result
+    counts: csr_array
+    labels: dict[str, str] | None
 
 
 def run(
@@ -46,6 +67,7 @@ def run(
     smooth_batch_size: int = 1000,
     seed: int = 14,
     max_cores: int | None = None,
+    embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     inplace: bool = True,
 ) -> Result:
@@ -79,6 +101,9 @@ def run(
         Seed of the random splits into batches and groups.
     max_cores
         Number of threads; by default all processors this process may use.
+    embedding
+        Where `result.plot` draws the cells: numbers of shape (n_cells, 2), such as
+        `adata.obsm["X_umap"]`, or "umap" to compute a UMAP, which needs the extra `plot`.
     progress
         Called with a `Progress` as the stages go on, from any thread, from one at a time.
     inplace
@@ -101,7 +126,18 @@ def run(
         The model is missing, truncated or altered.
     UsageError
         An argument is out of range.
+    CytoTRACE2Error
+        umap-learn, which "umap" needs, is not installed.
     """
+    to_compute = isinstance(embedding, str)
+    if to_compute:
+        from cytotrace2_lite.embedding import require_umap
+
+        if embedding != "umap":
+            raise UsageError(
+                f'embedding is {embedding!r}; it must be "umap" or numbers of shape (n_cells, 2).'
+            )
+        require_umap()
     job = _prepare(
         data,
         genes=genes,
@@ -114,9 +150,15 @@ def run(
         seed=seed,
         max_cores=max_cores,
         progress=progress,
+        embed=None if to_compute or embedding is None else partial(_check_array, embedding),
     )
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress)
+    if to_compute:
+        from cytotrace2_lite.embedding import umap
+
+        layout = umap(job.data.counts, threads=job.parameters.max_cores)
+        result = replace(result, embedding=layout)
     if inplace and is_anndata(data):
         annotate(data, result)
     return result
@@ -206,12 +248,13 @@ def score_to_directory(
     *,
     annotation_path: str | os.PathLike[str] = "",
     batch_key: str | None = None,
+    embedding_path: str | os.PathLike[str] | None = None,
     on_checked: Callable[[list[Finding]], None] | None = None,
     extra_columns: bool = False,
     file_format: str = "txt",
     write_h5ad: str | os.PathLike[str] | None = None,
     **options: Any,
-) -> Result:
+) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
 
     All of these files are written, or none.
@@ -230,6 +273,8 @@ def score_to_directory(
         the cells.
     batch_key
         Column of the annotation that holds the sample of each cell, as `batches` of `run`.
+    embedding_path
+        A table of cell ids and two coordinates for plots; its ids are checked against the cells.
     on_checked
         Called with what was found out about the file before anything is computed.
     extra_columns, file_format
@@ -237,19 +282,25 @@ def score_to_directory(
     write_h5ad
         Name of a copy of the input with the results, as for `Result.write_h5ad`.
     **options
-        As for `run`.
+        As for `run`, but for `embedding`.
 
     Returns
     -------
-    Result
-        As it was written.
+    Scored
+        The result as it was written, and what its plots need. Plots of an earlier run are gone.
 
     Raises
     ------
     CytoTRACE2Error
-        As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
+        As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
+        not usable.
     """
     annotation = _read_annotation(annotation_path, batch_key)
+    embed = None
+    if embedding_path is not None:
+        from cytotrace2_lite.embedding import match_cells, read_embedding
+
+        embed = partial(match_cells, *read_embedding(embedding_path), path=embedding_path)
     folder = None if output_dir is None else Path(output_dir)
     new = folder if folder is not None and not folder.exists() else None
     if folder is not None:
@@ -257,12 +308,16 @@ def score_to_directory(
     with _removed_on_error(new):
         if write_h5ad is not None:
             check_h5ad(input_path, write_h5ad)
-        job = _prepare(input_path, annotation=annotation, batch_key=batch_key, **options)
+        job = _prepare(
+            input_path, annotation=annotation, batch_key=batch_key, embed=embed, **options
+        )
         if on_checked is not None:
             on_checked(job.findings)
         result = job.score(options.get("progress"))
         if annotation is not None:
             result.info["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
+        if embedding_path is not None:
+            result.info["embedding"] = {"path": str(embedding_path)}
         contents: dict[Path, Any] = {}
         if folder is not None:
             contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
@@ -273,7 +328,9 @@ def score_to_directory(
             n_cells = len(result.cells)
             progress(Progress("write", 0, n_cells))
             write_whole(contents, ready=lambda: progress(Progress("write", n_cells, n_cells)))
-    return result
+    if folder is not None:
+        remove_plots(folder)
+    return Scored(result, job.data.counts, annotation.labels if annotation is not None else None)
 
 
 def cytotrace2(
@@ -312,8 +369,10 @@ def cytotrace2(
         Seed of the random splits into batches and groups.
     output_dir
         Where `cytotrace2_results.txt` and `run.json` are written.
-    disable_plotting, disable_verbose
-        Accepted for upstream's sake: nothing is plotted or printed either way.
+    disable_plotting
+        Draw no plots. Without the extra `plot`, a warning says that there are none.
+    disable_verbose
+        Accepted for upstream's sake: nothing is printed either way.
 
     Returns
     -------
@@ -325,9 +384,9 @@ def cytotrace2(
     CytoTRACE2Error
         As `run` and `Result.write` raise, or pandas is not installed.
     """
-    del disable_plotting, disable_verbose
+    del disable_verbose
     require_pandas()
-    result = score_to_directory(
+    scored = score_to_directory(
         input_path,
         output_dir,
         annotation_path=annotation_path,
@@ -338,7 +397,14 @@ def cytotrace2(
         seed=seed,
         max_cores=1 if disable_parallelization else max_cores,
     )
-    return result.to_pandas()
+    if not disable_plotting:
+        if lacking := missing_packages():
+            problems = [PlotWarning(no_plots(lacking))]
+        else:
+            problems = write_plots(*scored, output_dir)[1]
+        for problem in problems:
+            warnings.warn(problem, stacklevel=2)
+    return scored.result.to_pandas()
 
 
 @dataclass(frozen=True)
@@ -350,6 +416,7 @@ class _Job:
     parameters: Parameters
     samples: Samples | None
     findings: list[Finding]
+    embedding: Embedding | None
     origin: dict[str, Any]
     started: float
     read_seconds: float
@@ -370,7 +437,7 @@ class _Job:
             "total": round(time.perf_counter() - self.started, 3),
         }
         result.info["peak_memory_bytes"] = peak_memory()
-        return result
+        return replace(result, embedding=self.embedding)
 
 
 def _prepare(
@@ -384,9 +451,13 @@ def _prepare(
     annotation: Annotation | None = None,
     max_cores: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
     **options: Any,
 ) -> _Job:
-    """Do what `run` does until it computes."""
+    """Do what `run` does until it computes.
+
+    `embed` is called with the names of the cells before anything is computed.
+    """
     started = time.perf_counter()
     parameters = Parameters(
         max_cores=available_cores() if max_cores is None else max_cores, **options
@@ -422,12 +493,29 @@ def _prepare(
         samples = samples_of(obs_column(data, batches), names, batches)
     elif batches is not None:
         samples = samples_of(batches, names)
+    embedding, remarks = embed(names) if embed is not None else (None, [])
     prepared = prepare(expression, parameters.species)
     del expression
     findings = check_input(prepared, parameters, samples)
     if annotation is not None:
         findings += check_annotation(annotation, names)
-    return _Job(prepared, ensemble, parameters, samples, findings, origin, started, read_seconds)
+    return _Job(
+        prepared,
+        ensemble,
+        parameters,
+        samples,
+        findings + remarks,
+        embedding,
+        origin,
+        started,
+        read_seconds,
+    )
+
+
+def _check_array(embedding: ArrayLike, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+    from cytotrace2_lite.embedding import embedding_of
+
+    return embedding_of(embedding, len(cells)), []
 
 
 def _read_annotation(path: str | os.PathLike[str], batch_key: str | None) -> Annotation | None:

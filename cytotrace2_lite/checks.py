@@ -33,6 +33,7 @@ from cytotrace2_lite.errors import (
     LowMemoryWarning,
     ModelError,
     NoUsableGenesError,
+    PlotWarning,
     SampleWarning,
     SpeciesWarning,
     UsageError,
@@ -93,6 +94,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "few_cells": FewCellsWarning,
     "one_sample": SampleWarning,
     "annotation": AnnotationWarning,
+    "embedding": PlotWarning,
     "memory": LowMemoryWarning,
 }
 # Subclasses before their bases.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from cytotrace2_lite.api import Scored
     from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.pipeline import Progress
     from cytotrace2_lite.results import Result
@@ -144,6 +145,20 @@ def cli() -> None:
     metavar="MODEL",
     help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
 )
+@click.option(
+    "--plot-format",
+    type=click.Choice(["png", "pdf", "svg"]),
+    default="png",
+    show_default=True,
+    help="Format of the plots.",
+)
+@click.option(
+    "--embedding",
+    "embedding_path",
+    metavar="FILE",
+    help="Draw the cells at these coordinates: cell ids, x, y, tab- or comma-separated.  "
+    "[default: a UMAP is computed]",
+)
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
     "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
@@ -156,6 +171,8 @@ def run(
     output_dir: str,
     max_cores: int | None,
     disable_parallelization: bool,
+    plot_format: str,
+    embedding_path: str | None,
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
@@ -171,6 +188,10 @@ def run(
     to_stdout = output_dir == "-"
     if to_stdout:
         check_stdout(options["file_format"])
+        if embedding_path is not None:
+            raise click.UsageError(
+                "--embedding is for plots, which need a directory (-o/--output-dir)."
+            )
     # Only here are the heavy libraries imported: --help answers at once.
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
@@ -188,9 +209,10 @@ def run(
                 elif finding.code == "estimate" and not (quiet or disable_verbose):
                     say(f"It will take {finding.what}.")
 
-        result = score_to_directory(
+        scored = score_to_directory(
             path,
             None if to_stdout else output_dir,
+            embedding_path=None if disable_plotting else embedding_path,
             max_cores=1 if disable_parallelization else max_cores,
             progress=reporter,
             on_checked=on_checked,
@@ -198,18 +220,21 @@ def run(
         )
     if to_stdout:
         write_stdout(
-            result.to_bytes(
+            scored.result.to_bytes(
                 extra_columns=options["extra_columns"], file_format=options["file_format"]
             )
         )
     if not (quiet or disable_verbose):
         name = f"cytotrace2_results.{options['file_format']}"
         results = os.path.join(output_dir, name)  # noqa: PTH118
-        say(_summary(result, "standard output; no run.json" if to_stdout else results))
+        where = "standard output; no run.json, no plots" if to_stdout else results
+        say(_summary(scored.result, where))
         if options["write_h5ad"]:
             say(f"Copy of the input with the results: {options['write_h5ad']}")
-        if not disable_plotting:
-            say("No plots: this version draws none (-dpl hides this line).")
+    if not (disable_plotting or to_stdout):
+        reporter.results_are_safe()
+        with reporter:
+            _draw_plots(scored, output_dir, plot_format, reporter, quiet=quiet or disable_verbose)
 
 
 def _one_path(expression: str | None, input_path: str | None) -> str:
@@ -345,7 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Not where the caller has Ctrl-C ignored, as for a job in the background.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
-        _interrupt.pressed = False
+        _interrupt.pressed = _interrupt.results_are_safe = False
         signal.signal(signal.SIGINT, _interrupt)
     try:
         code = cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0
@@ -368,7 +393,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if code == _INTERRUPTED:
+    if code == _INTERRUPTED and _interrupt.results_are_safe:
+        say("Interrupted while plotting: the results are complete.")
+    elif code == _INTERRUPTED:
         say("Interrupted: no result was written.")
     sys.exit(code)
 
@@ -377,6 +404,7 @@ class _Interrupt:
     """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception."""
 
     pressed = False
+    results_are_safe = False
 
     def __call__(self, *_: object) -> None:
         self.pressed = True
@@ -387,7 +415,9 @@ _interrupt = _Interrupt()
 
 
 class _Reporter(StageReporter):
-    """Progress of a run that Ctrl-C ends, until its results are being written."""
+    """Progress of a run that Ctrl-C ends, but while its results are put in place."""
+
+    _ignores_interrupts = False
 
     def __enter__(self) -> Self:
         return self
@@ -405,6 +435,34 @@ class _Reporter(StageReporter):
         # From here on it is a matter of milliseconds, and the answer must be one or the other.
         if event.done == event.total and signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._ignores_interrupts = True
+
+    def results_are_safe(self) -> None:
+        """Let Ctrl-C end what is left to do, which is not the results."""
+        _interrupt.results_are_safe = True
+        if self._ignores_interrupts:
+            signal.signal(signal.SIGINT, _interrupt)
+
+
+def _draw_plots(
+    scored: Scored, output_dir: str, plot_format: str, reporter: _Reporter, *, quiet: bool
+) -> None:
+    """Draw what can be drawn; what cannot is no error, as the results are complete."""
+    from cytotrace2_lite.plot import missing_packages, no_plots, write_plots
+
+    lacking = missing_packages(with_umap=scored.result.embedding is None)
+    if lacking:
+        if not quiet:
+            say(f"{no_plots(lacking)} (-dpl hides this line)")
+        return
+    paths, problems = write_plots(*scored, output_dir, plot_format=plot_format, progress=reporter)
+    reporter.finish()
+    if _interrupt.pressed:  # and taken by a library for an error of its own
+        raise KeyboardInterrupt
+    for problem in problems:
+        say(f"Warning: {problem}")
+    if paths and not quiet:
+        say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
 
 
 def _model_line(info: Any) -> str:

@@ -32,6 +32,8 @@ _STAGES = {
     "diffuse": "Smoothing by diffusion",
     "components": "Principal components",
     "neighbors": "Smoothing over neighbours",
+    "embed": "UMAP",
+    "draw": "Drawing plots",
 }
 
 
@@ -92,7 +94,8 @@ class _Stage:
             done = f"{self.done / 1e6:,.1f} MB"
             of, rate = f"{self.total / 1e6:,.1f} MB", f"{per_second / 1e6:,.0f} MB/s"
         else:
-            done, of, rate = f"{self.done:,}", f"{self.total:,} cells", f"{per_second:,.0f}/s"
+            unit = "plots" if self.name == "draw" else "cells"
+            done, of, rate = f"{self.done:,}", f"{self.total:,} {unit}", f"{per_second:,.0f}/s"
         if not self.done:
             return ""
         if not self.total:

@@ -18,7 +18,8 @@
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
-    └── LowMemoryWarning         the run may need more memory than there is
+    ├── LowMemoryWarning         the run may need more memory than there is
+    └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
@@ -44,6 +45,7 @@ __all__ = [
     "ModelError",
     "NoUsableGenesError",
     "OutputError",
+    "PlotWarning",
     "SampleWarning",
     "SpeciesWarning",
     "UsageError",
@@ -122,6 +124,10 @@ class SampleWarning(CytoTRACE2Warning):
 
 class LowMemoryWarning(CytoTRACE2Warning):
     """By the estimate, the run needs more memory than this process may have."""
+
+
+class PlotWarning(CytoTRACE2Warning):
+    """A plot is not drawn, or not of all cells; the results are complete all the same."""
 
 
 def first_few(names: Sequence[str]) -> str:

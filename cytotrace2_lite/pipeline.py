@@ -48,10 +48,10 @@ class Progress(NamedTuple):
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
         `"write"` where files are written: twice, before, and when all that is left is to put
-        them in place.
+        them in place; `"embed"`, `"draw"` where plots are.
     done, total
-        Bytes while reading (0 in all for a pipe); otherwise cells of the whole run that have
-        counts and take part in the stage.
+        Bytes while reading (0 in all for a pipe), plots while drawing; otherwise cells of the whole
+        run that have counts and take part in the stage.
     """
 
     stage: str

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.embedding import Embedding
+    from cytotrace2_lite.plot import Plots
+
 __all__ = [
     "COLUMNS",
     "EXTRA_COLUMNS",
@@ -101,6 +104,9 @@ class Result:
         What is worth knowing about the scores.
     info
         What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+    embedding
+        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
+        for it.
     """
 
     cells: list[str]
@@ -114,6 +120,14 @@ class Result:
     n_genes: NDArray[np.int64]
     warnings: list[CytoTRACE2Warning] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    embedding: Embedding | None = None
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
+        from cytotrace2_lite.plot import Plots
+
+        return Plots(self)
 
     @property
     def potency(self) -> NDArray[np.str_]:

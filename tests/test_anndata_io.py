@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,7 @@ class Job:
     """A dataset that was read and checked."""
 
     findings = ()
+    data = SimpleNamespace(counts=None)
 
     def __init__(self, result):
         self.result = result
@@ -349,7 +351,7 @@ class TestCommandLine:
 
         def run(*arguments):
             with pytest.raises(SystemExit) as caught:
-                main(["run", "-m", str(model_files["1.1.0"]), *map(str, arguments)])
+                main(["run", "-dpl", "-m", str(model_files["1.1.0"]), *map(str, arguments)])
             output = capsys.readouterr()
             return caught.value.code, output.out, output.err
 

@@ -351,7 +351,9 @@ def test_warnings_point_at_the_caller(ensembles, tmp_path):
     for call in (
         lambda: ct2.run(np.ones((3, 1)), genes=["Actb"], model=ensembles["1.1.0"]),
         lambda: ct2.cytotrace2(
-            DATA / "palantir_300.txt.gz", annotation, "human", output_dir=tmp_path
+            *(DATA / "palantir_300.txt.gz", annotation, "human"),
+            output_dir=tmp_path,
+            disable_plotting=True,
         ),
     ):
         with warnings.catch_warnings(record=True) as caught:
@@ -426,6 +428,7 @@ class TestUpstreamSignature:
             annotation_path=str(DATA / "palantir_300_annotation.txt"),
             species="human",
             output_dir=tmp_path / "new/out",
+            disable_plotting=True,
         )
         assert capfd.readouterr() == ("", "")
         assert frame.shape == (300, 5)

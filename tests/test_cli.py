@@ -28,8 +28,10 @@ def ct2(capsys, model_files, tmp_path, monkeypatch):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
 
     def run(*arguments, model=None):
+        # test_plot.py tests the plots, with which these would take minutes.
+        words = ["-dpl", "-m", str(model or model_files["1.1.0"]), *map(str, arguments)]
         with pytest.raises(SystemExit) as caught:
-            main(["run", "-m", str(model or model_files["1.1.0"]), *map(str, arguments)])
+            main(["run", *words])
         output = capsys.readouterr()
         return caught.value.code, output.out, output.err
 
@@ -434,6 +436,7 @@ def test_interrupt(tmp_path, model_files):
 @pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
 def test_nobody_reads_standard_error(tmp_path, tiny_table, model_files, closed):
     words = ("run", tiny_table(random_table()), "-o", tmp_path / "out", "-m", model_files["1.1.0"])
+    words += ("-dpl",)
     line = shlex.join([sys.executable, "-m", "cytotrace2_lite", *map(str, words)])
     process = subprocess.run(["sh", "-c", f"{line} {closed}"], check=False)
     assert process.returncode == 0
@@ -466,7 +469,7 @@ def test_run_imports_no_more_than_it_needs(tmp_path, tiny_table, model_files):
     process = subprocess.run(
         [
             *(sys.executable, "-c", code, "run", str(tiny_table(random_table()))),
-            *("-o", str(tmp_path / "out"), "-m", str(model_files["1.1.0"])),
+            *("-o", str(tmp_path / "out"), "-m", str(model_files["1.1.0"]), "-dpl"),
         ],
         capture_output=True,
         text=True,

@@ -158,7 +158,7 @@ class TestStandardOutput:
     def command(self, tmp_path, model_files):
         """Function that runs a shell line with `ct2-lite run` of the example in it."""
         words = [
-            *(sys.executable, "-m", "cytotrace2_lite", "run", DATA / "enteric_300.txt.gz"),
+            *(sys.executable, "-m", "cytotrace2_lite", "run", DATA / "enteric_300.txt.gz", "-dpl"),
             *("-m", model_files["1.1.0"]),
         ]
         run = shlex.join(map(str, words))
@@ -181,7 +181,7 @@ class TestStandardOutput:
             assert process.returncode == 0
             end = options.partition("--format ")[2] or "txt"
             assert process.stdout == (tmp_path / f"out/cytotrace2_results.{end}").read_bytes()
-            assert b"\nResults: standard output; no run.json\n" in process.stderr
+            assert b"\nResults: standard output; no run.json, no plots\n" in process.stderr
             assert [path.name for path in tmp_path.iterdir()] == ["out"]
         assert parquet.read_table(io.BytesIO(command("RUN -dv -o - --format parquet").stdout))
 

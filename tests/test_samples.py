@@ -256,8 +256,9 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
 
         def run(*arguments, command="run"):
+            options = ["-dpl"] if command == "run" else []
             with pytest.raises(SystemExit) as caught:
-                main([command, "-m", str(model_files["1.1.0"]), *map(str, arguments)])
+                main([command, "-m", str(model_files["1.1.0"]), *options, *map(str, arguments)])
             output = capsys.readouterr()
             return caught.value.code, output.out, output.err
 
