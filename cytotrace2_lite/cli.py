@@ -59,6 +59,27 @@ def cli() -> None:
     show_default=True,
     help="Species of the gene names.",
 )
+@click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X.")
+@click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X.")
+@click.option(
+    "--orientation",
+    type=click.Choice(["auto", "genes-x-cells", "cells-x-genes"]),
+    default="auto",
+    show_default=True,
+    help="Whether the rows of a table are genes or cells; by default the names tell.",
+)
+@click.option(
+    "--duplicate-genes",
+    type=click.Choice(["error", "first", "sum"]),
+    default="error",
+    show_default=True,
+    help="What to do with genes of one name.",
+)
+@click.option(
+    "--orthologs",
+    metavar="FILE",
+    help="For other species, at your own risk: tab-separated table of genes, mouse symbols.",
+)
 @click.option(
     "-bs",
     "--batch-size",
@@ -119,11 +140,11 @@ def run(
     disable_verbose: bool,
     **options: Any,
 ) -> None:
-    """Score the cells of EXPR, a table of genes (rows) by cells (columns).
+    """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
-    EXPR is tab- or comma-separated text (.txt, .tsv, .csv, each also .gz) of raw counts, CPM or
-    TPM, not log-transformed, with cell ids in the first line and gene symbols or Ensembl ids in the
-    first column.
+    EXPR is a table of genes by cells as tab- or comma-separated text (also .gz, .bz2, .zst; "-" is
+    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
+    symbols or Ensembl ids.
     """
     if (expression is None) == (input_path is None):
         raise click.UsageError("Give the expression table once: ct2-lite run EXPR")
@@ -137,6 +158,7 @@ def run(
         expression or input_path or "",
         max_cores=1 if disable_parallelization else max_cores,
         progress=_Reporter(quiet=disable_verbose),
+        announce=None if disable_verbose else lambda source: _say(f"Input: {source.describe()}"),
         **options,
     )
     for warning in result.warnings:

@@ -15,6 +15,7 @@
     ├── LowGeneCountWarning      many cells express fewer than 500 genes
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
+    ├── GeneNameWarning          gene names were changed, or orthologs are of no use
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     └── AnnotationWarning        the annotation and the table do not have the same cells
 
@@ -34,6 +35,7 @@ __all__ = [
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "FewCellsWarning",
+    "GeneNameWarning",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
@@ -102,6 +104,10 @@ class LogTransformedWarning(CytoTRACE2Warning):
 
 class SpeciesWarning(CytoTRACE2Warning):
     """The capitalisation of the gene names is that of the other species."""
+
+
+class GeneNameWarning(CytoTRACE2Warning):
+    """A spreadsheet program has made dates of gene names, or most orthologs given are unknown."""
 
 
 class EmptyCellWarning(CytoTRACE2Warning):

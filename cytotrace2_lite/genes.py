@@ -6,7 +6,8 @@ input comes to one of these features
 - as the symbol itself (mouse);
 - as the symbol of its best human ortholog, or as its upper-case name where it has none (human);
 - as an alias, that is another or a later or earlier symbol of the same gene (both species);
-- as the Ensembl gene id, with or without version, of one of all these (both species).
+- as the Ensembl gene id, with or without version, of one of all these (both species);
+- as the gene of another species whose mouse symbol the user's table of orthologs gives.
 
 The tables lie in ``data/`` and are made by ``tools/build_gene_tables.py`` from the resources of
 cytotrace2-py 1.1.0.4. They are read when first needed, those of Ensembl only when a name is one.
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cytotrace2_lite.errors import (
+    GeneNameWarning,
     InputError,
     LowGeneOverlapWarning,
     NoUsableGenesError,
@@ -35,9 +37,10 @@ from cytotrace2_lite.errors import (
     UsageError,
     first_few,
 )
+from cytotrace2_lite.spreadsheet import is_date
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,11 +49,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MIN_FEATURES",
     "N_FEATURES",
+    "OTHER_SPECIES",
     "SPECIES",
     "GeneMapping",
     "MappingReport",
     "Superseded",
     "features",
+    "known_mouse_symbols",
     "map_genes",
     "wanted",
     "warnings_for",
@@ -63,6 +68,9 @@ MIN_FEATURES = 9_000
 """With fewer features in the input, scores are computed with a warning."""
 
 SPECIES = ("mouse", "human")
+
+OTHER_SPECIES = "other"
+"""Any other, whose genes are mapped by the user's table of orthologs."""
 
 _DATA = Path(__file__).with_name("data")
 _OTHER_SPECIES = {"mouse": "human", "human": "mouse"}
@@ -94,7 +102,7 @@ class MappingReport:
     Attributes
     ----------
     species
-        "mouse" or "human", as given.
+        "mouse" or "human" as given, or "other" with a table of orthologs.
     n_genes
         Names in the input.
     n_mapped
@@ -103,7 +111,7 @@ class MappingReport:
     symbol
         Features that came as their own symbol (mouse).
     ortholog
-        Features that came as their best human ortholog (human).
+        Features that came as their best human ortholog (human), or by the table of orthologs.
     uppercase
         Features without an ortholog that came as their upper-case name (human).
     alias
@@ -116,7 +124,10 @@ class MappingReport:
         Share of the names that are written like human ones: upper-case, and no mouse Ensembl
         id; 0 to 1.
     likely_species
-        The species that more than 90 % of the names are written like, or None.
+        The species that more than 90 % of the names are written like, or None; None with a table
+        of orthologs.
+    dates
+        Names that are dates, which a spreadsheet program has made of genes.
     n_features
         Number of genes of the model.
     """
@@ -132,6 +143,7 @@ class MappingReport:
     superseded: tuple[Superseded, ...]
     upper_case_share: float
     likely_species: str | None
+    dates: tuple[str, ...]
     n_features: int = N_FEATURES
 
 
@@ -158,7 +170,14 @@ def features() -> tuple[str, ...]:
     return tuple((_DATA / "features.txt").read_text(encoding="utf-8").split())
 
 
-def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
+def known_mouse_symbols(symbols: Iterable[str]) -> set[str]:
+    """Return those of some mouse symbols that are genes of the model or aliases of one."""
+    return {symbol for symbol in symbols if symbol in _symbols("mouse")}
+
+
+def wanted(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> NDArray[np.bool_]:
     """Tell which names could come to a feature at all, whatever else is in the input.
 
     Parameters
@@ -166,7 +185,9 @@ def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
     names
         Gene names, length n.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Returns
     -------
@@ -177,11 +198,13 @@ def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
     UsageError
         If the species is neither.
     """
-    known: NDArray[np.bool_] = _look_up(names, species) != _UNKNOWN
+    known: NDArray[np.bool_] = _look_up(names, species, orthologs) != _UNKNOWN
     return known
 
 
-def map_genes(names: Sequence[str], species: str) -> GeneMapping:
+def map_genes(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> GeneMapping:
     """Find the feature of each gene.
 
     Where several names reach one feature, an official symbol (or that of the ortholog) wins over
@@ -193,7 +216,9 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     names
         Gene names, unique, length n_genes.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Raises
     ------
@@ -204,10 +229,17 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     UsageError
         If the species is neither.
     """
-    codes = _look_up(names, species)
+    codes = _look_up(names, species, orthologs)
     _refuse_repeated(names)
     mapped = np.flatnonzero(codes != _UNKNOWN)
-    if mapped.size < _FEW and mapped.size * _CHANCE <= _n_known(names, _OTHER_SPECIES[species]):
+    if orthologs is not None:
+        if not mapped.size:
+            raise NoUsableGenesError(
+                f"none of the gene names of the input ({len(names):,}: {first_few(names)}) has a "
+                f"mouse symbol in the table of orthologs ({len(orthologs):,}: "
+                f"{first_few(list(orthologs))}). Both must name genes alike."
+            )
+    elif mapped.size < _FEW and mapped.size * _CHANCE <= _n_known(names, _OTHER_SPECIES[species]):
         raise NoUsableGenesError(_no_usable_genes(names, species, mapped.size))
     superseded = _drop_superseded(codes, mapped, names)
 
@@ -220,7 +252,9 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     n_genes = len(names)
     n_upper = sum(_is_like_human(name) for name in names)
     likely_species = None
-    if n_upper / n_genes > 0.9:
+    if orthologs is not None:
+        species = OTHER_SPECIES
+    elif n_upper / n_genes > 0.9:
         likely_species = "human"
     elif (n_genes - n_upper) / n_genes > 0.9:
         likely_species = "mouse"
@@ -236,6 +270,7 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
         superseded=superseded,
         upper_case_share=n_upper / n_genes,
         likely_species=likely_species,
+        dates=tuple(filter(is_date, names)),
     )
     return GeneMapping(feature=feature, report=report)
 
@@ -243,8 +278,8 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
 def warnings_for(report: MappingReport) -> list[CytoTRACE2Warning]:
     """List what is worth a warning about the gene names; nothing is emitted.
 
-    That is fewer than 9,000 features, and more than 90 % of the names written like those of the
-    other species.
+    That is fewer than 9,000 features, more than 90 % of the names written like those of the other
+    species, a species that is neither, and names that a spreadsheet program has made dates.
 
     Source: the thresholds are those of ``preprocess`` and ``cytotrace2`` in cytotrace2-py.
 
@@ -258,6 +293,23 @@ def warnings_for(report: MappingReport) -> list[CytoTRACE2Warning]:
                 f"the input ({MIN_FEATURES:,} or more are expected), which makes the scores less "
                 f"reliable: check that the species is {report.species} and that the table was not "
                 "cut down to selected genes."
+            )
+        )
+    if report.species == OTHER_SPECIES:
+        found.append(
+            SpeciesWarning(
+                "the genes are mapped to mouse by your table of orthologs: CytoTRACE 2 was made "
+                "for mouse and human cells, and its scores for other species are untested."
+            )
+        )
+    if report.dates:
+        n_dates = len(report.dates)
+        found.append(
+            GeneNameWarning(
+                f"{n_dates} gene {'name is a date' if n_dates == 1 else 'names are dates'} "
+                f"({first_few(report.dates)}): a spreadsheet program has changed names such as "
+                "March1 or Sept2, and these genes are lost. Take the table from before it was "
+                "opened there."
             )
         )
     likely = report.likely_species
@@ -314,8 +366,17 @@ def _ensembl_ids(species: str) -> dict[str, int]:
     }
 
 
-def _look_up(names: Sequence[str], species: str) -> NDArray[np.int64]:
+def _look_up(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> NDArray[np.int64]:
     """Way and feature of each name, see `_SYMBOL`; `_UNKNOWN` where none. Shape (n_genes,)."""
+    if orthologs is not None:
+        mouse = _symbols("mouse")
+        symbols = (orthologs.get(name) or orthologs.get(_without_version(name)) for name in names)
+        found = [mouse.get(symbol, _UNKNOWN) if symbol else _UNKNOWN for symbol in symbols]
+        codes = np.array(found, dtype=np.int64)
+        codes[(codes >= 0) & (codes < N_FEATURES)] += _ORTHOLOG * N_FEATURES
+        return codes
     if species not in SPECIES:
         raise UsageError(f"unknown species {species!r}: it must be 'mouse' or 'human'.")
     codes = np.fromiter(
@@ -385,6 +446,20 @@ def _is_like_human(name: str) -> bool:
     return name.isupper() and not name.startswith(_ENSEMBL_PREFIX["mouse"])
 
 
+def _joined_names(names: Sequence[str], species: str) -> str:
+    """Say which part of names like "ENSMUSG00000051951|Xkr4" is the gene; "" where none is."""
+    for separator in "|_:;, /":
+        for part, which in ((0, "first"), (-1, "last")):
+            parts = [name.split(separator)[part] if separator in name else "" for name in names]
+            for kind in (species, _OTHER_SPECIES[species]):
+                if _n_known(parts, kind) > 0.1 * len(names):
+                    return (
+                        f"they are joined by {separator!r}, so keep only the {which} part of each "
+                        f"({first_few([part for part in parts if part])})"
+                    )
+    return ""
+
+
 def _species_option(species: str) -> str:
     return f'--species {species} (species="{species}" in Python)'
 
@@ -408,7 +483,9 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
     # cell names may be.
     if n_other > 0.1 * len(names):
         return f"{unknown}, but {n_other:,} are known {other} genes: pass {_species_option(other)}."
+    if joined := _joined_names(names, species):
+        return f"{unknown}: {joined}."
     return (
         f"{unknown}: names must be mouse symbols with species mouse, human symbols with species "
-        "human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."
+        "human, or Ensembl gene ids (ENSMUSG..., ENSG...); for other species pass --orthologs."
     )

@@ -33,7 +33,7 @@ from cytotrace2_lite.errors import (
 from cytotrace2_lite.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -75,7 +75,7 @@ class Parameters:
     Attributes
     ----------
     species
-        `"mouse"` or `"human"`.
+        `"mouse"` or `"human"`, or `"other"` with a table of orthologs.
     batch_size
         Largest number of cells processed together, at least 1.
     smooth_batch_size
@@ -98,7 +98,7 @@ class Parameters:
     max_cores: int = 1
 
     def __post_init__(self) -> None:
-        if self.species not in genes.SPECIES:
+        if self.species not in {*genes.SPECIES, genes.OTHER_SPECIES}:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
         for name in ("batch_size", "smooth_batch_size", "seed", "max_cores"):
             value = getattr(self, name)
@@ -161,7 +161,9 @@ class ModelInput:
     seconds: float
 
 
-def prepare(expression: Expression, species: str) -> ModelInput:
+def prepare(
+    expression: Expression, species: str, orthologs: Mapping[str, str] | None = None
+) -> ModelInput:
     """Map the genes of a dataset to the model's; the dataset is not needed any more afterwards.
 
     Parameters
@@ -169,7 +171,9 @@ def prepare(expression: Expression, species: str) -> ModelInput:
     expression
         Counts or CPM/TPM.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Returns
     -------
@@ -184,7 +188,7 @@ def prepare(expression: Expression, species: str) -> ModelInput:
         A gene is named twice, or the values of a cell are too large to add up.
     """
     started = time.perf_counter()
-    mapping = genes.map_genes(expression.genes, species)
+    mapping = genes.map_genes(expression.genes, species, orthologs)
     counts = preprocess.counts_over_features(expression.values, mapping.feature, genes.N_FEATURES)
     if not counts.nnz:
         raise NoUsableGenesError(

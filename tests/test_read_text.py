@@ -32,19 +32,20 @@ def write(tmp_path, monkeypatch):
 
 def read(path, **options):
     """Read a table as (cells, genes, {(gene, cell): value})."""
-    genes, values = [], {}
+    values = {}
     with TextTable(path, **options) as table:
+        n_genes = 0
         for block in table.blocks():
             assert block.gene.dtype == np.int64
             assert block.cell.dtype == np.int32
             assert block.value.dtype == np.float64
             assert block.max_value == max(block.value, default=0.0)
-            assert ((len(genes) <= block.gene) & (block.gene < len(genes + block.genes))).all()
+            assert ((n_genes <= block.gene) & (block.gene < len(table.genes))).all()
             assert (np.diff(block.gene * len(table.cells) + block.cell) > 0).all()
-            genes += block.genes
+            n_genes = len(table.genes)
             positions = zip(block.gene.tolist(), block.cell.tolist(), strict=True)
             values.update(zip(positions, block.value.tolist(), strict=True))
-    return table.cells, genes, values
+    return table.cells, table.genes, values
 
 
 def read_with_csv(text, delimiter):
