@@ -487,5 +487,6 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
         return f"{unknown}: {joined}."
     return (
         f"{unknown}: names must be mouse symbols with species mouse, human symbols with species "
-        "human, or Ensembl gene ids (ENSMUSG..., ENSG...); for other species pass --orthologs."
+        "human, or Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check the "
+        "species or pass --orientation; for other species pass --orthologs."
     )

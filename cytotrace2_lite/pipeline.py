@@ -60,7 +60,7 @@ class Progress(NamedTuple):
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
         `"write"` where files are written.
     done, total
-        Bytes while reading, cells of the whole run otherwise.
+        While reading bytes of text or values of another format, cells of the whole run otherwise.
     """
 
     stage: str

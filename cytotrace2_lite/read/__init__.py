@@ -112,23 +112,22 @@ def open_expression(
         As `read_expression`.
     """
     is_path = isinstance(data, (str, os.PathLike))
-    reader = _open_path(data, options) if is_path else _open_object(data, options)
-    if reader is None:
-        from cytotrace2_lite.read.matrix import Matrix
+    open_ = None if is_path else _opener(data)
+    if (is_path or open_) and (genes is not None or cells is not None):
+        what = "file" if is_path else type(data).__name__
+        raise UsageError(f"genes and cells name the axes of a matrix; a {what} has its own names.")
+    if is_path:
+        return _open_path(data, options)
+    if open_:
+        return open_(data, options)
+    from cytotrace2_lite.read.matrix import Matrix
 
-        options.refuse("a matrix", matrix=True)
-        if genes is None:
-            raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
-        kind = type(data)
-        source = Source(f"{kind.__module__.partition('.')[0]} {kind.__name__}")
-        return Matrix(data, {"genes": genes}, cells, options, source)
-    if genes is not None or cells is not None:
-        reader.close()
-        raise UsageError(
-            "genes and cells name the axes of a matrix; a "
-            f"{'file' if is_path else type(data).__name__} has its own names."
-        )
-    return reader
+    options.refuse("a matrix", matrix=True)
+    if genes is None:
+        raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
+    kind = type(data)
+    source = Source(f"{kind.__module__.partition('.')[0]} {kind.__name__}")
+    return Matrix(data, {"genes": genes}, cells, options, source)
 
 
 def _open_path(path: str | os.PathLike[str], options: ReadOptions) -> Reader:
@@ -171,18 +170,14 @@ def _open_stream(stream: ByteStream, options: ReadOptions) -> Reader:
     return TextTable(stream, options)
 
 
-def _open_object(data: Any, options: ReadOptions) -> Reader | None:
-    """Open an object that names its axes; None for others."""
-    import pyarrow as pa
-
+def _opener(data: Any) -> Callable[[Any, ReadOptions], Reader] | None:
+    """Find the function that opens an object which names its axes; None for others."""
     from cytotrace2_lite.read import anndata, tables
 
     if anndata.is_anndata(data):
-        return anndata.from_anndata(data, options)
+        return anndata.from_anndata
     if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas
-        options.refuse("a data frame", matrix=True)
-        return tables.from_pandas(data, options)
+        return tables.from_pandas
     if hasattr(data, "__arrow_c_stream__"):  # pyarrow, Polars and others
-        options.refuse("an Arrow table", matrix=True)
-        return tables.from_arrow(pa.table(data), options)
+        return tables.from_arrow
     return None

@@ -167,7 +167,7 @@ def from_arrow(table: Any, options: ReadOptions) -> Table:
     Parameters
     ----------
     table
-        One column has names, the others numbers.
+        Anything with Arrow's interface; one column has names, the others numbers.
     options
         As for `Table`.
 
@@ -176,6 +176,8 @@ def from_arrow(table: Any, options: ReadOptions) -> Table:
     InputError
         It is no such table.
     """
+    options.refuse("an Arrow table", matrix=True)
+    table = pa.table(table)
 
     def read(positions: Sequence[int]) -> list[Any]:
         return [table.column(i) for i in positions]
@@ -198,6 +200,7 @@ def from_pandas(frame: Any, options: ReadOptions) -> Table:
     InputError
         It is no such table.
     """
+    options.refuse("a data frame", matrix=True)
 
     def read(start: int, stop: int) -> NDArray[np.float64]:
         part = frame.iloc[:, start:stop]
