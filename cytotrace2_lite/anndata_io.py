@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.read.h5ad import is_h5ad_path, row_names
+from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
 from cytotrace2_lite.results import LABELS, STATUSES, require_writable
 
 if TYPE_CHECKING:
@@ -24,28 +26,11 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.results import Result
 
-__all__ = ["annotate", "annotated_copy", "check_h5ad", "is_anndata"]
+__all__ = ["annotate", "annotated_copy", "check_h5ad"]
 
 _KEY = "cytotrace2"
 _MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
 _FRAME = {"0.1.0": True, "0.2.0": False}  # encoding-version of obs: has it __categories
-
-
-def is_anndata(data: Any) -> bool:
-    """Say whether an object is an AnnData, or works like one.
-
-    Parameters
-    ----------
-    data
-        Anything.
-
-    Returns
-    -------
-    bool
-        It has `obs`, `var`, `uns`, `obs_names`, and its class an `X`, which may be costly to make.
-    """
-    names = ("obs", "var", "uns", "obs_names")
-    return hasattr(type(data), "X") and all(hasattr(data, name) for name in names)
 
 
 def annotate(adata: Any, result: Result) -> None:
@@ -101,17 +86,15 @@ def check_h5ad(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
     if target.suffix != ".h5ad" or target.is_dir():
         raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
     if source.exists() or str(source) == "-":
-        if not source.is_file() or not _h5py().is_hdf5(source):
+        if not is_h5ad_path(source):
             raise _not_h5ad(source)
         if target.exists() and target.samefile(source):
             raise UsageError(
                 f"{target}: this is the input, which is never changed. Give the file of "
                 "--write-h5ad another name."
             )
-        with _opened(source) as file:
-            if "obs" not in file or "var" not in file:
-                raise _not_h5ad(source)
-            _check_frame(source, file["obs"])
+        with opened(source) as file:
+            _obs(source, file)
     require_writable(target.parent, "--write-h5ad")
 
 
@@ -134,13 +117,13 @@ def annotated_copy(source: str | os.PathLike[str], result: Result) -> Callable[[
     def write(path: Path) -> None:
         shutil.copyfile(source, path)
         try:
-            with _h5py().File(path, "r+") as file:
-                _check_frame(source, file["obs"])
-                _check_cells(str(source), _names(file["obs"]), result, InputError)
-                _add_columns(file["obs"], result)
+            with require_h5py(source).File(path, "r+") as file:
+                obs = _obs(source, file)
+                _check_cells(str(source), row_names(str(source), obs), result, InputError)
+                _add_columns(obs, result)
                 if "uns" not in file:
                     _put(file, "uns", {})
-                _put(file["uns"], _KEY, _provenance(result))
+                _put(child(str(source), file, "uns"), _KEY, _provenance(result))
         except CytoTRACE2Error:
             raise
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -152,26 +135,6 @@ def annotated_copy(source: str | os.PathLike[str], result: Result) -> Callable[[
     return write
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise CytoTRACE2Error(
-            "--write-h5ad needs the package h5py: pip install 'cytotrace2-lite[h5ad]'."
-        ) from error
-    return h5py
-
-
-def _opened(path: str | os.PathLike[str]) -> Any:
-    try:
-        return _h5py().File(path, "r")
-    except OSError as error:
-        raise InputError(
-            f"{path}: the file cannot be read ({error.strerror or error}). Copy it again, and "
-            "close it in other programs."
-        ) from error
-
-
 def _not_h5ad(path: Path) -> UsageError:
     return UsageError(
         f"{path}: this is no .h5ad file, and --write-h5ad adds the scores to a copy of one. Leave "
@@ -179,13 +142,16 @@ def _not_h5ad(path: Path) -> UsageError:
     )
 
 
-def _check_frame(path: str | os.PathLike[str], obs: Any) -> None:
-    encoding = (_text(obs.attrs.get("encoding-type")), _text(obs.attrs.get("encoding-version")))
+def _obs(path: str | os.PathLike[str], file: Any) -> Any:
+    """Give `obs`, if columns can be added to it."""
+    obs = child(str(path), file, "obs")
+    encoding = (attribute(obs, "encoding-type"), attribute(obs, "encoding-version"))
     if encoding[0] != "dataframe" or encoding[1] not in _FRAME or "_index" not in obs.attrs:
         raise InputError(
             f"{path}: its obs is not stored as anndata 0.7 or newer does (encoding {encoding[0]} "
             f"{encoding[1]}). Read it with a current anndata and write it again."
         )
+    return obs
 
 
 def _check_cells(
@@ -199,26 +165,6 @@ def _check_cells(
         cell = next(i for i, name in enumerate(names) if name != result.cells[i])
         reason = f"cell {cell + 1:,} is {names[cell]!r}, in the results {result.cells[cell]!r}"
     raise error(f"{what}: these are not the cells that were scored ({reason}). Run it again.")
-
-
-def _names(obs: Any) -> list[str]:
-    """Names of the cells of an `obs`, however stored."""
-    index = obs[_text(obs.attrs["_index"])]
-    if isinstance(index, _h5py().Dataset):
-        return _strings(index)
-    if "codes" in index:
-        categories = _strings(index["categories"])
-        return [categories[code] for code in index["codes"][:]]
-    return _strings(index["values"])
-
-
-def _strings(dataset: Any) -> list[str]:
-    is_text = _h5py().check_string_dtype(dataset.dtype) is not None
-    return [str(value) for value in (dataset.asstr() if is_text else dataset)[:]]
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _provenance(result: Result) -> dict[str, Any]:
@@ -243,7 +189,9 @@ def _storable(value: Any) -> Any:
 
 
 def _add_columns(obs: Any, result: Result) -> None:
-    legacy = _FRAME[_text(obs.attrs["encoding-version"])]
+    import h5py
+
+    legacy = _FRAME[str(attribute(obs, "encoding-version"))]
     columns = result.columns(extra_columns=True)
     for name, values in columns.items():
         if legacy and name in LABELS:
@@ -252,9 +200,10 @@ def _add_columns(obs: Any, result: Result) -> None:
             _put_labels(obs, name, values)
         else:
             _put(obs, name, values)
-    order = [_text(name) for name in obs.attrs.get("column-order", [])]
+    given = obs.attrs.get("column-order", [])
+    order = [name.decode() if isinstance(name, bytes) else name for name in given]
     order += [name for name in columns if name not in order]
-    obs.attrs.create("column-order", order, dtype=_h5py().string_dtype())
+    obs.attrs.create("column-order", order, dtype=h5py.string_dtype())
 
 
 def _put_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
@@ -264,7 +213,9 @@ def _put_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
 
 
 def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
-    categories = obs.require_group("__categories")
+    if "__categories" not in obs:
+        obs.create_group("__categories")
+    categories = child(obs.file.filename, obs, "__categories")
     _put(categories, name, np.array(LABELS[name], dtype=object))
     categories[name].attrs["ordered"] = LABELS[name] is not STATUSES
     _put(obs, name, index)
@@ -273,6 +224,8 @@ def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
 
 def _put(group: Any, name: str, value: Any) -> None:
     """Write an element as anndata does, in place of an earlier one of that name."""
+    import h5py
+
     if name in group:
         del group[name]
     if isinstance(value, dict):
@@ -282,7 +235,7 @@ def _put(group: Any, name: str, value: Any) -> None:
         _encode(element, "dict", "0.1.0")
         return
     is_text = isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
-    dtype = _h5py().string_dtype() if is_text else None
+    dtype = h5py.string_dtype() if is_text else None
     element = group.create_dataset(name, data=value, dtype=dtype)
     if isinstance(value, np.ndarray):
         _encode(element, "string-array" if is_text else "array", "0.2.0")

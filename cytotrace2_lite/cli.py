@@ -38,6 +38,11 @@ _CHECKED = (
     "annotation_path",
     "batch_key",
     "species",
+    "layer",
+    "use_raw",
+    "orientation",
+    "duplicate_genes",
+    "orthologs",
     "batch_size",
     "smooth_batch_size",
     "max_cores",
@@ -46,6 +51,8 @@ _CHECKED = (
     "model",
     "quiet",
 )
+# Notes that `run` passes on, too.
+_SAID = {"input": "Input", "estimate": "It will take"}
 
 
 @click.group(
@@ -70,7 +77,8 @@ def cli() -> None:
 @click.option(
     "--batch-key",
     metavar="COLUMN",
-    help="Column of the annotation with the sample of each cell: score each sample by itself.",
+    help="Column of the annotation (without one, of obs of a .h5ad) with the sample of each cell: "
+    "score each sample by itself.",
 )
 @click.option(
     "-sp",
@@ -79,6 +87,27 @@ def cli() -> None:
     default="mouse",
     show_default=True,
     help="Species of the gene names.",
+)
+@click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X.")
+@click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X.")
+@click.option(
+    "--orientation",
+    type=click.Choice(["auto", "genes-x-cells", "cells-x-genes"]),
+    default="auto",
+    show_default=True,
+    help="Whether the rows of a table are genes or cells; by default the names tell.",
+)
+@click.option(
+    "--duplicate-genes",
+    type=click.Choice(["error", "first", "sum"]),
+    default="error",
+    show_default=True,
+    help="What to do with genes of one name.",
+)
+@click.option(
+    "--orthologs",
+    metavar="FILE",
+    help="For other species, at your own risk: tab-separated table of genes, mouse symbols.",
 )
 @click.option(
     "-bs",
@@ -154,10 +183,9 @@ def cli() -> None:
 )
 @click.option(
     "--embedding",
-    "embedding_path",
-    metavar="FILE",
-    help="Draw the cells at these coordinates: cell ids, x, y, tab- or comma-separated.  "
-    "[default: a UMAP is computed]",
+    metavar="FILE|NAME",
+    help="Draw the cells at these coordinates: a table of cell ids, x, y, tab- or comma-separated, "
+    "or a name in obsm of a .h5ad.  [default: a UMAP is computed]",
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
@@ -172,23 +200,23 @@ def run(
     max_cores: int | None,
     disable_parallelization: bool,
     plot_format: str,
-    embedding_path: str | None,
+    embedding: str | None,
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Score the cells of EXPR, a table of genes (rows) by cells (columns).
+    """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
-    EXPR is tab- or comma-separated text (.txt, .tsv, .csv, each also .gz) of raw counts, CPM or
-    TPM, not log-transformed, with cell ids in the first line and gene symbols or Ensembl ids in the
-    first column.
+    EXPR is a table of genes by cells as tab- or comma-separated text (also .gz, .bz2, .zst; "-" is
+    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
+    symbols or Ensembl ids.
     """
     path = _one_path(expression, input_path)
     to_stdout = output_dir == "-"
     if to_stdout:
         check_stdout(options["file_format"])
-        if embedding_path is not None:
+        if embedding is not None:
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
@@ -206,13 +234,13 @@ def run(
             for finding in findings:
                 if finding.severity == "warning":
                     say(f"Warning: {finding}")
-                elif finding.code == "estimate" and not (quiet or disable_verbose):
-                    say(f"It will take {finding.what}.")
+                elif finding.code in _SAID and not (quiet or disable_verbose):
+                    say(f"{_SAID[finding.code]} {finding.what}.")
 
         scored = score_to_directory(
             path,
             None if to_stdout else output_dir,
-            embedding_path=None if disable_plotting else embedding_path,
+            embedding=None if disable_plotting else embedding,
             max_cores=1 if disable_parallelization else max_cores,
             progress=reporter,
             on_checked=on_checked,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,9 +24,9 @@ import numpy as np
 from cytotrace2_lite import knn, pca, preprocess
 from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few
+from cytotrace2_lite.read import h5ad
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,7 @@ __all__ = [
     "Embedding",
     "embedding_of",
     "match_cells",
+    "obsm_embedding",
     "read_embedding",
     "require_umap",
     "umap",
@@ -101,6 +103,51 @@ def embedding_of(coordinates: ArrayLike | Embedding, n_cells: int) -> Embedding:
     if np.isnan(values).all():
         raise UsageError("embedding has no finite coordinates for any cell.")
     return Embedding(values, given.axes if given else Embedding.axes)
+
+
+def obsm_embedding(data: Any, key: str) -> Embedding:
+    """Take the first two columns of an array in `obsm` of AnnData.
+
+    Parameters
+    ----------
+    data
+        AnnData, what looks like it, or the path of a `.h5ad`.
+    key
+        The array's name, such as "X_umap", after which the axes are named.
+
+    Returns
+    -------
+    Embedding
+        A row per cell.
+
+    Raises
+    ------
+    UsageError
+        There is no such array, or it has no two columns of numbers.
+    """
+    values: Any
+    if isinstance(data, (str, os.PathLike)) and h5ad.is_h5ad_path(data):
+        values = h5ad.obsm(data, key)
+    else:
+        arrays = getattr(data, "obsm", None)
+        if arrays is None:
+            raise UsageError(
+                f"embedding is {key!r}, the name of an array of AnnData's obsm, but the data are "
+                'none. Pass "umap", or numbers of shape (n_cells, 2).'
+            )
+        if key not in arrays:
+            raise UsageError(
+                f"obsm has no array {key!r}. Its arrays are {first_few(list(arrays))}."
+                if len(arrays)
+                else f"obsm has no array {key!r}; it is empty."
+            )
+        values = np.asarray(arrays[key])
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise UsageError(f"obsm[{key!r}] has the shape {values.shape}; two columns are needed.")
+    name = key.removeprefix("X_")
+    name = name.upper() if name.islower() else name
+    checked = embedding_of(values[:, :2], len(values))
+    return Embedding(checked.coordinates, (f"{name} 1", f"{name} 2"))
 
 
 def read_embedding(

@@ -15,6 +15,7 @@
     ├── LowGeneCountWarning      many cells express fewer than 500 genes
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
+    ├── GeneNameWarning          gene names were changed, or orthologs are of no use
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
@@ -37,6 +38,7 @@ __all__ = [
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "FewCellsWarning",
+    "GeneNameWarning",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
@@ -108,6 +110,10 @@ class LogTransformedWarning(CytoTRACE2Warning):
 
 class SpeciesWarning(CytoTRACE2Warning):
     """The gene names are written like the other species', or more of them are known there."""
+
+
+class GeneNameWarning(CytoTRACE2Warning):
+    """A spreadsheet program has made dates of gene names, or most orthologs given are unknown."""
 
 
 class EmptyCellWarning(CytoTRACE2Warning):

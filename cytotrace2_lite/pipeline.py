@@ -23,7 +23,7 @@ from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
 from cytotrace2_lite.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -50,13 +50,16 @@ class Progress(NamedTuple):
         `"write"` where files are written: twice, before, and when all that is left is to put
         them in place; `"embed"`, `"draw"` where plots are.
     done, total
-        Bytes while reading (0 in all for a pipe), plots while drawing; otherwise cells of the whole
-        run that have counts and take part in the stage.
+        Bytes or values while reading (0 in all where that is not known), plots while drawing;
+        otherwise cells of the whole run that have counts and take part in the stage.
+    unit
+        What `done` and `total` count: `"bytes"`, `"values"`, `"rows"`, `"plots"` or `"cells"`.
     """
 
     stage: str
     done: int
     total: int
+    unit: str = "cells"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Parameters:
     Attributes
     ----------
     species
-        `"mouse"` or `"human"`.
+        `"mouse"` or `"human"`, or `"other"` with a table of orthologs.
     batch_size
         Largest number of cells processed together, at least 1.
     smooth_batch_size
@@ -89,7 +92,7 @@ class Parameters:
     max_cores: int = 1
 
     def __post_init__(self) -> None:
-        if self.species not in genes.SPECIES:
+        if self.species not in {*genes.SPECIES, genes.OTHER_SPECIES}:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
         for name in ("batch_size", "smooth_batch_size", "seed", "max_cores"):
             value = getattr(self, name)
@@ -155,7 +158,9 @@ class ModelInput:
     seconds: float
 
 
-def prepare(expression: Expression, species: str) -> ModelInput:
+def prepare(
+    expression: Expression, species: str, orthologs: Mapping[str, str] | None = None
+) -> ModelInput:
     """Map the genes of a dataset to the model's; the dataset is not needed any more afterwards.
 
     Parameters
@@ -163,7 +168,9 @@ def prepare(expression: Expression, species: str) -> ModelInput:
     expression
         Counts or CPM/TPM.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Returns
     -------
@@ -178,7 +185,7 @@ def prepare(expression: Expression, species: str) -> ModelInput:
         A gene is named twice, or the values of a cell are too large to add up.
     """
     started = time.perf_counter()
-    mapping = genes.map_genes(expression.genes, species)
+    mapping = genes.map_genes(expression.genes, species, orthologs)
     counts = preprocess.counts_over_features(expression.values, mapping.feature, genes.N_FEATURES)
     if not counts.nnz:
         raise NoUsableGenesError(

@@ -383,14 +383,14 @@ def write_plots(
                 failed[_reason(error)] = [name for name in names if name in _ON_CELLS]
                 names = [name for name in names if name not in _ON_CELLS]
         for n_done, name in enumerate(names):
-            report(Progress("draw", n_done, len(names)))
+            report(Progress("draw", n_done, len(names), "plots"))
             try:
                 content = _render(result, name, labels, plot_format)
             except Exception as error:  # noqa: BLE001 (as above)
                 failed.setdefault(_reason(error), []).append(name)
             else:
                 contents[Path(directory) / f"{_FILES[name]}.{plot_format}"] = content
-        report(Progress("draw", len(names), len(names)))
+        report(Progress("draw", len(names), len(names), "plots"))
     problems = []
     n_cells = len(result.cells)
     if is_computed and result.embedding is not None and n_cells > MAX_CELLS:

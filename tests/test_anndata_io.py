@@ -1,10 +1,11 @@
 """Results in an AnnData, and in copies of .h5ad files."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite import api
-from cytotrace2_lite.anndata_io import annotate, is_anndata
+from cytotrace2_lite.anndata_io import annotate
 from cytotrace2_lite.cli import main
+from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
 
 DATA = Path(__file__).parent / "data"
@@ -32,6 +34,8 @@ class FakeAnnData:
         self.obs = pd.DataFrame({"batch": list("xyxy")[: len(cells)]}, index=cells)
         self.var = pd.DataFrame(index=GENES)
         self.uns = {"mine": 1}
+        self.layers = {}
+        self.obsm = {"X_umap": np.arange(3.0 * len(cells)).reshape(len(cells), 3)}
 
     obs_names = property(lambda self: self.obs.index)
 
@@ -40,17 +44,8 @@ class FakeAnnData:
         raise AssertionError("costly to make")
 
 
-class Job:
-    """A dataset that was read and checked."""
-
-    findings = ()
-    data = SimpleNamespace(counts=None)
-
-    def __init__(self, result):
-        self.result = result
-
-    def score(self, progress):
-        return self.result
+class FullAnnData(FakeAnnData):
+    X = VALUES
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +99,11 @@ class TestAnnotate:
             annotate(FakeAnnData(["c1", "c2", "c3"]), result)
 
     @pytest.mark.parametrize("options", [{}, {"inplace": True}, {"inplace": False}])
-    def test_run_annotates_unless_told_not_to(self, result, monkeypatch, options):
-        monkeypatch.setattr(api, "_prepare", lambda *_, **__: Job(result))
-        adata = FakeAnnData()
-        assert ct2.run(adata, **options) is result
+    def test_run_annotates_unless_told_not_to(self, result, ensembles, options):
+        adata = FullAnnData()
+        found = ct2.run(adata, model=ensembles["1.1.0"], **options)
+        np.testing.assert_array_equal(found.score, result.score)
+        assert found.cells == CELLS
         expected = options.get("inplace", True)
         assert (POTENCY in adata.obs) == ("cytotrace2" in adata.uns) == expected
 
@@ -305,9 +301,22 @@ class TestWriteH5ad:
         source.write_bytes(FILES[1].read_bytes())
         with h5py.File(source, "r+") as file:
             file["obs"].attrs["_index"] = "none"
-        with pytest.raises(ct2.InputError, match=r"in\.h5ad: nothing can be added to its obs"):
+        with pytest.raises(ct2.InputError, match=r"in\.h5ad: /obs has no names of its rows"):
             result.write_h5ad(source, tmp_path / "out.h5ad")
         assert [path.name for path in tmp_path.iterdir()] == ["in.h5ad"]
+
+    def test_links_out_of_the_file(self, result, h5py, tmp_path):
+        for name in ("obs", "uns"):
+            source = tmp_path / f"{name}.h5ad"
+            source.write_bytes(FILES[1].read_bytes())
+            with h5py.File(source, "r+") as file:
+                del file[name]
+                file[name] = h5py.ExternalLink(str(FILES[1]), name)
+            before = FILES[1].read_bytes()
+            with pytest.raises(ct2.InputError, match=f"/{name} is a link or lies in another file"):
+                result.write_h5ad(source, tmp_path / "out.h5ad")
+            assert FILES[1].read_bytes() == before
+            assert not (tmp_path / "out.h5ad").exists()
 
     def test_names_and_places(self, result, h5py, tmp_path):
         for name in ("out.txt", "out"):
@@ -328,7 +337,7 @@ class TestWriteH5ad:
 
     def test_file_cut_short(self, result, h5py, tmp_path):
         (tmp_path / "in.h5ad").write_bytes(FILES[1].read_bytes()[:5000])
-        with pytest.raises(ct2.InputError, match=r"in\.h5ad: the file cannot be read \("):
+        with pytest.raises(ct2.InputError, match=r"in\.h5ad: the HDF5 file cannot be read \("):
             result.write_h5ad(tmp_path / "in.h5ad", tmp_path / "out.h5ad")
         assert not (tmp_path / "out.h5ad").exists()
 
@@ -336,7 +345,7 @@ class TestWriteH5ad:
         monkeypatch.setitem(sys.modules, "h5py", None)
         self.refused(
             ct2.CytoTRACE2Error,
-            "--write-h5ad needs the package h5py: pip install 'cytotrace2-lite[h5ad]'.",
+            f"{FILES[1]}: HDF5 files need the package h5py: pip install 'cytotrace2-lite[h5ad]'.",
             tmp_path,
             lambda: result.write_h5ad(FILES[1], tmp_path / "out.h5ad"),
         )
@@ -344,10 +353,9 @@ class TestWriteH5ad:
 
 class TestCommandLine:
     @pytest.fixture
-    def ct2_lite(self, capsys, model_files, tmp_path, monkeypatch, result, h5py):
-        """Function that runs the command line on a matrix that is said to be in a file."""
+    def ct2_lite(self, capsys, model_files, tmp_path, monkeypatch, h5py):
+        """Function that runs the command line without plots."""
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(api, "_prepare", lambda *_, **__: Job(result))
 
         def run(*arguments):
             with pytest.raises(SystemExit) as caught:
@@ -400,6 +408,85 @@ class TestCommandLine:
         assert code == 2
         assert "Error: expr.txt: this is no .h5ad file, and --write-h5ad" in err
         assert [path.name for path in tmp_path.iterdir()] == ["expr.txt"]
+
+
+class TestSamples:
+    """Samples by a column of obs, of the object or the file."""
+
+    @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+    def test_as_labels(self, ensembles, h5py, file):
+        expected = ct2.run(
+            *(VALUES,), genes=GENES, cells=CELLS, batches=list("xyxy"), model=ensembles["1.1.0"]
+        )
+        for data in (FullAnnData(), str(file)):
+            found = ct2.run(data, batches="batch", model=ensembles["1.1.0"])
+            assert found.info["samples"] == expected.info["samples"] | {"key": "batch"}
+            np.testing.assert_array_equal(found.score, expected.score)
+
+    def test_numbers_and_missing_labels(self, ensembles, h5py, tmp_path):
+        path = tmp_path / "in.h5ad"
+        path.write_bytes(FILES[1].read_bytes())
+        with h5py.File(path, "r+") as file:
+            file["obs/donor"] = np.array([1, 2, 1, 2])
+            file["obs/batch/codes"][1] = -1
+        found = ct2.run(path, batches="donor", model=ensembles["1.1.0"])
+        assert found.info["samples"]["n_cells"] == {"1": 2, "2": 2}
+        with pytest.raises(ct2.InputError, match=r"^1 of 4 cells have no sample in 'batch': 'c2'"):
+            ct2.run(path, batches="batch", model=ensembles["1.1.0"])
+
+    def test_no_such_column(self, ensembles, h5py):
+        message = f"{FILES[1]}: obs has no column 'donor' of labels. Its columns are "
+        with pytest.raises(ct2.UsageError, match=f"^{re.escape(message)}'batch', 'depth'.$"):
+            ct2.run(FILES[1], batches="donor", model=ensembles["1.1.0"])
+
+    def test_command_line(self, capsys, h5py, model_files, tmp_path):
+        words = [FILES[1], "--batch-key", "batch", "-m", model_files["1.1.0"], "-q"]
+        for command in (["run", "-dpl", "-o", tmp_path / "out"], ["check"]):
+            with pytest.raises(SystemExit) as caught:
+                main(list(map(str, [*command, *words])))
+            assert caught.value.code == 0
+        assert "2 samples of 'batch' are scored one by one: 'x' 2, 'y' 2 cells" in (
+            " ".join(capsys.readouterr().out.split())
+        )
+        assert json.loads((tmp_path / "out/run.json").read_text())["samples"]["key"] == "batch"
+
+
+class TestEmbedding:
+    """Coordinates in obsm, of the object or the file."""
+
+    def test_of_the_object(self, ensembles):
+        found = ct2.run(FullAnnData(), embedding="X_umap", model=ensembles["1.1.0"]).embedding
+        np.testing.assert_array_equal(found.coordinates, FullAnnData().obsm["X_umap"][:, :2])
+        assert found.axes == ("UMAP 1", "UMAP 2")
+        with pytest.raises(
+            ct2.UsageError, match=r"^obsm has no array 'x'\. Its arrays are 'X_umap'"
+        ):
+            ct2.run(FullAnnData(), embedding="x", model=ensembles["1.1.0"])
+        with pytest.raises(
+            ct2.UsageError, match=r"the name of an array of AnnData's obsm, but the"
+        ):
+            ct2.run(VALUES, genes=GENES, embedding="x", model=ensembles["1.1.0"])
+
+    def test_of_the_file(self, ensembles, h5py, tmp_path):
+        path = tmp_path / "in.h5ad"
+        path.write_bytes(FILES[1].read_bytes())
+        with h5py.File(path, "r+") as file:
+            file["obsm/X_umap"] = FullAnnData().obsm["X_umap"]
+            file["obsm/X_one"] = np.ones((4, 1))
+        found = ct2.run(path, embedding="X_umap", model=ensembles["1.1.0"]).embedding
+        np.testing.assert_array_equal(found.coordinates, FullAnnData().obsm["X_umap"][:, :2])
+        scored = api.score_to_directory(
+            path, tmp_path / "out", embedding="X_umap", model=ensembles["1.1.0"]
+        )
+        np.testing.assert_array_equal(scored.result.embedding.coordinates, found.coordinates)
+        assert scored.result.info["embedding"] == "X_umap"
+        for name, message in (
+            ("none", f"{path}: obsm has no array 'none'. There is 'X_one', 'X_umap'."),
+            ("X_one", "obsm['X_one'] has the shape (4, 1); two columns are needed."),
+        ):
+            with pytest.raises(ct2.UsageError) as caught:
+                ct2.run(path, embedding=name, model=ensembles["1.1.0"])
+            assert str(caught.value) == message
 
 
 def test_nothing_of_anndata_is_imported():

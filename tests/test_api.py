@@ -204,7 +204,10 @@ class TestMatrix:
                 ["Actb", "Actb"],
                 None,
                 ct2.InputError,
-                "gene 'Actb' appears twice (genes 1 and 2). Sum or drop one.",
+                (
+                    "gene 'Actb' appears twice (genes 1 and 2). Sum or drop one, or pass "
+                    '--duplicate-genes sum or first (duplicate_genes="sum" in Python).'
+                ),
             ),
             (
                 [[1.0], [2.0]],
@@ -386,12 +389,13 @@ def test_progress(mouse, ensembles):
     events = []
     ct2.run(values, genes=genes, cells=cells, model=ensembles["1.1.0"], progress=events.append)
     stages = list(dict.fromkeys(event.stage for event in events))
-    assert stages == ["preprocess", "predict", "diffuse", "components", "neighbors"]
+    assert stages == ["read", "preprocess", "predict", "diffuse", "components", "neighbors"]
     for stage in stages:
         done = [event.done for event in events if event.stage == stage]
         assert done == sorted(done)
-        assert done[-1] == 120
-    assert {event.total for event in events} == {120}
+        n_values = values.size if stage == "read" else 120
+        assert done[-1] == n_values
+        assert {event.total for event in events if event.stage == stage} == {n_values}
 
 
 def test_many_threads_share_one_ensemble(mouse, scored, ensembles):

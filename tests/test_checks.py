@@ -48,7 +48,7 @@ class TestGenes:
     def test_note(self, enteric, ensembles):
         found = look_at(enteric, ensembles)
         assert {code: f.severity for code, f in found.items()} == dict.fromkeys(
-            ("genes", "superseded", "cells", "estimate"), "note"
+            ("input", "genes", "superseded", "cells", "estimate"), "note"
         )
         assert found["genes"].what == (
             "of 16,934 gene names, 12,544 are mouse symbols and 6 are human symbols that the model "
@@ -263,7 +263,7 @@ class TestRunGivesTheSame:
                     model=ensembles["1.1.0"],
                     progress=lambda event: stages.append(event.stage),
                 )
-        assert stages == []
+        assert set(stages) == {"read"}
 
 
 class TestCommand:
@@ -288,6 +288,7 @@ class TestCommand:
         assert err.startswith("Model: made-up, 3 members, SHA-256 ")
         assert "Reading and checking: " in err
         assert out == (
+            "note     read as tsv (gzip), genes x cells, gene names from the first column.\n"
             "note     of 16,934 gene names, 12,544 are mouse symbols and 6 are human symbols that "
             "the model knows; 12,526 of its 14,271 genes are in the input as mouse genes.\n"
             "         Other genes are not used, nor counted in a cell's total.\n"
@@ -320,7 +321,8 @@ class TestCommand:
         report = json.loads(out)
         assert report["input"] == str(path)
         assert {finding["code"] for finding in report["findings"]} == {
-            *("genes", "selected_genes", "cells", "few_genes_per_cell", "few_cells", "estimate")
+            *("input", "genes", "selected_genes", "cells", "few_genes_per_cell", "few_cells"),
+            "estimate",
         }
         assert set(report["findings"][0]) == {"code", "severity", "what", "why", "remedy"}
 

@@ -240,8 +240,8 @@ class TestErrors:
             (
                 "\tc1\tc2\nActb\t1\t\n",
                 (
-                    "line 2, gene 'Actb', cell 'c2': the value is missing (empty field). Write 0 "
-                    "or remove the gene."
+                    "line 2 (gene 'Actb') ends with a tab: the value of the last cell is missing, "
+                    "or a tab too many ends each line. Write 0 there, or remove it."
                 ),
             ),
             (
@@ -260,7 +260,10 @@ class TestErrors:
             ),
             (
                 "\tc1\tc2\nActb\t1\t2\nGapdh\t1\t2\nActb\t3\t4\n",
-                "gene 'Actb' appears twice (lines 2 and 4). Sum or drop one.",
+                (
+                    "gene 'Actb' appears twice (lines 2 and 4). Sum or drop one, or pass "
+                    '--duplicate-genes sum or first (duplicate_genes="sum" in Python).'
+                ),
             ),
             (
                 "\tc1\tc1\nActb\t1\t2\n",
@@ -280,7 +283,8 @@ class TestErrors:
         assert last_line(err) == (
             "Error: none of the gene names of the input (2: 'foo', 'bar') is a known mouse gene: "
             "names must be mouse symbols with species mouse, human symbols with species human, or "
-            "Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."
+            "Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check the species or "
+            "pass --orientation; for other species pass --orthologs."
         )
         assert not list(tmp_path.rglob("cytotrace2_results.txt"))
 

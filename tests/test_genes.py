@@ -258,6 +258,7 @@ def test_result_types():
         superseded=(),
         upper_case_share=0.0,
         likely_species="mouse",
+        dates=(),
         n_features=14_271,
     )
     assert type(mapping.report.n_mapped) is int
@@ -308,14 +309,14 @@ def test_nothing_usable_at_all():
     expected = (
         "none of the gene names of the input (1,000: 'AAAC0-1', 'AAAC1-1', 'AAAC2-1', ...) is a "
         "known mouse gene: names must be mouse symbols with species mouse, human symbols with "
-        "species human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of "
-        "the table."
+        "species human, or Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check "
+        "the species or pass --orientation; for other species pass --orthologs."
     )
     with pytest.raises(NoUsableGenesError) as error:
         map_genes(cells, "mouse")
     assert str(error.value) == expected
     # a chance hit in the other species does not change the remedy
-    with pytest.raises(NoUsableGenesError, match="genes must be the rows"):
+    with pytest.raises(NoUsableGenesError, match="If these are the cells"):
         map_genes([*cells, "ACTB"], "mouse")
     with pytest.raises(NoUsableGenesError, match="the input has no genes"):
         map_genes([], "mouse")
