@@ -545,7 +545,7 @@ def _prepare(
     prepared = prepare(expression, parameters.species, mouse_symbol)
     del expression
     findings = [Finding("input", "note", f"read as {source.describe()}")]
-    findings += check_input(prepared, parameters, samples) + remarks
+    findings += check_input(prepared, parameters, samples, source.hint()) + remarks
     about: dict[str, Any] = {}
     if table is not None:
         findings += table.findings()

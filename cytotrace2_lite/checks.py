@@ -293,7 +293,7 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
     )
 
 
-def check_values(counts: csr_array, max_value: float) -> list[Finding]:
+def check_values(counts: csr_array, max_value: float, hint: str = "") -> list[Finding]:
     """See whether the values look log-transformed.
 
     Parameters
@@ -302,6 +302,8 @@ def check_values(counts: csr_array, max_value: float) -> list[Finding]:
         Expression over the model's genes, CSR, shape (n_cells, n_features).
     max_value
         Largest value over all genes of the input.
+    hint
+        Which other matrices the input has, for the remedy.
 
     Returns
     -------
@@ -317,7 +319,7 @@ def check_values(counts: csr_array, max_value: float) -> list[Finding]:
             f"the largest value of the input is {max_value:g}, and not all are whole numbers: it "
             "looks log-transformed",
             "Cells are normalised and logged here; done twice, that changes the scores.",
-            "Give raw counts, CPM or TPM.",
+            f"Give raw counts, CPM or TPM.{hint}",
         )
     ]
 

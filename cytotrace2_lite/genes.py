@@ -473,8 +473,9 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
         return "the input has no genes: they must be the rows of the table."
     how_many = f"only {n_mapped}" if n_mapped else "none"
     unknown = (
-        f"{how_many} of the gene names of the input ({len(names):,}: {first_few(names)}) is a "
-        f"known {species} gene"
+        f"{how_many} of the gene names of the input ({len(names):,}: {first_few(names)}) "
+        f"{'are known' if n_mapped > 1 else 'is a known'} {species} "
+        f"{'genes' if n_mapped > 1 else 'gene'}"
     )
     other = _OTHER_SPECIES[species]
     n_other = _n_known(names, other)

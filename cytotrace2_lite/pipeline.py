@@ -228,7 +228,7 @@ def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) ->
 
 
 def check(
-    data: ModelInput, parameters: Parameters, samples: Samples | None = None
+    data: ModelInput, parameters: Parameters, samples: Samples | None = None, hint: str = ""
 ) -> list[Finding]:
     """Look at a dataset before it is scored.
 
@@ -238,6 +238,8 @@ def check(
         The dataset, from `prepare` with the species of `parameters`.
     parameters, samples
         As for `score_cells`.
+    hint
+        Which other matrices the input has, for a remedy.
 
     Returns
     -------
@@ -247,7 +249,7 @@ def check(
     split = _split(data, parameters, samples)
     return [
         *data.findings,
-        *checks.check_values(data.counts, data.max_value),
+        *checks.check_values(data.counts, data.max_value, hint),
         *checks.check_cells(data.counts, data.cells, samples),
         *checks.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
         *checks.check_resources(

@@ -303,7 +303,7 @@ class TestErrors:
                 "mouse",
                 (
                     "Error: only 7 of the gene names of the input (16,106: 'KCTD15', 'STT3B', "
-                    "'NAT6', ...) is a known mouse gene, but 12,138 are known human genes: pass "
+                    "'NAT6', ...) are known mouse genes, but 12,138 are known human genes: pass "
                     '--species human (species="human" in Python).'
                 ),
             ),
@@ -312,7 +312,7 @@ class TestErrors:
                 "human",
                 (
                     "Error: only 6 of the gene names of the input (16,934: 'Xkr4', 'Gm19938', "
-                    "'Mrpl15', ...) is a known human gene, but 12,544 are known mouse genes: pass "
+                    "'Mrpl15', ...) are known human genes, but 12,544 are known mouse genes: pass "
                     '--species mouse (species="mouse" in Python).'
                 ),
             ),
