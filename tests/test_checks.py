@@ -138,18 +138,6 @@ class TestGenes:
         )
         assert "orthologs" not in found
 
-    def test_useless_orthologs(self, enteric, ensembles, tmp_path):
-        table = tmp_path / "orthologs.tsv"
-        pairs = [(name, name if name == "Mrpl15" else f"_{name}") for name in enteric.index[:9]]
-        table.write_text("rat\tmouse\n" + "".join(f"{rat}\t{mouse}\n" for rat, mouse in pairs))
-        found = look_at(enteric, ensembles, orthologs=table)["orthologs"]
-        assert isinstance(found.warning, ct2.GeneNameWarning)
-        assert str(found) == (
-            f"{table}: 8 of the 9 mouse symbols are no genes of the model: '_Xkr4', "
-            "'_Gm19938', '_Lypla1', ... Genes with such symbols are not used. Check that "
-            "the second column has mouse symbols."
-        )
-
 
 class TestValues:
     def test_logged(self, enteric, ensembles):

@@ -468,3 +468,28 @@ def test_shipped_tables_are_what_the_tool_builds(upstream_python, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in DATA.iterdir()}
     for path in DATA.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("form", "remedy"),
+    [
+        ("{1}|{0}", "'|', so keep only the last part of each ('Actb', 'Gapdh', 'Nanog')."),
+        ("{0}_{1}", "'_', so keep only the first part of each ('Actb', 'Gapdh', 'Nanog')."),
+    ],
+)
+def test_joined_names(form, remedy):
+    names = [form.format(name, f"X{i}") for i, name in enumerate(["Actb", "Gapdh", "Nanog"])]
+    with pytest.raises(NoUsableGenesError) as error:
+        map_genes(names, "mouse")
+    shown = ", ".join(map(repr, names))
+    assert str(error.value) == (
+        f"none of the gene names of the input (3: {shown}) is a known mouse gene: they are joined "
+        f"by {remedy}"
+    )
+
+
+def test_dates():
+    dates = ("1-Mar", "2-SEP", "Dec-01", "2023-03-01", "2023-09-02 00:00:00")
+    names = ["Actb", "H2-D1", "1-Mart", "Nkx2-1", "9-30", *dates]
+    assert map_genes(names, "mouse").report.dates == dates
+    assert map_genes(names[:5], "mouse").report.dates == ()
