@@ -7,6 +7,7 @@ Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/file
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
 from cytotrace2_lite.results import LABELS, STATUSES, require_writable
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from numpy.typing import NDArray
@@ -83,12 +83,13 @@ def check_h5ad(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
         h5py is not installed.
     """
     source, target = Path(source), Path(target)
-    if target.suffix != ".h5ad" or target.is_dir():
+    # Path.exists and its like raise where they are not allowed to look.
+    if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
         raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
-    if source.exists() or str(source) == "-":
+    if os.path.exists(source) or str(source) == "-":  # noqa: PTH110
         if not is_h5ad_path(source):
             raise _not_h5ad(source)
-        if target.exists() and target.samefile(source):
+        if os.path.exists(target) and target.samefile(source):  # noqa: PTH110
             raise UsageError(
                 f"{target}: this is the input, which is never changed. Give the file of "
                 "--write-h5ad another name."

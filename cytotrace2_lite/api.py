@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +29,6 @@ from cytotrace2_lite.results import prepare_directory, require_pandas, write_who
 from cytotrace2_lite.samples import Samples, obs_column, samples_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
@@ -349,7 +349,8 @@ def score_to_directory(
     if embedding is not None:
         embed = _embedding_of_file(embedding, input_path)
     folder = None if output_dir is None else Path(output_dir)
-    new = folder if folder is not None and not folder.exists() else None
+    # Path.exists raises where it is not allowed to look.
+    new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
     if folder is not None:
         prepare_directory(folder)
     with _removed_on_error(new):
@@ -593,7 +594,7 @@ def _embedding_of_file(
 ) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
     from cytotrace2_lite.embedding import match_cells, obsm_embedding, read_embedding
 
-    if not Path(embedding).exists() and is_h5ad_path(input_path):
+    if not os.path.exists(embedding) and is_h5ad_path(input_path):  # noqa: PTH110
         return partial(_check_embedding, obsm_embedding(input_path, str(embedding)))
     return partial(match_cells, *read_embedding(embedding), path=embedding)
 

@@ -383,6 +383,16 @@ class TestErrors:
             tmp_path,
         )
 
+    def test_output_directory_that_cannot_be_looked_at(self, ct2, tiny_table, tmp_path):
+        name = "x" * 300  # as one where that is not allowed
+        self.refused(
+            ct2(tiny_table(), "-o", name),
+            1,
+            f"Error: {name}: cannot write results here (File name too long). "
+            "Choose another directory (-o/--output-dir).",
+            tmp_path,
+        )
+
     def test_annotation(self, ct2, tiny_table, tmp_path):
         self.refused(
             ct2(tiny_table(), "-a", "none.txt"),

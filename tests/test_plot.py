@@ -613,6 +613,14 @@ class TestCommandLine:
         assert plots_in("out") == [f"{name}.svg" for name in ON_CELLS]
         assert "Embedding 1" in Path("out", plots_in("out")[0]).read_text()  # a comment
 
+    def test_an_embedding_that_cannot_be_looked_at(self, run):
+        code, err = run("--embedding", "x" * 300)  # as a file where that is not allowed
+        assert code == 3
+        assert err.endswith(
+            f"Error: {'x' * 300}: cannot read the embedding (File name too long).\n"
+        )
+        assert not Path("out").exists()
+
     def test_an_embedding_of_other_cells_stops_before_the_work(self, run):
         Path("xy.csv").write_text("d1,0,0\n")
         code, err = run("--embedding", "xy.csv")
