@@ -46,7 +46,7 @@ def test_reading(write):
         (
             "P1,Actb\n",
             (
-                "line 1 has 1 fields instead of 2, a gene and its mouse symbol with "
+                "line 1 has 1 field instead of 2, a gene and its mouse symbol with "
                 "a tab between them."
             ),
         ),
@@ -183,7 +183,7 @@ def test_command_line(write, model_files, capsys, tmp_path):
         main(["run", path, *options])
     assert caught.value.code == 0
     err = capsys.readouterr().err
-    line = "Input: tsv, cells x genes, gene names from the header, 1 repeated genes added up"
+    line = "Input: tsv, cells x genes, gene names from the header, 1 repeated gene added up"
     assert line in err.splitlines()
     report = json.loads((tmp_path / "cytotrace2_results" / "run.json").read_text())
     assert report["input"]["n_duplicates"] == 1

@@ -95,7 +95,8 @@ class Source:
         matrix = f", {self.matrix}" if self.matrix else ""
         others = f" (not {', '.join(self.other_matrices)})" if self.other_matrices else ""
         merged = {"sum": "added up", "first": "left out"}.get(self.duplicate_genes)
-        repeated = f", {self.n_duplicates} repeated genes {merged}" if self.n_duplicates else ""
+        genes = "gene" if self.n_duplicates == 1 else "genes"
+        repeated = f", {self.n_duplicates} repeated {genes} {merged}" if self.n_duplicates else ""
         return (
             f"{self.format}{compressed}{matrix}{others}, {self.orientation}, "
             f"gene names from {self.gene_names}{repeated}"
@@ -193,7 +194,6 @@ class ByteStream:
         )
         self._text = self._disk
         if self.compression:
-            # Not pa.BufferReader of all: one pass, bounded memory.
             self._text = pa.CompressedInputStream(
                 pa.PythonFile(self._disk, mode="r"), self.compression
             )

@@ -19,7 +19,7 @@ __all__ = ["choose_matrix", "from_anndata", "is_anndata", "is_gene_column"]
 
 def is_anndata(data: Any) -> bool:
     """Tell whether an object is like AnnData."""
-    return all(hasattr(data, name) for name in ("X", "obs_names", "var_names", "layers"))
+    return all(hasattr(data, name) for name in ("obs_names", "var_names", "layers"))
 
 
 def is_gene_column(name: str) -> bool:
@@ -87,10 +87,11 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
         An orientation is given: the rows of AnnData are cells.
     """
     options.refuse("an AnnData object", orientation=True)
+    x = data.X  # a copy where the object is a view of another
     raw: Any = getattr(data, "raw", None)
     chosen, others = choose_matrix(
         "AnnData",
-        has_x=data.X is not None,
+        has_x=x is not None,
         layers=[str(layer) for layer in data.layers],
         has_raw=raw is not None,
         options=options,
@@ -98,7 +99,7 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     if options.use_raw:
         matrix, var = raw.X, raw.var
     else:
-        matrix = data.X if options.layer is None else data.layers[options.layer]
+        matrix = x if options.layer is None else data.layers[options.layer]
         var = data.var
     genes = {"var_names": list(var.index)}
     for column in var.columns:
