@@ -397,8 +397,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
     # Not where the caller has Ctrl-C ignored, as for a job in the background.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _interrupt.pressed = _interrupt.results_are_safe = False
     if interruptible:
-        _interrupt.pressed = _interrupt.results_are_safe = False
         signal.signal(signal.SIGINT, _interrupt)
     try:
         code = cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0

@@ -110,8 +110,9 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
         if not row:
             continue
         if len(row) != 2:
+            found = "1 field" if len(row) == 1 else f"{len(row)} fields"
             raise InputError(
-                f"{path}: line {rows.line_num} has {len(row)} fields instead of 2, a gene and its "
+                f"{path}: line {rows.line_num} has {found} instead of 2, a gene and its "
                 "mouse symbol with a tab between them."
             )
         gene, symbol = (field.strip() for field in row)

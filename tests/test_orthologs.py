@@ -46,7 +46,7 @@ def test_reading(write):
         (
             "P1,Actb\n",
             (
-                "line 1 has 1 fields instead of 2, a gene and its mouse symbol with "
+                "line 1 has 1 field instead of 2, a gene and its mouse symbol with "
                 "a tab between them."
             ),
         ),

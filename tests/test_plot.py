@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -668,13 +669,18 @@ class TestCommandLine:
         assert Path("out/cytotrace2_results.txt").is_file()
 
     @pytest.mark.parametrize("swallowed", [False, True])
-    def test_interrupt(self, run, monkeypatch, swallowed):
+    @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+    def test_interrupt(self, run, monkeypatch, swallowed, handler):
         def interrupt(*_, **__):
             cli._interrupt.pressed = True
             raise ImportError("NumPy") if swallowed else KeyboardInterrupt
 
         monkeypatch.setattr(plot, "umap", interrupt)
-        code, err = run("-a", "labels.txt")
+        before = signal.signal(signal.SIGINT, handler)  # one that a job in the background has
+        try:
+            code, err = run("-a", "labels.txt")
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert code == 130
         assert err.splitlines()[-1] == "Interrupted while plotting: the results are complete."
         assert len(Path("out/cytotrace2_results.txt").read_text().splitlines()) == 41

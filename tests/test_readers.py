@@ -163,7 +163,7 @@ class TestDuplicateGenes:
         assert message(path) == f"t.txt: {at} (columns 2 and 4). {REMEDY}"
         data.ids[1] = data.ids[0]
         assert message(formats.directory_v2(data, Path("v2"))) == (
-            f"v2/genes.tsv: {at} (genes 1 and 3), as do 1 others. {REMEDY}"
+            f"v2/genes.tsv: {at} (genes 1 and 3); so does 1 more. {REMEDY}"
         )
 
     @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")

@@ -132,7 +132,7 @@ def choose_gene_names(
     if options.duplicate_genes == "error" and len(set(names)) < len(names):
         name, one, other = _first_repeated(names)
         others = sum(n > 1 for n in Counter(names).values()) - 1
-        also = f", as do {others:,} others" if others else ""
+        also = f"; so do {others:,} more" if others > 1 else "; so does 1 more" if others else ""
         raise InputError(
             f"{prefix(where)}gene {name!r} appears twice (genes {one:,} and {other:,}){also}. "
             f"{duplicates_remedy(name)}"

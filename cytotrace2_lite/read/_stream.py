@@ -194,7 +194,6 @@ class ByteStream:
         )
         self._text = self._disk
         if self.compression:
-            # Not pa.BufferReader of all: one pass, bounded memory.
             self._text = pa.CompressedInputStream(
                 pa.PythonFile(self._disk, mode="r"), self.compression
             )

@@ -99,8 +99,8 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
         An orientation is given: the rows of AnnData are cells.
     """
     options.refuse("an AnnData object", orientation=True)
+    x = data.X  # a copy where the object is a view of another
     raw: Any = getattr(data, "raw", None)
-    x = data.X  # once: of a view it is a copy
     chosen, others = choose_matrix(
         "AnnData",
         has_x=x is not None,
