@@ -148,7 +148,7 @@ def cli() -> None:
     show_default=True,
     metavar="DIR",
     help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
-    "output, and no run.json.",
+    "output, and neither run.json nor plots.",
 )
 @click.option(
     "--extra-columns",
