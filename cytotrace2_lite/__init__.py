@@ -5,7 +5,8 @@
 >>> result.score, result.potency  # doctest: +SKIP
 
 `run` takes a file or a matrix and returns a `Result`; `Ensemble.load` loads a model once for many
-runs; `cytotrace2` has the signature of cytotrace2_py's function of that name.
+runs; `cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how
+two results differ.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cytotrace2_lite.api import check, cytotrace2, run
     from cytotrace2_lite.checks import Finding
+    from cytotrace2_lite.comparison import Comparison, compare
     from cytotrace2_lite.ensemble import POTENCIES, Ensemble, ModelInfo
     from cytotrace2_lite.errors import (
         AnnotationWarning,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         CytoTRACE2Warning,
         EmptyCellWarning,
         FewCellsWarning,
+        GeneNameWarning,
         InputError,
         LogTransformedWarning,
         LowGeneCountWarning,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
         ModelError,
         NoUsableGenesError,
         OutputError,
+        PlotWarning,
         SampleWarning,
         SpeciesWarning,
         UsageError,
@@ -43,12 +47,14 @@ __version__ = "0.1.0"
 __all__ = [
     "POTENCIES",
     "AnnotationWarning",
+    "Comparison",
     "CytoTRACE2Error",
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "Ensemble",
     "FewCellsWarning",
     "Finding",
+    "GeneNameWarning",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
@@ -58,6 +64,7 @@ __all__ = [
     "ModelInfo",
     "NoUsableGenesError",
     "OutputError",
+    "PlotWarning",
     "Progress",
     "Result",
     "SampleWarning",
@@ -65,11 +72,13 @@ __all__ = [
     "UsageError",
     "__version__",
     "check",
+    "compare",
     "cytotrace2",
     "run",
 ]
 
 _MODULES = {
+    "Comparison": "comparison",
     "POTENCIES": "ensemble",
     "Ensemble": "ensemble",
     "Finding": "checks",
@@ -77,6 +86,7 @@ _MODULES = {
     "Progress": "pipeline",
     "Result": "results",
     "check": "api",
+    "compare": "comparison",
     "cytotrace2": "api",
     "run": "api",
 }

@@ -6,31 +6,59 @@ import contextlib
 import os
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad
 from cytotrace2_lite.annotation import check_annotation, read_annotation
+from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.ensemble import Ensemble
-from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.errors import PlotWarning, UsageError
+from cytotrace2_lite.genes import OTHER_SPECIES, wanted
 from cytotrace2_lite.machine import available_cores, peak_memory
+from cytotrace2_lite.orthologs import read_orthologs
 from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.results import prepare_directory, require_pandas
+from cytotrace2_lite.plot import missing_packages, no_plots, remove_plots, write_plots
+from cytotrace2_lite.read import read_expression
+from cytotrace2_lite.read.anndata import is_anndata
+from cytotrace2_lite.read.h5ad import is_h5ad_path
+from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
 from cytotrace2_lite.samples import Samples, obs_column, samples_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
+    from scipy.sparse import csr_array
 
     from cytotrace2_lite.annotation import Annotation
-    from cytotrace2_lite.checks import Finding
+    from cytotrace2_lite.embedding import Embedding
+    from cytotrace2_lite.read import Source
     from cytotrace2_lite.results import Result
 
-__all__ = ["check", "check_file", "cytotrace2", "run", "score_to_directory"]
+__all__ = ["Scored", "check", "check_file", "cytotrace2", "run", "score_to_directory"]
+
+
+class Scored(NamedTuple):
+    """A run whose results are on the disk, and what its plots need.
+
+    Attributes
+    ----------
+    result
+        As it was written; with the coordinates of the user, if there are any.
+    counts
+        Expression over the model's features, CSR, shape (n_cells, 14271).
+    labels
+        Cell id to label, of the annotation; None without one.
+    """
+
+    result: Result
+    counts: csr_array
+    labels: dict[str, str] | None
 
 
 def run(
@@ -38,35 +66,62 @@ def run(
     *,
     genes: Sequence[str] | None = None,
     cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
     species: str = "mouse",
+    orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
     batches: ArrayLike | str | None = None,
     batch_size: int = 10_000,
     smooth_batch_size: int = 1000,
     seed: int = 14,
     max_cores: int | None = None,
+    embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    inplace: bool = True,
 ) -> Result:
     """Predict the developmental potential of every cell of a dataset.
 
     Parameters
     ----------
     data
-        The path of a genes x cells text table (tab- or comma-separated, may be gzipped), or a
-        matrix of shape (n_cells, n_genes), a SciPy sparse one or anything NumPy takes. Raw counts,
-        CPM or TPM, not log-transformed.
+        Raw counts, CPM or TPM, not log-transformed. One of
+
+        - a path: of a text table (tab- or comma-separated, plain or gzip, bzip2 or Zstandard data;
+          "-" is standard input), a directory of 10x Genomics, its `matrix.mtx` or their `.h5`, a
+          `.h5ad`, a Parquet, Feather or Arrow table; told by the content;
+        - an AnnData object, in memory or backed by a file;
+        - a pandas data frame, an Arrow table (rows named by its first column or pandas index);
+        - a matrix of shape (n_cells, n_genes), a SciPy sparse one or anything NumPy takes.
     genes
-        Names of the genes of a matrix: symbols or Ensembl ids, each once. Not used with a path.
+        Names of the genes of a matrix: symbols or Ensembl ids. Only for a matrix without names.
     cells
-        Names of the cells of a matrix, each once; "0", "1", ... by default. Not used with a path.
+        Names of the cells of a matrix, each once; "0", "1", ... by default. As `genes`.
+    layer
+        Name of a layer of AnnData to take in place of `X`; of a genome, where a 10x `.h5` has
+        several.
+    use_raw
+        Whether to take `.raw` of AnnData.
+    orientation
+        Whether the rows of a table or matrix are genes ("genes-x-cells") or cells
+        ("cells-x-genes"). With "auto" the names tell; where they do not, the lines of a text table
+        are genes, and the rows of a data frame or Arrow table cells. A matrix without names is
+        cells x genes.
+    duplicate_genes
+        What to do with genes of one name: "error", keep the "first", or "sum".
     species
         "mouse" or "human".
+    orthologs
+        For another species, at your own risk: path of a tab-separated table of two columns, genes
+        of the input and their mouse symbols.
     model
         The path of an `.onnx` file, the name of a model, or a loaded `Ensemble`; by default what
         `ct2-lite models list` marks: CT2_LITE_MODEL, the official model, the bundled one.
     batches
         The sample (donor, library, experiment) of each cell, length n_cells, or the name of a
-        column of an AnnData's `obs`. Each sample is then scored as if it were alone, as the
+        column of `obs` of AnnData. Each sample is then scored as if it were alone, as the
         authors of CytoTRACE 2 advise, and has a `relative` of its own. By default, all cells are
         one sample.
     batch_size
@@ -77,8 +132,15 @@ def run(
         Seed of the random splits into batches and groups.
     max_cores
         Number of threads; by default all processors this process may use.
+    embedding
+        Where `result.plot` draws the cells: numbers of shape (n_cells, 2), the name of such in
+        `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
+        `plot`.
     progress
         Called with a `Progress` as the stages go on, from any thread, from one at a time.
+    inplace
+        Write the results into `data` where it is an AnnData, as scanpy does: all columns into
+        `obs`, version, model and parameters into `uns["cytotrace2"]`. Nothing else is changed.
 
     Returns
     -------
@@ -96,12 +158,28 @@ def run(
         The model is missing, truncated or altered.
     UsageError
         An argument is out of range.
+    CytoTRACE2Error
+        umap-learn, which "umap" needs, is not installed.
     """
+    to_compute = isinstance(embedding, str) and embedding == "umap"
+    given: ArrayLike | Embedding | None = None if to_compute else embedding
+    if isinstance(embedding, str):
+        from cytotrace2_lite.embedding import obsm_embedding, require_umap
+
+        if to_compute:
+            require_umap()
+        else:
+            given = obsm_embedding(data, embedding)
     job = _prepare(
         data,
         genes=genes,
         cells=cells,
+        layer=layer,
+        use_raw=use_raw,
+        orientation=orientation,
+        duplicate_genes=duplicate_genes,
         species=species,
+        orthologs=orthologs,
         model=model,
         batches=batches,
         batch_size=batch_size,
@@ -109,9 +187,18 @@ def run(
         seed=seed,
         max_cores=max_cores,
         progress=progress,
+        embed=None if given is None else partial(_check_embedding, given),
     )
     _give_warnings(job.findings, stacklevel=3)
-    return job.score(progress)
+    result = job.score(progress)
+    if to_compute:
+        from cytotrace2_lite.embedding import umap
+
+        layout = umap(job.data.counts, threads=job.parameters.max_cores)
+        result = replace(result, embedding=layout)
+    if inplace and is_anndata(data):
+        annotate(data, result)
+    return result
 
 
 def check(
@@ -119,7 +206,12 @@ def check(
     *,
     genes: Sequence[str] | None = None,
     cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
     species: str = "mouse",
+    orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
     batches: ArrayLike | str | None = None,
     batch_size: int = 10_000,
@@ -132,9 +224,9 @@ def check(
 
     Parameters
     ----------
-    data, genes, cells, species, model, batches, batch_size, smooth_batch_size, seed, max_cores
+    data, genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
         As for `run`.
-    progress
+    batches, batch_size, smooth_batch_size, seed, max_cores, progress
         As for `run`.
 
     Returns
@@ -151,7 +243,12 @@ def check(
         data,
         genes=genes,
         cells=cells,
+        layer=layer,
+        use_raw=use_raw,
+        orientation=orientation,
+        duplicate_genes=duplicate_genes,
         species=species,
+        orthologs=orthologs,
         model=model,
         batches=batches,
         batch_size=batch_size,
@@ -188,69 +285,98 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    annotation = _read_annotation(annotation_path, batch_key)
+    annotation = _read_annotation(annotation_path, batch_key, input_path)
     return _prepare(input_path, annotation=annotation, batch_key=batch_key, **options).findings
 
 
 def score_to_directory(
     input_path: str | os.PathLike[str],
-    output_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None,
     *,
     annotation_path: str | os.PathLike[str] = "",
     batch_key: str | None = None,
+    embedding: str | os.PathLike[str] | None = None,
     on_checked: Callable[[list[Finding]], None] | None = None,
+    extra_columns: bool = False,
+    file_format: str = "txt",
+    write_h5ad: str | os.PathLike[str] | None = None,
     **options: Any,
-) -> Result:
-    """Score the cells of a file; write `cytotrace2_results.txt` and `run.json`.
+) -> Scored:
+    """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
+
+    All of these files are written, or none.
 
     The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
 
     Parameters
     ----------
     input_path
-        A genes x cells text table.
+        As the path of `run`.
     output_dir
-        Made where it does not exist; seen to be writable before anything is computed.
+        Made where it does not exist; seen to be writable before anything is computed. With None,
+        neither results file nor `run.json` is written.
     annotation_path
         A tab-separated table of cell ids and labels with a header; its ids are checked against
         the cells.
     batch_key
-        Column of the annotation that holds the sample of each cell, as `batches` of `run`.
+        Column of the annotation that holds the sample of each cell, as `batches` of `run`;
+        without an annotation a column of `obs` of a `.h5ad` input.
+    embedding
+        Coordinates for plots: a table of cell ids and two numbers, whose ids are checked against
+        the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input.
     on_checked
         Called with what was found out about the file before anything is computed.
+    extra_columns, file_format
+        As for `Result.write`.
+    write_h5ad
+        Name of a copy of the input with the results, as for `Result.write_h5ad`.
     **options
         As for `run`.
 
     Returns
     -------
-    Result
-        As it was written.
+    Scored
+        The result as it was written, and what its plots need. Plots of an earlier run are gone.
 
     Raises
     ------
     CytoTRACE2Error
-        As `run` and `Result.write` raise; `InputError` where the annotation is not usable.
+        As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
+        not usable.
     """
-    annotation = _read_annotation(annotation_path, batch_key)
-    is_new = not Path(output_dir).exists()
-    prepare_directory(output_dir)
-    try:
-        job = _prepare(input_path, annotation=annotation, batch_key=batch_key, **options)
+    annotation = _read_annotation(annotation_path, batch_key, input_path)
+    embed = None
+    if embedding is not None:
+        embed = _embedding_of_file(embedding, input_path)
+    folder = None if output_dir is None else Path(output_dir)
+    # Path.exists raises where it is not allowed to look.
+    new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
+    if folder is not None:
+        prepare_directory(folder)
+    with _removed_on_error(new):
+        if write_h5ad is not None:
+            check_h5ad(input_path, write_h5ad)
+        job = _prepare(
+            input_path, annotation=annotation, batch_key=batch_key, embed=embed, **options
+        )
         if on_checked is not None:
             on_checked(job.findings)
         result = job.score(options.get("progress"))
-    except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):
-                Path(output_dir).rmdir()
-        raise
-    if annotation is not None:
-        result.info["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
-    progress = options.get("progress")
-    if progress is not None:
-        progress(Progress("write", 0, len(result.cells)))
-    result.write(output_dir)
-    return result
+        if embedding is not None:
+            result.info["embedding"] = str(embedding)
+        contents: dict[Path, Any] = {}
+        if folder is not None:
+            contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
+        if write_h5ad is not None:
+            contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+        if contents:
+            progress = options.get("progress") or (lambda _: None)
+            n_cells = len(result.cells)
+            progress(Progress("write", 0, n_cells))
+            write_whole(contents, ready=lambda: progress(Progress("write", n_cells, n_cells)))
+    if folder is not None:
+        remove_plots(folder)
+    return Scored(result, job.data.counts, annotation.labels if annotation is not None else None)
 
 
 def cytotrace2(
@@ -271,7 +397,7 @@ def cytotrace2(
     Parameters
     ----------
     input_path
-        A genes x cells text table.
+        As the path of `run`.
     annotation_path
         A tab-separated table of cell ids and labels with a header; checked against the cells.
     species
@@ -289,8 +415,10 @@ def cytotrace2(
         Seed of the random splits into batches and groups.
     output_dir
         Where `cytotrace2_results.txt` and `run.json` are written.
-    disable_plotting, disable_verbose
-        Accepted for upstream's sake: nothing is plotted or printed either way.
+    disable_plotting
+        Draw no plots. Without the extra `plot`, a warning says that there are none.
+    disable_verbose
+        Accepted for upstream's sake: nothing is printed either way.
 
     Returns
     -------
@@ -302,9 +430,9 @@ def cytotrace2(
     CytoTRACE2Error
         As `run` and `Result.write` raise, or pandas is not installed.
     """
-    del disable_plotting, disable_verbose
+    del disable_verbose
     require_pandas()
-    result = score_to_directory(
+    scored = score_to_directory(
         input_path,
         output_dir,
         annotation_path=annotation_path,
@@ -315,7 +443,14 @@ def cytotrace2(
         seed=seed,
         max_cores=1 if disable_parallelization else max_cores,
     )
-    return result.to_pandas()
+    if not disable_plotting:
+        if lacking := missing_packages():
+            problems = [PlotWarning(no_plots(lacking))]
+        else:
+            problems = write_plots(*scored, output_dir)[1]
+        for problem in problems:
+            warnings.warn(problem, stacklevel=2)
+    return scored.result.to_pandas()
 
 
 @dataclass(frozen=True)
@@ -327,7 +462,9 @@ class _Job:
     parameters: Parameters
     samples: Samples | None
     findings: list[Finding]
-    origin: dict[str, Any]
+    embedding: Embedding | None
+    source: Source
+    about: dict[str, Any]
     started: float
     read_seconds: float
 
@@ -340,14 +477,15 @@ class _Job:
             samples=self.samples,
             findings=self.findings,
         )
-        result.info["input"] = self.origin | result.info["input"]
+        result.info["input"] = asdict(self.source) | result.info["input"]
+        result.info.update(self.about)
         result.info["seconds"] = {
             "read": round(self.read_seconds, 3),
             **result.info["seconds"],
             "total": round(time.perf_counter() - self.started, 3),
         }
         result.info["peak_memory_bytes"] = peak_memory()
-        return result
+        return replace(result, embedding=self.embedding)
 
 
 def _prepare(
@@ -356,67 +494,123 @@ def _prepare(
     genes: Sequence[str] | None = None,
     cells: Sequence[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
+    species: str = "mouse",
+    orthologs: str | os.PathLike[str] | None = None,
     batches: ArrayLike | str | None = None,
     batch_key: str | None = None,
     annotation: Annotation | None = None,
+    embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
     max_cores: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> _Job:
-    """Do what `run` does until it computes."""
+    """Do what `run` does until it computes; `embed` is called with the names of the cells."""
     started = time.perf_counter()
     parameters = Parameters(
-        max_cores=available_cores() if max_cores is None else max_cores, **options
+        species=_species(species, orthologs),
+        max_cores=available_cores() if max_cores is None else max_cores,
+        **options,
     )
+    table = None if orthologs is None else read_orthologs(orthologs)
+    mouse_symbol = None if table is None else table.symbol_of
     ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
-    if isinstance(data, (str, os.PathLike)):
-        if genes is not None or cells is not None:
-            raise UsageError("genes and cells name the axes of a matrix; a file has its own names.")
-        from cytotrace2_lite.genes import wanted
-        from cytotrace2_lite.read import read_expression
 
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(Progress("read", done, total))
+    def report(done: int, total: int, unit: str) -> None:
+        if progress is not None:
+            progress(Progress("read", done, total, unit))
 
-        expression, source = read_expression(
-            data,
-            lambda names: wanted(names, parameters.species),
-            progress=report,
-        )
-        origin: dict[str, Any] = asdict(source)
-    else:
-        from cytotrace2_lite.read.matrix import from_matrix
-
-        expression = from_matrix(data, genes, cells)
-        origin = {"format": "matrix"}
+    # Before anything is read: whether there is such a column is soon seen.
+    key = batches if isinstance(batches, str) else batch_key or ""
+    labels = obs_column(data, key) if key and annotation is None else batches
+    expression, source = read_expression(
+        data,
+        lambda names: wanted(names, parameters.species, mouse_symbol),
+        genes=genes,
+        cells=cells,
+        layer=layer,
+        use_raw=use_raw,
+        orientation=orientation,
+        duplicate_genes=duplicate_genes,
+        progress=report,
+    )
     read_seconds = time.perf_counter() - started
     names = expression.cells
-    samples = None
     if annotation is not None and batch_key is not None:
-        samples = samples_of(annotation.column(batch_key, names), names, batch_key)
-    elif isinstance(batches, str):
-        samples = samples_of(obs_column(data, batches), names, batches)
-    elif batches is not None:
-        samples = samples_of(batches, names)
-    prepared = prepare(expression, parameters.species)
+        labels = annotation.column(batch_key, names)
+    samples = None if labels is None else samples_of(labels, names, key)
+    layout, remarks = embed(names) if embed is not None else (None, [])
+    prepared = prepare(expression, parameters.species, mouse_symbol)
     del expression
-    findings = check_input(prepared, parameters, samples)
+    findings = [Finding("input", "note", f"read as {source.describe()}")]
+    findings += check_input(prepared, parameters, samples, source.hint()) + remarks
+    about: dict[str, Any] = {}
+    if table is not None:
+        findings += table.findings()
+        about["orthologs"] = table.report()
     if annotation is not None:
         findings += check_annotation(annotation, names)
-    return _Job(prepared, ensemble, parameters, samples, findings, origin, started, read_seconds)
+        about["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
+    return _Job(
+        data=prepared,
+        ensemble=ensemble,
+        parameters=parameters,
+        samples=samples,
+        findings=findings,
+        embedding=layout,
+        source=source,
+        about=about,
+        started=started,
+        read_seconds=read_seconds,
+    )
 
 
-def _read_annotation(path: str | os.PathLike[str], batch_key: str | None) -> Annotation | None:
+def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
+    if orthologs is None:
+        if species == OTHER_SPECIES:
+            raise UsageError("species is 'other', which needs a table of orthologs.")
+        return species
+    if species == "human":
+        raise UsageError(
+            "a table of orthologs maps the genes to mouse, so species 'human' has no meaning: "
+            "leave it out."
+        )
+    return OTHER_SPECIES
+
+
+def _check_embedding(
+    embedding: ArrayLike | Embedding, cells: list[str]
+) -> tuple[Embedding, list[Finding]]:
+    from cytotrace2_lite.embedding import embedding_of
+
+    return embedding_of(embedding, len(cells)), []
+
+
+def _embedding_of_file(
+    embedding: str | os.PathLike[str], input_path: str | os.PathLike[str]
+) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
+    from cytotrace2_lite.embedding import match_cells, obsm_embedding, read_embedding
+
+    if not os.path.exists(embedding) and is_h5ad_path(input_path):  # noqa: PTH110
+        return partial(_check_embedding, obsm_embedding(input_path, str(embedding)))
+    return partial(match_cells, *read_embedding(embedding), path=embedding)
+
+
+def _read_annotation(
+    path: str | os.PathLike[str], batch_key: str | None, input_path: str | os.PathLike[str]
+) -> Annotation | None:
     if path:
         annotation = read_annotation(path)
         if batch_key is not None:
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
         return annotation
-    if batch_key is not None:
+    if batch_key is not None and not is_h5ad_path(input_path):
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path)."
+            "(-a/--annotation-path). Only a .h5ad has labels of its own."
         )
     return None
 
@@ -425,3 +619,14 @@ def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.warning, stacklevel=stacklevel)
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where there is nothing in it
+        raise

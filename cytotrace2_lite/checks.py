@@ -26,6 +26,7 @@ from cytotrace2_lite.errors import (
     CytoTRACE2Warning,
     EmptyCellWarning,
     FewCellsWarning,
+    GeneNameWarning,
     InputError,
     LogTransformedWarning,
     LowGeneCountWarning,
@@ -33,6 +34,7 @@ from cytotrace2_lite.errors import (
     LowMemoryWarning,
     ModelError,
     NoUsableGenesError,
+    PlotWarning,
     SampleWarning,
     SpeciesWarning,
     UsageError,
@@ -85,6 +87,8 @@ _HIGHEST_LOG_VALUE = 20
 
 _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "species": SpeciesWarning,
+    "dates": GeneNameWarning,
+    "orthologs": GeneNameWarning,
     "few_genes": LowGeneOverlapWarning,
     "selected_genes": LowGeneOverlapWarning,
     "log_transformed": LogTransformedWarning,
@@ -93,6 +97,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "few_cells": FewCellsWarning,
     "one_sample": SampleWarning,
     "annotation": AnnotationWarning,
+    "embedding": PlotWarning,
     "memory": LowMemoryWarning,
 }
 # Subclasses before their bases.
@@ -150,6 +155,15 @@ class Finding:
         return cls(code, "error", str(error).removesuffix("."))
 
 
+_OTHER_SPECIES = Finding(
+    "species",
+    "warning",
+    "the genes are mapped to mouse by a table of orthologs",
+    "CytoTRACE 2 was made for mouse and human cells, and its scores for other species are "
+    "untested.",
+)
+
+
 def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Finding]:
     """Look at the gene names.
 
@@ -167,24 +181,45 @@ def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Findin
         which were left out for better ones.
     """
     report = mapping.report
-    known = genes.recognised(names)
-    kinds = [
-        f"{n:,} are {species} {kind}"
-        for species, counts in known.items()
-        for kind, n in (("symbols", counts.symbols), ("Ensembl ids", counts.ids))
-        if n
-    ]
+    if report.species == genes.OTHER_SPECIES:
+        kinds = (
+            f"{report.n_mapped + len(report.superseded):,} have a mouse ortholog that the model "
+            "knows"
+        )
+        as_species, on_species = "orthologs", [_OTHER_SPECIES]
+    else:
+        known = genes.recognised(names)
+        kinds = " and ".join(
+            f"{n:,} are {species} {kind}"
+            for species, counts in known.items()
+            for kind, n in (("symbols", counts.symbols), ("Ensembl ids", counts.ids))
+            if n
+        )
+        kinds += " that the model knows"
+        as_species, on_species = f"{report.species} genes", _species(report, known)
     found = [
         Finding(
             "genes",
             "note",
-            f"of {report.n_genes:,} gene names, {' and '.join(kinds)} that the model knows; "
-            f"{report.n_mapped:,} of its {report.n_features:,} genes are in the input as "
-            f"{report.species} genes",
+            f"of {report.n_genes:,} gene names, {kinds}; {report.n_mapped:,} of its "
+            f"{report.n_features:,} genes are in the input as {as_species}",
             "Other genes are not used, nor counted in a cell's total.",
-        )
+        ),
+        *on_species,
     ]
-    found += _species(report, known)
+    if report.dates:
+        n_dates = len(report.dates)
+        found.append(
+            Finding(
+                "dates",
+                "warning",
+                f"{n_dates:,} gene {'name is a date' if n_dates == 1 else 'names are dates'}: "
+                f"{first_few(report.dates)}",
+                "A spreadsheet program has changed names such as March1 or Sept2, and these genes "
+                "are lost.",
+                "Take the table from before it was opened there.",
+            )
+        )
     if report.n_mapped < _MIN_FEATURES:
         found.append(_few_genes(report, genes.ubiquitous_share(mapping)))
     if report.superseded:
@@ -247,16 +282,18 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
             "A cell's genes are ranked among all genes, so that scores from some are unreliable.",
             "Give the table with all genes measured.",
         )
+    is_other = report.species == genes.OTHER_SPECIES
+    check = "the table of orthologs" if is_other else f"that the species is {report.species}"
     return Finding(
         "few_genes",
         "warning",
         f"{few} ({_MIN_FEATURES:,} or more are expected)",
         "That makes the scores less reliable.",
-        f"Check that the species is {report.species}, and give all genes measured.",
+        f"Check {check}, and give all genes measured.",
     )
 
 
-def check_values(counts: csr_array, max_value: float) -> list[Finding]:
+def check_values(counts: csr_array, max_value: float, hint: str = "") -> list[Finding]:
     """See whether the values look log-transformed.
 
     Parameters
@@ -265,6 +302,8 @@ def check_values(counts: csr_array, max_value: float) -> list[Finding]:
         Expression over the model's genes, CSR, shape (n_cells, n_features).
     max_value
         Largest value over all genes of the input.
+    hint
+        Which other matrices the input has, for the remedy.
 
     Returns
     -------
@@ -280,7 +319,7 @@ def check_values(counts: csr_array, max_value: float) -> list[Finding]:
             f"the largest value of the input is {max_value:g}, and not all are whole numbers: it "
             "looks log-transformed",
             "Cells are normalised and logged here; done twice, that changes the scores.",
-            "Give raw counts, CPM or TPM.",
+            f"Give raw counts, CPM or TPM.{hint}",
         )
     ]
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite import __version__
+from cytotrace2_lite.cli_compare import compare
 from cytotrace2_lite.cli_models import models
 from cytotrace2_lite.cli_progress import StageReporter, say
+from cytotrace2_lite.cli_stdout import QuietGroup, check_stdout, write_stdout
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models import BUNDLED_MODEL
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from cytotrace2_lite.api import Scored
     from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.pipeline import Progress
     from cytotrace2_lite.results import Result
@@ -35,6 +38,11 @@ _CHECKED = (
     "annotation_path",
     "batch_key",
     "species",
+    "layer",
+    "use_raw",
+    "orientation",
+    "duplicate_genes",
+    "orthologs",
     "batch_size",
     "smooth_batch_size",
     "max_cores",
@@ -43,9 +51,14 @@ _CHECKED = (
     "model",
     "quiet",
 )
+# Notes that `run` passes on, too.
+_SAID = {"input": "Input", "estimate": "It will take"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=QuietGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="ct2-lite")
 def cli() -> None:
     """CytoTRACE 2: how much developmental potential each cell has, from single-cell RNA-seq."""
@@ -64,7 +77,8 @@ def cli() -> None:
 @click.option(
     "--batch-key",
     metavar="COLUMN",
-    help="Column of the annotation with the sample of each cell: score each sample by itself.",
+    help="Column of the annotation (without one, of obs of a .h5ad) with the sample of each cell: "
+    "score each sample by itself.",
 )
 @click.option(
     "-sp",
@@ -73,6 +87,27 @@ def cli() -> None:
     default="mouse",
     show_default=True,
     help="Species of the gene names.",
+)
+@click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X.")
+@click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X.")
+@click.option(
+    "--orientation",
+    type=click.Choice(["auto", "genes-x-cells", "cells-x-genes"]),
+    default="auto",
+    show_default=True,
+    help="Whether the rows of a table are genes or cells; by default the names tell.",
+)
+@click.option(
+    "--duplicate-genes",
+    type=click.Choice(["error", "first", "sum"]),
+    default="error",
+    show_default=True,
+    help="What to do with genes of one name.",
+)
+@click.option(
+    "--orthologs",
+    metavar="FILE",
+    help="For other species, at your own risk: tab-separated table of genes, mouse symbols.",
 )
 @click.option(
     "-bs",
@@ -112,13 +147,45 @@ def cli() -> None:
     default="cytotrace2_results",
     show_default=True,
     metavar="DIR",
-    help="Where cytotrace2_results.txt and run.json are written.",
+    help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
+    "output, and neither run.json nor plots.",
+)
+@click.option(
+    "--extra-columns",
+    is_flag=True,
+    help="Add raw score, six probabilities, pseudotime and status to the results.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["txt", "parquet", "arrow"]),
+    default="txt",
+    show_default=True,
+    help="Of the results: cytotrace2_results.txt, .parquet or .arrow.",
+)
+@click.option(
+    "--write-h5ad",
+    metavar="FILE",
+    help="Write a copy of the .h5ad input, with all columns in obs.",
 )
 @click.option(
     "-m",
     "--model",
     metavar="MODEL",
     help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
+)
+@click.option(
+    "--plot-format",
+    type=click.Choice(["png", "pdf", "svg"]),
+    default="png",
+    show_default=True,
+    help="Format of the plots.",
+)
+@click.option(
+    "--embedding",
+    metavar="FILE|NAME",
+    help="Draw the cells at these coordinates: a table of cell ids, x, y, tab- or comma-separated, "
+    "or a name in obsm of a .h5ad.  [default: a UMAP is computed]",
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
@@ -129,20 +196,30 @@ def run(
     *,
     expression: str | None,
     input_path: str | None,
+    output_dir: str,
     max_cores: int | None,
     disable_parallelization: bool,
+    plot_format: str,
+    embedding: str | None,
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Score the cells of EXPR, a table of genes (rows) by cells (columns).
+    """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
-    EXPR is tab- or comma-separated text (.txt, .tsv, .csv, each also .gz) of raw counts, CPM or
-    TPM, not log-transformed, with cell ids in the first line and gene symbols or Ensembl ids in the
-    first column.
+    EXPR is a table of genes by cells as tab- or comma-separated text (also .gz, .bz2, .zst; "-" is
+    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
+    symbols or Ensembl ids.
     """
     path = _one_path(expression, input_path)
+    to_stdout = output_dir == "-"
+    if to_stdout:
+        check_stdout(options["file_format"])
+        if embedding is not None:
+            raise click.UsageError(
+                "--embedding is for plots, which need a directory (-o/--output-dir)."
+            )
     # Only here are the heavy libraries imported: --help answers at once.
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
@@ -157,20 +234,35 @@ def run(
             for finding in findings:
                 if finding.severity == "warning":
                     say(f"Warning: {finding}")
-                elif finding.code == "estimate" and not (quiet or disable_verbose):
-                    say(f"It will take {finding.what}.")
+                elif finding.code in _SAID and not (quiet or disable_verbose):
+                    say(f"{_SAID[finding.code]} {finding.what}.")
 
-        result = score_to_directory(
+        scored = score_to_directory(
             path,
+            None if to_stdout else output_dir,
+            embedding=None if disable_plotting else embedding,
             max_cores=1 if disable_parallelization else max_cores,
             progress=reporter,
             on_checked=on_checked,
             **options,
         )
+    if to_stdout:
+        write_stdout(
+            scored.result.to_bytes(
+                extra_columns=options["extra_columns"], file_format=options["file_format"]
+            )
+        )
     if not (quiet or disable_verbose):
-        say(_summary(result, options["output_dir"]))
-        if not disable_plotting:
-            say("No plots: this version draws none (-dpl hides this line).")
+        name = f"cytotrace2_results.{options['file_format']}"
+        results = os.path.join(output_dir, name)  # noqa: PTH118
+        where = "standard output; no run.json, no plots" if to_stdout else results
+        say(_summary(scored.result, where))
+        if options["write_h5ad"]:
+            say(f"Copy of the input with the results: {options['write_h5ad']}")
+    if not (disable_plotting or to_stdout):
+        reporter.results_are_safe()
+        with reporter:
+            _draw_plots(scored, output_dir, plot_format, reporter, quiet=quiet or disable_verbose)
 
 
 def _one_path(expression: str | None, input_path: str | None) -> str:
@@ -283,13 +375,14 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
 
 
 cli.add_command(models)
+cli.add_command(compare)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
-    0 done, 1 unexpected or the results cannot be written, 2 usage, 3 input, 4 no usable genes,
-    5 model, 130 interrupted.
+    0 done, 1 unexpected or the results cannot be written or differ (compare), 2 usage, 3 input,
+    4 no usable genes, 5 model, 130 interrupted, 141 nobody reads standard output any more.
 
     Parameters
     ----------
@@ -304,12 +397,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
     # Not where the caller has Ctrl-C ignored, as for a job in the background.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _interrupt.pressed = _interrupt.results_are_safe = False
     if interruptible:
-        _interrupt.pressed = False
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        cli.main(arguments, prog_name="ct2-lite", standalone_mode=False)
-        code = 0
+        code = cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -329,7 +421,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if code == _INTERRUPTED:
+    if code == _INTERRUPTED and _interrupt.results_are_safe:
+        say("Interrupted while plotting: the results are complete.")
+    elif code == _INTERRUPTED:
         say("Interrupted: no result was written.")
     sys.exit(code)
 
@@ -338,6 +432,7 @@ class _Interrupt:
     """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception."""
 
     pressed = False
+    results_are_safe = False
 
     def __call__(self, *_: object) -> None:
         self.pressed = True
@@ -348,7 +443,9 @@ _interrupt = _Interrupt()
 
 
 class _Reporter(StageReporter):
-    """Progress of a run that Ctrl-C ends, until its results are being written."""
+    """Progress of a run that Ctrl-C ends, but while its results are put in place."""
+
+    _ignores_interrupts = False
 
     def __enter__(self) -> Self:
         return self
@@ -361,9 +458,39 @@ class _Reporter(StageReporter):
             raise KeyboardInterrupt
         if event.stage != "write":
             super().__call__(event)
+            return
+        self.finish()
         # From here on it is a matter of milliseconds, and the answer must be one or the other.
-        elif signal.getsignal(signal.SIGINT) is _interrupt:
+        if event.done == event.total and signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._ignores_interrupts = True
+
+    def results_are_safe(self) -> None:
+        """Let Ctrl-C end what is left to do, which is not the results."""
+        _interrupt.results_are_safe = True
+        if self._ignores_interrupts:
+            signal.signal(signal.SIGINT, _interrupt)
+
+
+def _draw_plots(
+    scored: Scored, output_dir: str, plot_format: str, reporter: _Reporter, *, quiet: bool
+) -> None:
+    """Draw what can be drawn; what cannot is no error, as the results are complete."""
+    from cytotrace2_lite.plot import missing_packages, no_plots, write_plots
+
+    lacking = missing_packages(with_umap=scored.result.embedding is None)
+    if lacking:
+        if not quiet:
+            say(f"{no_plots(lacking)} (-dpl hides this line)")
+        return
+    paths, problems = write_plots(*scored, output_dir, plot_format=plot_format, progress=reporter)
+    reporter.finish()
+    if _interrupt.pressed:  # and taken by a library for an error of its own
+        raise KeyboardInterrupt
+    for problem in problems:
+        say(f"Warning: {problem}")
+    if paths and not quiet:
+        say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
 
 
 def _model_line(info: Any) -> str:
@@ -381,11 +508,11 @@ def _model_line(info: Any) -> str:
     return f"Model: {info.name}{note}, {info.n_members} members, SHA-256 {info.sha256[:12]}"
 
 
-def _summary(result: Result, output_dir: str) -> str:
+def _summary(result: Result, results: str) -> str:
     counts = ", ".join(f"{n} {label}" for label, n in result.info["potencies"].items() if n)
     n_features = result.info["genes"]["n_mapped"]
     seconds = result.info["seconds"]["total"]
     return (
         f"{len(result.cells)} cells, {n_features} genes of the model, {seconds:.1f} s: {counts}\n"
-        f"Results: {os.path.join(output_dir, 'cytotrace2_results.txt')}"  # noqa: PTH118
+        f"Results: {results}"
     )

@@ -32,6 +32,8 @@ _STAGES = {
     "diffuse": "Smoothing by diffusion",
     "components": "Principal components",
     "neighbors": "Smoothing over neighbours",
+    "embed": "UMAP",
+    "draw": "Drawing plots",
 }
 
 
@@ -80,6 +82,7 @@ class _Stage:
     spent: float = 0.0  # before that
     done: int = 0
     total: int = 0
+    unit: str = ""
 
     def seconds(self, now: float) -> float:
         """Time spent in it, that for other stages between its batches left out."""
@@ -88,11 +91,12 @@ class _Stage:
     def state(self, now: float) -> str:
         seconds = self.seconds(now)
         per_second = self.done / seconds if seconds else 0.0
-        if self.name == "read":
+        if self.unit == "bytes":
             done = f"{self.done / 1e6:,.1f} MB"
             of, rate = f"{self.total / 1e6:,.1f} MB", f"{per_second / 1e6:,.0f} MB/s"
         else:
-            done, of, rate = f"{self.done:,}", f"{self.total:,} cells", f"{per_second:,.0f}/s"
+            of = f"{self.total:,} {self.unit}"
+            done, rate = f"{self.done:,}", f"{per_second:,.0f}/s"
         if not self.done:
             return ""
         if not self.total:
@@ -146,7 +150,7 @@ class StageReporter:
             stage = self._stages.setdefault(event.stage, _Stage(event.stage, started))
             stage.entered = started
             self._stage = stage
-        stage.done, stage.total = event.done, event.total
+        _, stage.done, stage.total, stage.unit = event
         if self._line.on_terminal:
             self._line.show(stage.bar(now))
         elif now - self._logged >= _LOG_SECONDS and stage.done:

@@ -15,10 +15,12 @@
     ├── LowGeneCountWarning      many cells express fewer than 500 genes
     ├── LogTransformedWarning    the values look log-transformed
     ├── SpeciesWarning           the gene names look like those of the other species
+    ├── GeneNameWarning          gene names were changed, or orthologs are of no use
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
-    └── LowMemoryWarning         the run may need more memory than there is
+    ├── LowMemoryWarning         the run may need more memory than there is
+    └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
 """
@@ -36,6 +38,7 @@ __all__ = [
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "FewCellsWarning",
+    "GeneNameWarning",
     "InputError",
     "LogTransformedWarning",
     "LowGeneCountWarning",
@@ -44,6 +47,7 @@ __all__ = [
     "ModelError",
     "NoUsableGenesError",
     "OutputError",
+    "PlotWarning",
     "SampleWarning",
     "SpeciesWarning",
     "UsageError",
@@ -108,6 +112,10 @@ class SpeciesWarning(CytoTRACE2Warning):
     """The gene names are written like the other species', or more of them are known there."""
 
 
+class GeneNameWarning(CytoTRACE2Warning):
+    """A spreadsheet program has made dates of gene names, or most orthologs given are unknown."""
+
+
 class EmptyCellWarning(CytoTRACE2Warning):
     """Cells without a count over the model's genes have no score."""
 
@@ -122,6 +130,10 @@ class SampleWarning(CytoTRACE2Warning):
 
 class LowMemoryWarning(CytoTRACE2Warning):
     """By the estimate, the run needs more memory than this process may have."""
+
+
+class PlotWarning(CytoTRACE2Warning):
+    """A plot is not drawn, or not of all cells; the results are complete all the same."""
 
 
 def first_few(names: Sequence[str]) -> str:

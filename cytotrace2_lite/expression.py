@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,26 +15,22 @@ __all__ = ["Block", "Expression"]
 
 @dataclass(frozen=True)
 class Block:
-    """The non-zero values of some consecutive genes, as a reader streams them.
+    """Some non-zero values, as a reader streams them.
 
     Attributes
     ----------
-    genes
-        Names of the genes of the block, in input order; all of them, wanted or not.
     gene
-        Index of the gene of each value, counted over the whole input; int64, shape (n_values,),
-        not decreasing.
+        Index of the gene of each value, in input order; any integers, shape (n_values,).
     cell
-        Index of the cell of each value; int32, shape (n_values,), increasing within a gene.
+        Index of the cell of each value, in input order; any integers, shape (n_values,).
     value
         The values, finite and > 0; float64, shape (n_values,).
     max_value
-        Largest value of the block over all its genes, 0.0 where all are zero.
+        Largest value of the block, 0.0 where there is none.
     """
 
-    genes: list[str]
-    gene: NDArray[np.int64]
-    cell: NDArray[np.int32]
+    gene: NDArray[np.integer[Any]]
+    cell: NDArray[np.integer[Any]]
     value: NDArray[np.float64]
     max_value: float
 

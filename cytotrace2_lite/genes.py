@@ -6,7 +6,8 @@ input comes to one of these features
 - as the symbol itself (mouse);
 - as the symbol of its best human ortholog, or as its upper-case name where it has none (human);
 - as an alias, that is another or a later or earlier symbol of the same gene (both species);
-- as the Ensembl gene id, with or without version, of one of all these (both species).
+- as the Ensembl gene id, with or without version, of one of all these (both species);
+- as the gene of another species whose mouse symbol the user's table of orthologs gives.
 
 The tables lie in ``data/`` and are made by ``tools/build_gene_tables.py`` from the resources of
 cytotrace2-py 1.1.0.4. They are read when first needed, those of Ensembl only when a name is one.
@@ -33,20 +34,23 @@ from cytotrace2_lite.errors import (
     UsageError,
     first_few,
 )
+from cytotrace2_lite.spreadsheet import is_date
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = [
     "N_FEATURES",
+    "OTHER_SPECIES",
     "SPECIES",
     "GeneMapping",
     "MappingReport",
     "Recognised",
     "Superseded",
     "features",
+    "known_mouse_symbols",
     "map_genes",
     "recognised",
     "species_option",
@@ -58,6 +62,9 @@ N_FEATURES = 14_271
 """Number of genes of the model."""
 
 SPECIES = ("mouse", "human")
+
+OTHER_SPECIES = "other"
+"""Any other, whose genes are mapped by the user's table of orthologs."""
 
 _DATA = Path(__file__).with_name("data")
 _OTHER_SPECIES = {"mouse": "human", "human": "mouse"}
@@ -97,7 +104,7 @@ class MappingReport:
     Attributes
     ----------
     species
-        "mouse" or "human", as given.
+        "mouse" or "human" as given, or "other" with a table of orthologs.
     n_genes
         Names in the input.
     n_mapped
@@ -106,7 +113,7 @@ class MappingReport:
     symbol
         Features that came as their own symbol (mouse).
     ortholog
-        Features that came as their best human ortholog (human).
+        Features that came as their best human ortholog (human), or by the table of orthologs.
     uppercase
         Features without an ortholog that came as their upper-case name (human).
     alias
@@ -119,7 +126,10 @@ class MappingReport:
         Share of the names that are written like human ones: upper-case, and no mouse Ensembl
         id; 0 to 1.
     likely_species
-        The species that more than 90 % of the names are written like, or None.
+        The species that more than 90 % of the names are written like, or None; None with a table
+        of orthologs.
+    dates
+        Names that are dates, which a spreadsheet program has made of genes.
     n_features
         Number of genes of the model.
     """
@@ -135,6 +145,7 @@ class MappingReport:
     superseded: tuple[Superseded, ...]
     upper_case_share: float
     likely_species: str | None
+    dates: tuple[str, ...]
     n_features: int = N_FEATURES
 
 
@@ -161,7 +172,14 @@ def features() -> tuple[str, ...]:
     return tuple((_DATA / "features.txt").read_text(encoding="utf-8").split())
 
 
-def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
+def known_mouse_symbols(symbols: Iterable[str]) -> set[str]:
+    """Return those of some mouse symbols that are genes of the model or aliases of one."""
+    return {symbol for symbol in symbols if symbol in _symbols("mouse")}
+
+
+def wanted(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> NDArray[np.bool_]:
     """Tell which names could come to a feature at all, whatever else is in the input.
 
     Parameters
@@ -169,7 +187,9 @@ def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
     names
         Gene names, length n.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Returns
     -------
@@ -180,11 +200,13 @@ def wanted(names: Sequence[str], species: str) -> NDArray[np.bool_]:
     UsageError
         If the species is neither.
     """
-    known: NDArray[np.bool_] = _look_up(names, species) != _UNKNOWN
+    known: NDArray[np.bool_] = _look_up(names, species, orthologs) != _UNKNOWN
     return known
 
 
-def map_genes(names: Sequence[str], species: str) -> GeneMapping:
+def map_genes(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> GeneMapping:
     """Find the feature of each gene.
 
     Where several names reach one feature, an official symbol (or that of the ortholog) wins over
@@ -196,7 +218,9 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     names
         Gene names, unique, length n_genes.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Raises
     ------
@@ -207,10 +231,17 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     UsageError
         If the species is neither.
     """
-    codes = _look_up(names, species)
+    codes = _look_up(names, species, orthologs)
     _refuse_repeated(names)
     mapped = np.flatnonzero(codes != _UNKNOWN)
-    if mapped.size < _FEW and mapped.size * _CHANCE <= _n_known(names, _OTHER_SPECIES[species]):
+    if orthologs is not None:
+        if not mapped.size:
+            raise NoUsableGenesError(
+                f"none of the gene names of the input ({len(names):,}: {first_few(names)}) has a "
+                f"mouse symbol in the table of orthologs ({len(orthologs):,}: "
+                f"{first_few(list(orthologs))}). Both must name genes alike."
+            )
+    elif mapped.size < _FEW and mapped.size * _CHANCE <= _n_known(names, _OTHER_SPECIES[species]):
         raise NoUsableGenesError(_no_usable_genes(names, species, mapped.size))
     superseded = _drop_superseded(codes, mapped, names)
 
@@ -223,7 +254,9 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
     n_genes = len(names)
     n_upper = sum(_is_like_human(name) for name in names)
     likely_species = None
-    if n_upper / n_genes > 0.9:
+    if orthologs is not None:
+        species = OTHER_SPECIES
+    elif n_upper / n_genes > 0.9:
         likely_species = "human"
     elif (n_genes - n_upper) / n_genes > 0.9:
         likely_species = "mouse"
@@ -239,6 +272,7 @@ def map_genes(names: Sequence[str], species: str) -> GeneMapping:
         superseded=superseded,
         upper_case_share=n_upper / n_genes,
         likely_species=likely_species,
+        dates=tuple(filter(is_date, names)),
     )
     return GeneMapping(feature=feature, report=report)
 
@@ -330,8 +364,17 @@ def _ensembl_ids(species: str) -> dict[str, int]:
     }
 
 
-def _look_up(names: Sequence[str], species: str) -> NDArray[np.int64]:
+def _look_up(
+    names: Sequence[str], species: str, orthologs: Mapping[str, str] | None = None
+) -> NDArray[np.int64]:
     """Way and feature of each name, see `_SYMBOL`; `_UNKNOWN` where none. Shape (n_genes,)."""
+    if orthologs is not None:
+        mouse = _symbols("mouse")
+        symbols = (orthologs.get(name) or orthologs.get(_without_version(name)) for name in names)
+        found = [mouse.get(symbol, _UNKNOWN) if symbol else _UNKNOWN for symbol in symbols]
+        codes = np.array(found, dtype=np.int64)
+        codes[(codes >= 0) & (codes < N_FEATURES)] += _ORTHOLOG * N_FEATURES
+        return codes
     if species not in SPECIES:
         raise UsageError(f"unknown species {species!r}: it must be 'mouse' or 'human'.")
     codes = np.fromiter(
@@ -401,6 +444,20 @@ def _is_like_human(name: str) -> bool:
     return name.isupper() and not name.startswith(_ENSEMBL_PREFIX["mouse"])
 
 
+def _joined_names(names: Sequence[str], species: str) -> str:
+    """Say which part of names like "ENSMUSG00000051951|Xkr4" is the gene; "" where none is."""
+    for separator in "|_:;, /":
+        for part, which in ((0, "first"), (-1, "last")):
+            parts = [name.split(separator)[part] if separator in name else "" for name in names]
+            for kind in (species, _OTHER_SPECIES[species]):
+                if _n_known(parts, kind) > 0.1 * len(names):
+                    return (
+                        f"they are joined by {separator!r}, so keep only the {which} part of each "
+                        f"({first_few([part for part in parts if part])})"
+                    )
+    return ""
+
+
 def species_option(species: str) -> str:
     """Say in a message how to pass a species."""
     return f'--species {species} (species="{species}" in Python)'
@@ -416,8 +473,9 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
         return "the input has no genes: they must be the rows of the table."
     how_many = f"only {n_mapped}" if n_mapped else "none"
     unknown = (
-        f"{how_many} of the gene names of the input ({len(names):,}: {first_few(names)}) is a "
-        f"known {species} gene"
+        f"{how_many} of the gene names of the input ({len(names):,}: {first_few(names)}) "
+        f"{'are known' if n_mapped > 1 else 'is a known'} {species} "
+        f"{'genes' if n_mapped > 1 else 'gene'}"
     )
     other = _OTHER_SPECIES[species]
     n_other = _n_known(names, other)
@@ -425,7 +483,10 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
     # cell names may be.
     if n_other > 0.1 * len(names):
         return f"{unknown}, but {n_other:,} are known {other} genes: pass {species_option(other)}."
+    if joined := _joined_names(names, species):
+        return f"{unknown}: {joined}."
     return (
         f"{unknown}: names must be mouse symbols with species mouse, human symbols with species "
-        "human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."
+        "human, or Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check the "
+        "species or pass --orientation; for other species pass --orthologs."
     )

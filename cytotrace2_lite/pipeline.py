@@ -23,7 +23,7 @@ from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
 from cytotrace2_lite.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -47,15 +47,19 @@ class Progress(NamedTuple):
     ----------
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written.
+        `"write"` where files are written: twice, before, and when all that is left is to put
+        them in place; `"embed"`, `"draw"` where plots are.
     done, total
-        Bytes while reading (0 in all for a pipe); otherwise cells of the whole run that have
-        counts and take part in the stage.
+        Bytes or values while reading (0 in all where that is not known), plots while drawing;
+        otherwise cells of the whole run that have counts and take part in the stage.
+    unit
+        What `done` and `total` count: `"bytes"`, `"values"`, `"rows"`, `"plots"` or `"cells"`.
     """
 
     stage: str
     done: int
     total: int
+    unit: str = "cells"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Parameters:
     Attributes
     ----------
     species
-        `"mouse"` or `"human"`.
+        `"mouse"` or `"human"`, or `"other"` with a table of orthologs.
     batch_size
         Largest number of cells processed together, at least 1.
     smooth_batch_size
@@ -88,7 +92,7 @@ class Parameters:
     max_cores: int = 1
 
     def __post_init__(self) -> None:
-        if self.species not in genes.SPECIES:
+        if self.species not in {*genes.SPECIES, genes.OTHER_SPECIES}:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
         for name in ("batch_size", "smooth_batch_size", "seed", "max_cores"):
             value = getattr(self, name)
@@ -154,7 +158,9 @@ class ModelInput:
     seconds: float
 
 
-def prepare(expression: Expression, species: str) -> ModelInput:
+def prepare(
+    expression: Expression, species: str, orthologs: Mapping[str, str] | None = None
+) -> ModelInput:
     """Map the genes of a dataset to the model's; the dataset is not needed any more afterwards.
 
     Parameters
@@ -162,7 +168,9 @@ def prepare(expression: Expression, species: str) -> ModelInput:
     expression
         Counts or CPM/TPM.
     species
-        "mouse" or "human".
+        "mouse" or "human"; of no matter with orthologs.
+    orthologs
+        Mouse symbols of the genes of another species.
 
     Returns
     -------
@@ -177,7 +185,7 @@ def prepare(expression: Expression, species: str) -> ModelInput:
         A gene is named twice, or the values of a cell are too large to add up.
     """
     started = time.perf_counter()
-    mapping = genes.map_genes(expression.genes, species)
+    mapping = genes.map_genes(expression.genes, species, orthologs)
     counts = preprocess.counts_over_features(expression.values, mapping.feature, genes.N_FEATURES)
     if not counts.nnz:
         raise NoUsableGenesError(
@@ -220,7 +228,7 @@ def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) ->
 
 
 def check(
-    data: ModelInput, parameters: Parameters, samples: Samples | None = None
+    data: ModelInput, parameters: Parameters, samples: Samples | None = None, hint: str = ""
 ) -> list[Finding]:
     """Look at a dataset before it is scored.
 
@@ -230,6 +238,8 @@ def check(
         The dataset, from `prepare` with the species of `parameters`.
     parameters, samples
         As for `score_cells`.
+    hint
+        Which other matrices the input has, for a remedy.
 
     Returns
     -------
@@ -239,7 +249,7 @@ def check(
     split = _split(data, parameters, samples)
     return [
         *data.findings,
-        *checks.check_values(data.counts, data.max_value),
+        *checks.check_values(data.counts, data.max_value, hint),
         *checks.check_cells(data.counts, data.cells, samples),
         *checks.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
         *checks.check_resources(
@@ -304,7 +314,8 @@ def score_cells(
         cells = np.concatenate(parts)
         span = np.ptp(scores.score[cells])
         relative[cells] = (scores.score[cells] - scores.score[cells].min()) / (span or 1.0)
-    has_counts = np.diff(data.counts.indptr) > 0
+    n_genes = np.diff(data.counts.indptr).astype(np.int64)
+    has_counts = n_genes > 0
     potency = np.full(n_cells, -1, dtype=np.int8)
     potency[has_counts] = binning.potency_of(scores.score[has_counts])
     warnings = [finding.warning for finding in findings if finding.severity == "warning"]
@@ -317,6 +328,7 @@ def score_cells(
         probabilities=scores.probabilities,
         potency_index=potency,
         preknn_potency_index=scores.potency,
+        n_genes=n_genes,
         warnings=warnings,
         info={
             "cytotrace2_lite": __version__,

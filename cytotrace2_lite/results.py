@@ -16,17 +16,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytotrace2_lite.checks import MIN_GENES_PER_CELL
 from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning, OutputError
+from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "Result", "prepare_directory", "write_whole"]
+    from cytotrace2_lite.embedding import Embedding
+    from cytotrace2_lite.plot import Plots
+
+__all__ = [
+    "COLUMNS",
+    "EXTRA_COLUMNS",
+    "FORMATS",
+    "LABELS",
+    "STATUSES",
+    "Result",
+    "prepare_directory",
+    "require_writable",
+    "write_whole",
+]
 
 #: Columns of `cytotrace2_results.txt`, as cytotrace2_py has them.
 COLUMNS = (
@@ -36,6 +50,27 @@ COLUMNS = (
     "preKNN_CytoTRACE2_Score",
     "preKNN_CytoTRACE2_Potency",
 )
+
+#: Columns that may follow them, in every kind of table.
+EXTRA_COLUMNS = (
+    "CytoTRACE2_Raw_Score",
+    *(f"CytoTRACE2_Probability_{potency}" for potency in POTENCIES),
+    "CytoTRACE2_Pseudotime",
+    "CytoTRACE2_Status",
+)
+
+#: Values of `CytoTRACE2_Status`.
+STATUSES = ("scored", "scored (few genes)", "no counts")
+
+#: Columns that hold labels, with their values; the others hold numbers.
+LABELS = {
+    "CytoTRACE2_Potency": tuple(POTENCIES),
+    "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
+    "CytoTRACE2_Status": STATUSES,
+}
+
+#: Formats of the results file, and the ends of its name.
+FORMATS = ("txt", "parquet", "arrow")
 
 
 @dataclass(frozen=True)
@@ -63,10 +98,15 @@ class Result:
         `cytotrace2_lite.POTENCIES`.
     potency_index, preknn_potency_index
         Position of the potency in `cytotrace2_lite.POTENCIES`; int8, shape (n_cells,).
+    n_genes
+        How many of the model's genes have a count in the cell; int64, shape (n_cells,).
     warnings
         What is worth knowing about the scores.
     info
         What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+    embedding
+        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
+        for it.
     """
 
     cells: list[str]
@@ -77,49 +117,110 @@ class Result:
     probabilities: NDArray[np.float64]
     potency_index: NDArray[np.int8]
     preknn_potency_index: NDArray[np.int8]
+    n_genes: NDArray[np.int64]
     warnings: list[CytoTRACE2Warning] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    embedding: Embedding | None = None
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
+        from cytotrace2_lite.plot import Plots
+
+        return Plots(self)
 
     @property
     def potency(self) -> NDArray[np.str_]:
         """`CytoTRACE2_Potency` of each cell; str, shape (n_cells,)."""
-        return _labels(self.potency_index)
+        return _labels(self.potency_index, POTENCIES)
 
     @property
     def preknn_potency(self) -> NDArray[np.str_]:
         """Potency of the highest probability of each cell; str, shape (n_cells,)."""
-        return _labels(self.preknn_potency_index)
+        return _labels(self.preknn_potency_index, POTENCIES)
 
-    def to_arrow(self) -> pa.Table:
-        """Give all columns as an Arrow table.
+    @property
+    def pseudotime(self) -> NDArray[np.float64]:
+        """1 - `score`, from the least to the most differentiated; float64, shape (n_cells,)."""
+        return 1 - self.score
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """Whether each cell has a score, and a good one; str, shape (n_cells,).
+
+        `"scored"`, `"scored (few genes)"` where fewer than 500 of the model's genes have a count,
+        or `"no counts"`: no score.
+        """
+        return _labels(self._status_index(), STATUSES)
+
+    def columns(self, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:
+        """Give the columns of every kind of table, in their order.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+
+        Returns
+        -------
+        dict
+            Name to values, shape (n_cells,): numbers float64, of the labels in `LABELS` the
+            position, int8, -1 for none.
+        """
+        upstream = (
+            self.score,
+            self.potency_index,
+            self.relative,
+            self.preknn_score,
+            self.preknn_potency_index,
+        )
+        columns: dict[str, NDArray[Any]] = dict(zip(COLUMNS, upstream, strict=True))
+        if extra_columns:
+            values = (self.raw_score, *self.probabilities.T, self.pseudotime, self._status_index())
+            columns.update(zip(EXTRA_COLUMNS, values, strict=True))
+        return columns
+
+    def to_arrow(self, *, extra_columns: bool = False) -> pa.Table:
+        """Give the results as an Arrow table.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status.
 
         Returns
         -------
         pyarrow.Table
-            `cell`, the five columns of `cytotrace2_results.txt`, `raw_score` and
-            `probability_Differentiated` to `probability_Totipotent`; missing values are null.
+            `cell`, then the columns of `cytotrace2_results.txt`. Labels are dictionaries, those of
+            potencies ordered. Missing values are null.
         """
         import pyarrow as pa
 
         columns: dict[str, Any] = {"cell": pa.array(self.cells, pa.string())}
-        columns |= {
-            name: pa.array(values, from_pandas=True)
-            if isinstance(values, np.ndarray)
-            else pa.array(values)
-            for name, values in self._columns().items()
-        }
-        columns["raw_score"] = pa.array(self.raw_score, from_pandas=True)
-        for k, potency in enumerate(POTENCIES):
-            columns[f"probability_{potency}"] = pa.array(self.probabilities[:, k], from_pandas=True)
+        for name, values in self.columns(extra_columns=extra_columns).items():
+            if name in LABELS:
+                columns[name] = pa.DictionaryArray.from_arrays(
+                    pa.array(values, mask=values < 0),
+                    pa.array(LABELS[name], pa.string()),
+                    ordered=LABELS[name] is not STATUSES,
+                )
+            else:
+                columns[name] = pa.array(values, from_pandas=True)
         return pa.table(columns)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Give the columns of `cytotrace2_results.txt` as upstream returns them.
+    def to_pandas(self, *, extra_columns: bool = False) -> pd.DataFrame:
+        """Give the results as a data frame, as upstream returns them.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status.
 
         Returns
         -------
         pandas.DataFrame
-            Indexed by cell; `CytoTRACE2_Potency` is an ordered categorical.
+            The columns of `cytotrace2_results.txt`, indexed by cell. Labels are categorical, those
+            of potencies ordered.
 
         Raises
         ------
@@ -127,19 +228,71 @@ class Result:
             pandas is not installed.
         """
         pandas = require_pandas()
-        frame: pd.DataFrame = pandas.DataFrame(self._columns(), index=self.cells)
-        frame["CytoTRACE2_Potency"] = pandas.Categorical.from_codes(
-            self.potency_index, categories=list(POTENCIES), ordered=True
-        )
+        columns = {
+            name: pandas.Categorical.from_codes(
+                values, categories=list(LABELS[name]), ordered=LABELS[name] is not STATUSES
+            )
+            if name in LABELS
+            else values
+            for name, values in self.columns(extra_columns=extra_columns).items()
+        }
+        frame: pd.DataFrame = pandas.DataFrame(columns, index=self.cells)
         return frame
 
-    def write(self, directory: str | os.PathLike[str]) -> Path:
-        """Write `cytotrace2_results.txt` and `run.json`, each whole or not at all.
+    def to_bytes(self, *, extra_columns: bool = False, file_format: str = "txt") -> bytes:
+        """Give the content of the results file.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        file_format
+            "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
+            file, also known as Feather).
+
+        Returns
+        -------
+        bytes
+            The same for the same results.
+
+        Raises
+        ------
+        UsageError
+            There is no such format.
+        """
+        if file_format == "txt":
+            return self._text(extra_columns=extra_columns).encode()
+        if file_format not in FORMATS:
+            raise UsageError(f"file_format is {file_format!r}; it must be one of {FORMATS}.")
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = self.to_arrow(extra_columns=extra_columns)
+        buffer = io.BytesIO()
+        if file_format == "parquet":
+            parquet.write_table(table, buffer)
+        else:
+            with pa.ipc.new_file(buffer, table.schema) as writer:
+                writer.write_table(table)
+        return buffer.getvalue()
+
+    def write(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        extra_columns: bool = False,
+        file_format: str = "txt",
+    ) -> Path:
+        """Write the results file and `run.json`, each whole or not at all.
 
         Parameters
         ----------
         directory
             Made where it does not exist. Files of these names are replaced.
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        file_format
+            "txt", "parquet" or "arrow": `cytotrace2_results.txt`, `.parquet`, `.arrow`.
 
         Returns
         -------
@@ -150,35 +303,90 @@ class Result:
         ------
         OutputError
             The directory or a file in it cannot be written.
+        UsageError
+            There is no such format.
         """
-        folder = prepare_directory(directory)
+        files = self.files(directory, extra_columns=extra_columns, file_format=file_format)
+        prepare_directory(directory)
+        write_whole(files)
+        return list(files)[-1]
+
+    def files(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        extra_columns: bool = False,
+        file_format: str = "txt",
+    ) -> dict[Path, bytes]:
+        """Give what `write` writes, for `write_whole`: `run.json`, then the results file.
+
+        Parameters
+        ----------
+        directory, extra_columns, file_format
+            As for `write`.
+
+        Returns
+        -------
+        dict
+            Path to content.
+
+        Raises
+        ------
+        UsageError
+            There is no such format.
+        """
+        name = f"cytotrace2_results.{file_format}"
+        content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
+        # The directory may hold results of an earlier run in another format.
+        report = json.dumps({**self.info, "results": name}, indent=2) + "\n"
+        return {Path(directory, "run.json"): report.encode(), Path(directory, name): content}
+
+    def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+        """Write a copy of an `.h5ad` file with all columns in `obs`, and `uns["cytotrace2"]`.
+
+        Parameters
+        ----------
+        source
+            The file that holds the cells that were scored. It is not changed.
+        target
+            Name of the copy, which must end in .h5ad; replaced whole, or left as it is.
+
+        Raises
+        ------
+        InputError
+            The cells of `source` are others, or its `obs` is stored in an unknown way.
+        OutputError
+            The copy cannot be written.
+        UsageError
+            `source` is no `.h5ad`, or `target` is not a name for one.
+        CytoTRACE2Error
+            h5py is not installed.
+        """
+        from cytotrace2_lite.anndata_io import annotated_copy, check_h5ad
+
+        check_h5ad(source, target)
+        write_whole({Path(target): annotated_copy(source, self)})
+
+    def _status_index(self) -> NDArray[np.int8]:
+        few_genes = self.n_genes < MIN_GENES_PER_CELL
+        return np.where(self.potency_index < 0, 2, few_genes).astype(np.int8)
+
+    def _text(self, *, extra_columns: bool) -> str:
+        columns = self.columns(extra_columns=extra_columns)
+        fields = []
+        for name, values in columns.items():
+            if name in LABELS:
+                column = _labels(values, LABELS[name]).tolist()
+            else:
+                column = values.tolist()
+                for cell in np.flatnonzero(np.isnan(values)):
+                    column[cell] = ""
+            fields.append(column)
         text = io.StringIO()
         writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-        writer.writerow(["", *COLUMNS])
-        columns = [
-            values.tolist() if isinstance(values, np.ndarray) else values
-            for values in self._columns().values()
-        ]
-        scored = (self.potency_index >= 0).tolist()
-        writer.writerows(
-            [cell, *row] if has_score else [cell, *[""] * len(COLUMNS)]
-            for cell, has_score, row in zip(
-                self.cells, scored, zip(*columns, strict=True), strict=True
-            )
-        )
-        results = folder / "cytotrace2_results.txt"
-        report = json.dumps(self.info, indent=2) + "\n"
-        write_whole({folder / "run.json": report.encode(), results: text.getvalue().encode()})
-        return results
-
-    def _columns(self) -> dict[str, NDArray[np.float64] | list[str | None]]:
-        return {
-            "CytoTRACE2_Score": self.score,
-            "CytoTRACE2_Potency": [label or None for label in self.potency.tolist()],
-            "CytoTRACE2_Relative": self.relative,
-            "preKNN_CytoTRACE2_Score": self.preknn_score,
-            "preKNN_CytoTRACE2_Potency": [label or None for label in self.preknn_potency.tolist()],
-        }
+        writer.writerow(["", *columns])
+        writer.writerows(zip(self.cells, *fields, strict=True))
+        return text.getvalue()
 
 
 def require_pandas() -> Any:
@@ -225,23 +433,48 @@ def prepare_directory(directory: str | os.PathLike[str]) -> Path:
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot write results here ({error.strerror}). "
-            "Choose another directory (-o/--output-dir)."
-        ) from error
+        raise _no_place(folder, error) from error
+    require_writable(folder)
     return folder
 
 
-def write_whole(contents: Mapping[Path, bytes]) -> None:
+def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
+    """See that a file can be made in a directory.
+
+    Parameters
+    ----------
+    folder
+        The directory.
+    option
+        What names it, for the message.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or does not exist.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _no_place(folder, error, option) from error
+
+
+def write_whole(
+    contents: Mapping[Path, bytes | Callable[[Path], None]],
+    *,
+    ready: Callable[[], None] | None = None,
+) -> None:
     """Write files so that none of them is at any time seen in part, and all or none are replaced.
 
     Parameters
     ----------
     contents
-        Path to content; files that exist are replaced, after all the new ones lie on the disk.
+        Path to content, or to a function that writes it to the path it is given; files that exist
+        are replaced, after all the new ones lie on the disk.
+    ready
+        Called when all is on the disk, before the first file is replaced.
 
     Raises
     ------
@@ -254,15 +487,20 @@ def write_whole(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            with parts[path].open("xb") as file:
-                file.write(content)
-                file.flush()
+            if callable(content):
+                content(parts[path])
+            else:
+                parts[path].write_bytes(content)
+            with parts[path].open("rb+") as file:
                 os.fsync(file.fileno())
+        if ready is not None:
+            ready()
         for path, part in parts.items():
             part.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot write the file ({error.strerror}). Choose another place for it."
+            f"{path}: cannot write the file ({error.strerror or error}). "
+            "Choose another place for it."
         ) from error
     finally:
         for part in parts.values():
@@ -270,5 +508,12 @@ def write_whole(contents: Mapping[Path, bytes]) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _labels(index: NDArray[np.int8]) -> NDArray[np.str_]:
-    return np.array([*POTENCIES, ""])[index]
+def _no_place(folder: Path, error: OSError, option: str = "-o/--output-dir") -> OutputError:
+    return OutputError(
+        f"{folder}: cannot write results here ({error.strerror}). "
+        f"Choose another directory ({option})."
+    )
+
+
+def _labels(index: NDArray[np.int8], labels: Sequence[str]) -> NDArray[np.str_]:
+    return np.array([*labels, ""])[index]

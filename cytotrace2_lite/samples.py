@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +96,12 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
 
 
 def obs_column(data: Any, column: str) -> Any:
-    """Take the labels of the cells from a column of `obs` of an AnnData, or what looks like one.
+    """Take the labels of the cells from a column of `obs` of AnnData.
 
     Parameters
     ----------
     data
-        The dataset.
+        The dataset: AnnData, what looks like it, or the path of a `.h5ad`.
     column
         Name of the column.
 
@@ -113,6 +114,11 @@ def obs_column(data: Any, column: str) -> Any:
     UsageError
         The data have no `obs`, or it has no such column.
     """
+    if isinstance(data, (str, os.PathLike)):
+        from cytotrace2_lite.read import h5ad
+
+        if h5ad.is_h5ad_path(data):
+            return h5ad.obs_column(data, column)
     obs = getattr(data, "obs", None)
     if obs is None:
         raise UsageError(

@@ -59,11 +59,9 @@ class TestResult:
 
     def test_arrow(self, scored):
         table = scored.to_arrow()
-        assert table.column_names[:6] == ["cell", *COLUMNS]
-        assert table.column_names[6] == "raw_score"
+        assert table.column_names == ["cell", *COLUMNS]
         assert table["cell"].to_pylist() == scored.cells
         np.testing.assert_array_equal(table["CytoTRACE2_Score"], scored.score)
-        np.testing.assert_array_equal(table["probability_Totipotent"], scored.probabilities[:, 5])
 
     def test_pandas(self, scored):
         frame = scored.to_pandas()
@@ -206,7 +204,10 @@ class TestMatrix:
                 ["Actb", "Actb"],
                 None,
                 ct2.InputError,
-                "gene 'Actb' appears twice (genes 1 and 2). Sum or drop one.",
+                (
+                    "gene 'Actb' appears twice (genes 1 and 2). Sum or drop one, or pass "
+                    '--duplicate-genes sum or first (duplicate_genes="sum" in Python).'
+                ),
             ),
             (
                 [[1.0], [2.0]],
@@ -353,7 +354,9 @@ def test_warnings_point_at_the_caller(ensembles, tmp_path):
     for call in (
         lambda: ct2.run(np.ones((3, 1)), genes=["Actb"], model=ensembles["1.1.0"]),
         lambda: ct2.cytotrace2(
-            DATA / "palantir_300.txt.gz", annotation, "human", output_dir=tmp_path
+            *(DATA / "palantir_300.txt.gz", annotation, "human"),
+            output_dir=tmp_path,
+            disable_plotting=True,
         ),
     ):
         with warnings.catch_warnings(record=True) as caught:
@@ -386,12 +389,13 @@ def test_progress(mouse, ensembles):
     events = []
     ct2.run(values, genes=genes, cells=cells, model=ensembles["1.1.0"], progress=events.append)
     stages = list(dict.fromkeys(event.stage for event in events))
-    assert stages == ["preprocess", "predict", "diffuse", "components", "neighbors"]
+    assert stages == ["read", "preprocess", "predict", "diffuse", "components", "neighbors"]
     for stage in stages:
         done = [event.done for event in events if event.stage == stage]
         assert done == sorted(done)
-        assert done[-1] == 120
-    assert {event.total for event in events} == {120}
+        n_values = values.size if stage == "read" else 120
+        assert done[-1] == n_values
+        assert {event.total for event in events if event.stage == stage} == {n_values}
 
 
 def test_many_threads_share_one_ensemble(mouse, scored, ensembles):
@@ -428,6 +432,7 @@ class TestUpstreamSignature:
             annotation_path=str(DATA / "palantir_300_annotation.txt"),
             species="human",
             output_dir=tmp_path / "new/out",
+            disable_plotting=True,
         )
         assert capfd.readouterr() == ("", "")
         assert frame.shape == (300, 5)

@@ -13,6 +13,7 @@ import cytotrace2_lite as ct2
 from cytotrace2_lite import checks, machine
 from cytotrace2_lite.cli import main
 from cytotrace2_lite.genes import features, map_genes, recognised
+from cytotrace2_lite.read import Source
 
 DATA = Path(__file__).parent / "data"
 
@@ -48,7 +49,7 @@ class TestGenes:
     def test_note(self, enteric, ensembles):
         found = look_at(enteric, ensembles)
         assert {code: f.severity for code, f in found.items()} == dict.fromkeys(
-            ("genes", "superseded", "cells", "estimate"), "note"
+            ("input", "genes", "superseded", "cells", "estimate"), "note"
         )
         assert found["genes"].what == (
             "of 16,934 gene names, 12,544 are mouse symbols and 6 are human symbols that the model "
@@ -111,6 +112,32 @@ class TestGenes:
         )
         assert "species" not in by_code(checks.check_genes(names, map_genes(names, "human")))
 
+    def test_dates(self):
+        names = ["Actb", "1-Mar", "2-Sep"]
+        found = by_code(checks.check_genes(names, map_genes(names, "mouse")))["dates"]
+        assert isinstance(found.warning, ct2.GeneNameWarning)
+        assert str(found) == (
+            "2 gene names are dates: '1-Mar', '2-Sep'. A spreadsheet program has changed names "
+            "such as March1 or Sept2, and these genes are lost. Take the table from before it was "
+            "opened there."
+        )
+
+    def test_orthologs(self, enteric, ensembles, tmp_path):
+        table = tmp_path / "orthologs.tsv"
+        table.write_text("".join(f"rat_{name}\t{name}\n" for name in enteric.index))
+        rat = enteric.rename(index=lambda name: f"rat_{name}")
+        found = look_at(rat, ensembles, orthologs=table)
+        assert found["genes"].what == (
+            "of 16,934 gene names, 12,544 have a mouse ortholog that the model knows; 12,526 of "
+            "its 14,271 genes are in the input as orthologs"
+        )
+        assert isinstance(found["species"].warning, ct2.SpeciesWarning)
+        assert str(found["species"]) == (
+            "the genes are mapped to mouse by a table of orthologs. CytoTRACE 2 was made for mouse "
+            "and human cells, and its scores for other species are untested."
+        )
+        assert "orthologs" not in found
+
 
 class TestValues:
     def test_logged(self, enteric, ensembles):
@@ -119,6 +146,14 @@ class TestValues:
             f"the largest value of the input is {logged.to_numpy().max():g}, and not all are whole "
             "numbers: it looks log-transformed. Cells are normalised and logged here; done twice, "
             "that changes the scores. Give raw counts, CPM or TPM."
+        )
+
+    def test_other_matrices_are_named(self):
+        hint = Source("h5ad", matrix="X", other_matrices=("layers['counts']",)).hint()
+        (found,) = checks.check_values(csr_array(np.array([[0.5]])), 9.0, hint)
+        assert found.remedy == (
+            "Give raw counts, CPM or TPM. It was X; there is also layers['counts'] (--layer, "
+            "--use-raw; layer=, use_raw= in Python)."
         )
 
     def test_small_counts_are_not_logged(self, enteric, ensembles):
@@ -263,7 +298,7 @@ class TestRunGivesTheSame:
                     model=ensembles["1.1.0"],
                     progress=lambda event: stages.append(event.stage),
                 )
-        assert stages == []
+        assert set(stages) == {"read"}
 
 
 class TestCommand:
@@ -288,6 +323,7 @@ class TestCommand:
         assert err.startswith("Model: made-up, 3 members, SHA-256 ")
         assert "Reading and checking: " in err
         assert out == (
+            "note     read as tsv (gzip), genes x cells, gene names from the first column.\n"
             "note     of 16,934 gene names, 12,544 are mouse symbols and 6 are human symbols that "
             "the model knows; 12,526 of its 14,271 genes are in the input as mouse genes.\n"
             "         Other genes are not used, nor counted in a cell's total.\n"
@@ -320,7 +356,8 @@ class TestCommand:
         report = json.loads(out)
         assert report["input"] == str(path)
         assert {finding["code"] for finding in report["findings"]} == {
-            *("genes", "selected_genes", "cells", "few_genes_per_cell", "few_cells", "estimate")
+            *("input", "genes", "selected_genes", "cells", "few_genes_per_cell", "few_cells"),
+            "estimate",
         }
         assert set(report["findings"][0]) == {"code", "severity", "what", "why", "remedy"}
 

@@ -28,8 +28,10 @@ def ct2(capsys, model_files, tmp_path, monkeypatch):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
 
     def run(*arguments, model=None):
+        # test_plot.py tests the plots, with which these would take minutes.
+        words = ["-dpl", "-m", str(model or model_files["1.1.0"]), *map(str, arguments)]
         with pytest.raises(SystemExit) as caught:
-            main(["run", "-m", str(model or model_files["1.1.0"]), *map(str, arguments)])
+            main(["run", *words])
         output = capsys.readouterr()
         return caught.value.code, output.out, output.err
 
@@ -238,8 +240,8 @@ class TestErrors:
             (
                 "\tc1\tc2\nActb\t1\t\n",
                 (
-                    "line 2, gene 'Actb', cell 'c2': the value is missing (empty field). Write 0 "
-                    "or remove the gene."
+                    "line 2 (gene 'Actb') ends with a tab: the value of the last cell is missing, "
+                    "or a tab too many ends each line. Write 0 there, or remove it."
                 ),
             ),
             (
@@ -258,7 +260,10 @@ class TestErrors:
             ),
             (
                 "\tc1\tc2\nActb\t1\t2\nGapdh\t1\t2\nActb\t3\t4\n",
-                "gene 'Actb' appears twice (lines 2 and 4). Sum or drop one.",
+                (
+                    "gene 'Actb' appears twice (lines 2 and 4). Sum or drop one, or pass "
+                    '--duplicate-genes sum or first (duplicate_genes="sum" in Python).'
+                ),
             ),
             (
                 "\tc1\tc1\nActb\t1\t2\n",
@@ -278,7 +283,8 @@ class TestErrors:
         assert last_line(err) == (
             "Error: none of the gene names of the input (2: 'foo', 'bar') is a known mouse gene: "
             "names must be mouse symbols with species mouse, human symbols with species human, or "
-            "Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of the table."
+            "Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check the species or "
+            "pass --orientation; for other species pass --orthologs."
         )
         assert not list(tmp_path.rglob("cytotrace2_results.txt"))
 
@@ -297,7 +303,7 @@ class TestErrors:
                 "mouse",
                 (
                     "Error: only 7 of the gene names of the input (16,106: 'KCTD15', 'STT3B', "
-                    "'NAT6', ...) is a known mouse gene, but 12,138 are known human genes: pass "
+                    "'NAT6', ...) are known mouse genes, but 12,138 are known human genes: pass "
                     '--species human (species="human" in Python).'
                 ),
             ),
@@ -306,7 +312,7 @@ class TestErrors:
                 "human",
                 (
                     "Error: only 6 of the gene names of the input (16,934: 'Xkr4', 'Gm19938', "
-                    "'Mrpl15', ...) is a known human gene, but 12,544 are known mouse genes: pass "
+                    "'Mrpl15', ...) are known human genes, but 12,544 are known mouse genes: pass "
                     '--species mouse (species="mouse" in Python).'
                 ),
             ),
@@ -377,6 +383,16 @@ class TestErrors:
             tmp_path,
         )
 
+    def test_output_directory_that_cannot_be_looked_at(self, ct2, tiny_table, tmp_path):
+        name = "x" * 300  # as one where that is not allowed
+        self.refused(
+            ct2(tiny_table(), "-o", name),
+            1,
+            f"Error: {name}: cannot write results here (File name too long). "
+            "Choose another directory (-o/--output-dir).",
+            tmp_path,
+        )
+
     def test_annotation(self, ct2, tiny_table, tmp_path):
         self.refused(
             ct2(tiny_table(), "-a", "none.txt"),
@@ -434,6 +450,7 @@ def test_interrupt(tmp_path, model_files):
 @pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
 def test_nobody_reads_standard_error(tmp_path, tiny_table, model_files, closed):
     words = ("run", tiny_table(random_table()), "-o", tmp_path / "out", "-m", model_files["1.1.0"])
+    words += ("-dpl",)
     line = shlex.join([sys.executable, "-m", "cytotrace2_lite", *map(str, words)])
     process = subprocess.run(["sh", "-c", f"{line} {closed}"], check=False)
     assert process.returncode == 0
@@ -466,7 +483,7 @@ def test_run_imports_no_more_than_it_needs(tmp_path, tiny_table, model_files):
     process = subprocess.run(
         [
             *(sys.executable, "-c", code, "run", str(tiny_table(random_table()))),
-            *("-o", str(tmp_path / "out"), "-m", str(model_files["1.1.0"])),
+            *("-o", str(tmp_path / "out"), "-m", str(model_files["1.1.0"]), "-dpl"),
         ],
         capture_output=True,
         text=True,

@@ -258,6 +258,7 @@ def test_result_types():
         superseded=(),
         upper_case_share=0.0,
         likely_species="mouse",
+        dates=(),
         n_features=14_271,
     )
     assert type(mapping.report.n_mapped) is int
@@ -308,14 +309,14 @@ def test_nothing_usable_at_all():
     expected = (
         "none of the gene names of the input (1,000: 'AAAC0-1', 'AAAC1-1', 'AAAC2-1', ...) is a "
         "known mouse gene: names must be mouse symbols with species mouse, human symbols with "
-        "species human, or Ensembl gene ids (ENSMUSG..., ENSG...), and genes must be the rows of "
-        "the table."
+        "species human, or Ensembl gene ids (ENSMUSG..., ENSG...). If these are the cells, check "
+        "the species or pass --orientation; for other species pass --orthologs."
     )
     with pytest.raises(NoUsableGenesError) as error:
         map_genes(cells, "mouse")
     assert str(error.value) == expected
     # a chance hit in the other species does not change the remedy
-    with pytest.raises(NoUsableGenesError, match="genes must be the rows"):
+    with pytest.raises(NoUsableGenesError, match="If these are the cells"):
         map_genes([*cells, "ACTB"], "mouse")
     with pytest.raises(NoUsableGenesError, match="the input has no genes"):
         map_genes([], "mouse")
@@ -467,3 +468,28 @@ def test_shipped_tables_are_what_the_tool_builds(upstream_python, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in DATA.iterdir()}
     for path in DATA.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("form", "remedy"),
+    [
+        ("{1}|{0}", "'|', so keep only the last part of each ('Actb', 'Gapdh', 'Nanog')."),
+        ("{0}_{1}", "'_', so keep only the first part of each ('Actb', 'Gapdh', 'Nanog')."),
+    ],
+)
+def test_joined_names(form, remedy):
+    names = [form.format(name, f"X{i}") for i, name in enumerate(["Actb", "Gapdh", "Nanog"])]
+    with pytest.raises(NoUsableGenesError) as error:
+        map_genes(names, "mouse")
+    shown = ", ".join(map(repr, names))
+    assert str(error.value) == (
+        f"none of the gene names of the input (3: {shown}) is a known mouse gene: they are joined "
+        f"by {remedy}"
+    )
+
+
+def test_dates():
+    dates = ("1-Mar", "2-SEP", "Dec-01", "2023-03-01", "2023-09-02 00:00:00")
+    names = ["Actb", "H2-D1", "1-Mart", "Nkx2-1", "9-30", *dates]
+    assert map_genes(names, "mouse").report.dates == dates
+    assert map_genes(names[:5], "mouse").report.dates == ()

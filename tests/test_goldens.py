@@ -17,7 +17,7 @@ from scipy.sparse import csc_array
 from cytotrace2_lite import binning, diffusion, genes, knn, pca, preprocess
 from cytotrace2_lite.ensemble import POTENCIES, ModelInfo, Prediction
 from cytotrace2_lite.pipeline import Parameters, batches, prepare, score_cells
-from cytotrace2_lite.read.matrix import from_matrix
+from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.results import COLUMNS
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -224,7 +224,7 @@ class Given:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads):
-    expression = from_matrix(case.values.T, case.genes, case.cells)
+    expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
     result = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))
     result.write(tmp_path)
@@ -234,7 +234,7 @@ def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads):
 @pytest.mark.parametrize("name", [n for n in tables.CASES if n not in {"lone_cell", "ties"}])
 def test_end_to_end_with_the_made_up_ensemble(name, ensembles, tmp_path):
     case = load(name)
-    expression = from_matrix(case.values.T, case.genes, case.cells)
+    expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
     result = score_cells(data, ensembles["1.1.0"], Parameters(**case.options))
     result.write(tmp_path)

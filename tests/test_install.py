@@ -911,7 +911,7 @@ class TestRun:
         monkeypatch.setattr(socket, "socket", refuse)
         monkeypatch.setattr(socket, "getaddrinfo", refuse)
         monkeypatch.chdir(tmp_path)
-        assert ct2(tiny_table(), "-o", "out", command="run")[0] == 0
+        assert ct2(tiny_table(), "-o", "out", "-dpl", command="run")[0] == 0
         code, err = ct2(tiny_table(), "-m", NEW, command="run")
         assert code == 5
         assert err == (
@@ -922,11 +922,11 @@ class TestRun:
     def test_the_file_is_all_it_takes(self, fetch, ct2, tiny_table, home, monkeypatch, tmp_path):
         assert fetch()[0] == 0
         monkeypatch.chdir(tmp_path)
-        assert ct2(tiny_table(), "-o", "here", command="run")[0] == 0
+        assert ct2(tiny_table(), "-o", "here", "-dpl", command="run")[0] == 0
         shutil.copy(home / f"{OLD}.onnx", tmp_path / "copied.onnx")
         monkeypatch.setenv("CT2_LITE_MODELS_DIR", str(tmp_path / "none"))
         monkeypatch.setitem(sys.modules, "onnx", None)
-        assert ct2(tiny_table(), "-o", "there", "-m", "copied.onnx", command="run")[0] == 0
+        assert ct2(tiny_table(), "-o", "there", "-m", "copied.onnx", "-dpl", command="run")[0] == 0
         one, two = (Path(name, "cytotrace2_results.txt").read_bytes() for name in ("here", "there"))
         assert one == two
         assert json.loads(Path("here/run.json").read_text())["model"]["name"] == OLD

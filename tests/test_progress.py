@@ -146,21 +146,27 @@ class TestTerminal:
 
     def test_bytes(self, terminal, clock):
         reporter = StageReporter()
-        go(reporter, clock, (2, ("read", 50_000_000, 200_000_000)))
+        go(reporter, clock, (2, ("read", 50_000_000, 200_000_000, "bytes")))
         (line,) = terminal.lines
         assert line.endswith("]  25% 50.0 of 200.0 MB, 25 MB/s, 0:06 left")
         assert line.startswith("Reading and checking [#######     ")
 
     def test_a_pipe(self, terminal, clock):
         reporter = StageReporter()
-        go(reporter, clock, (2, ("read", 50_000_000, 0)))
+        go(reporter, clock, (2, ("read", 50_000_000, 0, "bytes")))
         assert terminal.lines == ["Reading and checking 50.0 MB, 25 MB/s"]
         reporter.finish()
         assert terminal.lines == ["Reading and checking: 2.0 s", ""]
 
+    def test_values_of_other_formats(self, terminal, clock):
+        reporter = StageReporter()
+        go(reporter, clock, (2, ("read", 50_000_000, 200_000_000, "values")))
+        (line,) = terminal.lines
+        assert line.endswith("]  25% 50,000,000 of 200,000,000 values, 25,000,000/s, 0:06 left")
+
     def test_an_error_stands_below_the_bar(self, terminal, clock):
         reporter = StageReporter()
-        go(reporter, clock, (2, ("read", 5_000_000, 20_000_000)))
+        go(reporter, clock, (2, ("read", 5_000_000, 20_000_000, "bytes")))
         reporter.finish()
         cli_progress.say("Error: x")
         assert terminal.lines[1:] == ["Error: x", ""]
@@ -182,7 +188,7 @@ class TestLog:
         go(
             reporter,
             clock,
-            (3, ("read", 9, 9)),
+            (3, ("read", 9, 9, "bytes")),
             (0, ("predict", 0, 100)),
             (9, ("predict", 50, 100)),
             (9, ("predict", 100, 100)),
@@ -213,7 +219,7 @@ class TestLog:
 
 def test_quiet(terminal, clock):
     reporter = StageReporter(quiet=True)
-    go(reporter, clock, (50, ("read", 1, 9)), (50, ("read", 9, 9)))
+    go(reporter, clock, (50, ("read", 1, 9, "bytes")), (50, ("read", 9, 9, "bytes")))
     reporter.finish()
     assert terminal.text == ""
 
@@ -258,7 +264,8 @@ def table(tmp_path_factory):
 
 def test_run_on_a_real_terminal(table, tmp_path, model_files):
     done = on_terminal(
-        *("run", table, "-m", model_files["1.1.0"], "-bs", 1000, "-mc", 1, "-o", tmp_path / "out")
+        *("run", table, "-m", model_files["1.1.0"], "-bs", 1000, "-mc", 1, "-o", tmp_path / "out"),
+        "-dpl",
     )
     assert (done.code, done.out) == (0, "")
     assert re.search(r"\r\w.*\[#* *\] +\d+% [\d,.]+ of [\d,.]+ (cells|MB), \d", done.err)
@@ -271,7 +278,7 @@ def test_run_on_a_real_terminal(table, tmp_path, model_files):
         *("Smoothing by diffusion", "Principal components", "Smoothing over neighbours"),
     ]
     assert [line.split()[0] for line in lines[:-1] if line not in stages] == [
-        *("Model:", "Warning:", "Warning:", "It", "3000", "Results:", "No")
+        *("Model:", "Input", "Warning:", "Warning:", "It", "3000", "Results:")
     ]
 
 
@@ -279,7 +286,7 @@ def test_run_on_a_real_terminal(table, tmp_path, model_files):
 def test_quiet_on_a_real_terminal(table, tmp_path, model_files, command):
     words = [command, table, "-m", model_files["1.1.0"], "-q"]
     if command == "run":
-        words += ["-o", tmp_path / "out"]
+        words += ["-o", tmp_path / "out", "-dpl"]
     done = on_terminal(*words)
     assert done.code == 0
     warnings = ["Warning:", "Warning:"] if command == "run" else []

@@ -66,7 +66,7 @@ from cytotrace2_lite.ensemble import POTENCIES, Ensemble
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, ModelError, UsageError
 from cytotrace2_lite.machine import available_cores
 from cytotrace2_lite.pipeline import Parameters, prepare, score_cells
-from cytotrace2_lite.read.matrix import from_matrix
+from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.results import write_whole
 
 if TYPE_CHECKING:
@@ -238,7 +238,8 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     for folder in folders:
         published = read_cells(folder)
         try:
-            data = prepare(from_matrix(published.values, published.genes), published.species)
+            expression, _ = read_expression(published.values, genes=published.genes)
+            data = prepare(expression, published.species)
         except InputError as error:
             raise type(error)(f"{folder}: {error}") from error
         judged = np.flatnonzero(

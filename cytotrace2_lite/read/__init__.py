@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.sparse import csc_array
-
-from cytotrace2_lite.expression import Expression
-from cytotrace2_lite.read._stream import Source
+from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read._collect import collect
+from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._stream import ByteStream, Source
 from cytotrace2_lite.read.text import TextTable
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import DTypeLike, NDArray
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["Source", "TextTable", "read_expression"]
+    from cytotrace2_lite.expression import Expression
+    from cytotrace2_lite.read._collect import Reader
+
+__all__ = ["ReadOptions", "Source", "TextTable", "open_expression", "read_expression"]
 
 
 def read_expression(
-    path: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Any,
     wanted: Callable[[list[str]], NDArray[np.bool_]] | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Expression, Source]:
-    """Read a genes x cells table into memory.
+    """Read an expression matrix into memory.
 
     Parameters
     ----------
-    path
-        A tab- or comma-separated text table, which may be gzipped.
+    data
+        A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
+        a SciPy sparse matrix, or what NumPy takes. The format of a file is told by its content:
+        text tables (plain, gzip, bzip2, Zstandard), directories of 10x Genomics, their `.h5`,
+        `.h5ad`, Parquet, Feather and Arrow.
     wanted
-        Says of some gene names which are of use, bool, shape (n_names,); it is called once per
-        block. The values of the others are checked, but not kept. All are kept by default.
+        Says of some gene names which are of use, bool, shape (n_names,). The values of the others
+        are checked, but not kept. It also tells which axis has the genes, and which of several
+        names of the genes to take. All are kept by default.
+    genes, cells
+        Names of the axes of a matrix that has none; cells are "0", "1", ... by default.
+    layer
+        Name of a layer of AnnData to read in place of `X`; of a genome in a 10x `.h5` with several.
+    use_raw
+        Whether to read `.raw` of AnnData.
+    orientation
+        "genes-x-cells" or "cells-x-genes" of a table or matrix. "auto" tells that of a table by
+        the names; a matrix is cells x genes.
+    duplicate_genes
+        What to do with genes of one name: "error", keep the "first", or "sum".
     progress
-        Called once per block with the bytes read so far and the size of the file (0 for a pipe).
+        Called once per block with the progress so far, its total (0 where not known), and what
+        both count: "bytes" of text, else "values" or "rows".
 
     Returns
     -------
@@ -46,74 +71,113 @@ def read_expression(
     Raises
     ------
     InputError
-        The file cannot be read, or is no table of finite values >= 0 with unique gene and cell
-        names.
+        The data cannot be read, or are no finite values >= 0 with unique gene and cell names.
+    UsageError
+        An option has no such value, or no meaning for the data.
+    CytoTRACE2Error
+        The format needs a package that is not installed.
     """
-    genes: list[str] = []
-    sizes: list[NDArray[np.int64]] = []  # values of each gene
-    max_value = 0.0
-    with TextTable(path) as table:
-        n_cells = len(table.cells)
-        cells = _Growing(np.uint16 if n_cells <= 1 << 16 else np.int32)
-        values = _Growing(np.uint8, np.uint16, np.float32, np.float64)
-        for block in table.blocks():
-            gene, cell, value = block.gene - len(genes), block.cell, block.value
-            if wanted is not None:
-                keep = wanted(block.genes)[gene]
-                gene, cell, value = gene[keep], cell[keep], value[keep]
-            genes += block.genes
-            sizes.append(np.bincount(gene, minlength=len(block.genes)))
-            cells.append(cell)
-            values.append(value)
-            max_value = max(max_value, block.max_value)
-            if progress is not None:
-                progress(table.n_read, table.n_total)
-        source = table.source
-
-    # Nothing lives longer than it must: at the peak there is little more than the result.
-    starts = np.concatenate([[0], *sizes]).cumsum()
-    index: DTypeLike = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
-    indices = cells.array.astype(index)
-    del cells
-    matrix = csc_array(
-        (values.array, indices, starts.astype(index)), shape=(n_cells, len(genes)), copy=False
-    )
-    return Expression(matrix, table.cells, genes, max_value), source
+    options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes)
+    reader = open_expression(data, options, genes=genes, cells=cells)
+    try:
+        return collect(reader, options, progress)
+    finally:
+        reader.close()
 
 
-class _Growing:
-    """An array that grows at its end, of the first of some types that holds all its numbers.
-
-    A list of small arrays would cost more: freed, they stay in the allocator's heap, and joining
-    them takes a copy. Resizing a large array moves pages, not bytes.
+def open_expression(
+    data: str | os.PathLike[str] | Any,
+    options: ReadOptions,
+    *,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+) -> Reader:
+    """Open expression data: find out the format, read the names where they come before the values.
 
     Parameters
     ----------
-    types
-        Each holds all numbers of the one before. The last is taken on trust.
+    data, genes, cells
+        As for `read_expression`.
+    options
+        Its options.
+
+    Returns
+    -------
+    Reader
+        To be closed.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `read_expression`.
     """
+    is_path = isinstance(data, (str, os.PathLike))
+    open_ = None if is_path else _opener(data)
+    if (is_path or open_) and (genes is not None or cells is not None):
+        what = "file" if is_path else type(data).__name__
+        raise UsageError(f"genes and cells name the axes of a matrix; a {what} has its own names.")
+    if is_path:
+        return _open_path(data, options)
+    if open_:
+        return open_(data, options)
+    from cytotrace2_lite.read.matrix import Matrix
 
-    def __init__(self, *types: DTypeLike) -> None:
-        self._types = types
-        self._room: NDArray[Any] = np.empty(0, types[0])
-        self._size = 0
+    options.refuse("a matrix", matrix=True)
+    if genes is None:
+        raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
+    kind = type(data)
+    source = Source(f"{kind.__module__.partition('.')[0]} {kind.__name__}")
+    return Matrix(data, {"genes": genes}, cells, options, source)
 
-    @property
-    def array(self) -> NDArray[Any]:
-        """The numbers so far."""
-        return self._room[: self._size]
 
-    def append(self, numbers: NDArray[Any]) -> None:
-        """Add numbers, shape (n,)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            compact = numbers.astype(self._types[0])
-            while len(self._types) > 1 and (compact != numbers).any():
-                self._types = self._types[1:]
-                compact = numbers.astype(self._types[0])
-        if self._room.dtype != compact.dtype:
-            self._room = self.array.astype(compact.dtype)
-        size = self._size + len(numbers)
-        if size > len(self._room):
-            self._room.resize(size + size // 8, refcheck=False)
-        self._room[self._size : size] = compact
-        self._size = size
+def _open_path(path: str | os.PathLike[str], options: ReadOptions) -> Reader:
+    name = os.fspath(path)
+    if os.path.isdir(name):  # noqa: PTH112 (a path as given may hold a NUL)
+        from cytotrace2_lite.read.mtx import find_matrix
+
+        name = find_matrix(name)
+    stream = ByteStream(name)
+    try:
+        reader = _open_stream(stream, options)
+    except BaseException:
+        stream.close()
+        raise
+    return reader
+
+
+def _open_stream(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read import _other_formats, hdf5, mtx, tables
+
+    start = stream.start
+    if start.startswith(mtx.MAGIC):
+        return mtx.MatrixMarket(stream, options)
+    is_hdf5 = start.startswith(hdf5.MAGIC)
+    if is_hdf5 or start.startswith((tables.PARQUET, tables.ARROW_FILE, tables.ARROW_STREAM)):
+        what = "an HDF5 file" if is_hdf5 else "a Parquet or Arrow file"
+        if stream.compression is not None:
+            raise InputError(f"{stream.name}: this is {what}, compressed. Decompress it.")
+        if not stream.is_file:
+            raise InputError(
+                f"{stream.name}: {what} cannot be read from a pipe. Give the path of a file."
+            )
+        stream.close()
+        if is_hdf5:
+            return hdf5.open_hdf5(stream.path, options)
+        options.refuse(what, matrix=True)
+        return tables.open_table(stream.path, start, options)
+    _other_formats.refuse_other_formats(stream)
+    options.refuse("a text table", matrix=True)
+    return TextTable(stream, options)
+
+
+def _opener(data: Any) -> Callable[[Any, ReadOptions], Reader] | None:
+    """Find the function that opens an object which names its axes; None for others."""
+    from cytotrace2_lite.read import anndata, tables
+
+    if anndata.is_anndata(data):
+        return anndata.from_anndata
+    if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas
+        return tables.from_pandas
+    if hasattr(data, "__arrow_c_stream__"):  # pyarrow, Polars and others
+        return tables.from_arrow
+    return None

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from io import BufferedReader
+    from typing import BinaryIO
 
-__all__ = ["ByteStream", "Source"]
+__all__ = ["ByteStream", "Companion", "Source", "digest"]
+
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_START = 4096
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A file that names the axes of the one with the values.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    n_bytes
+        Size on disk.
+    sha256
+        Hex digest of the bytes on disk.
+    """
+
+    path: str
+    n_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -24,29 +48,75 @@ class Source:
 
     Attributes
     ----------
-    path
-        The path as given.
     format
-        "tsv" or "csv".
+        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "parquet", "arrow"; of an object in memory its
+        type.
+    path
+        The path as given, "-" for standard input, or the file with the values of a directory;
+        None for an object in memory.
     compression
-        "gzip", or None.
+        "gzip", "bz2", "zstd", or None.
     n_bytes
-        Size on disk.
+        Size on disk; None for an object in memory.
     sha256
-        Hex digest of the bytes on disk.
+        Hex digest of the bytes on disk; None for an object in memory.
+    matrix
+        Which matrix of a file with several: "X", "raw.X", "layers['counts']", a genome; or None.
+    other_matrices
+        The others of these.
+    orientation
+        "genes x cells" or "cells x genes", as the values lie there.
+    gene_names
+        Where the names of the genes come from.
+    duplicate_genes
+        What was done with genes of one name: "error" (there were none), "first" or "sum".
+    n_duplicates
+        Genes left out or added to another for having its name.
+    companions
+        Files that name the axes.
     """
 
-    path: str
     format: str
-    compression: str | None
-    n_bytes: int
-    sha256: str
+    path: str | None = None
+    compression: str | None = None
+    n_bytes: int | None = None
+    sha256: str | None = None
+    matrix: str | None = None
+    other_matrices: tuple[str, ...] = ()
+    orientation: str = "genes x cells"
+    gene_names: str = "first column"
+    duplicate_genes: str = "error"
+    n_duplicates: int = 0
+    companions: tuple[Companion, ...] = ()
+
+    def describe(self) -> str:
+        """Say in a line what was read."""
+        compressed = f" ({self.compression})" if self.compression else ""
+        matrix = f", {self.matrix}" if self.matrix else ""
+        others = f" (not {', '.join(self.other_matrices)})" if self.other_matrices else ""
+        merged = {"sum": "added up", "first": "left out"}.get(self.duplicate_genes)
+        noun = "gene" if self.n_duplicates == 1 else "genes"
+        repeated = f", {self.n_duplicates:,} repeated {noun} {merged}" if self.n_duplicates else ""
+        return (
+            f"{self.format}{compressed}{matrix}{others}, {self.orientation}, "
+            f"gene names from {self.gene_names}{repeated}"
+        )
+
+    def hint(self) -> str:
+        """End a message on values that are no counts: which other matrices there are."""
+        if not self.other_matrices:
+            return ""
+        others = ", ".join(self.other_matrices)
+        return (
+            f" It was {self.matrix}; there is also {others} (--layer, --use-raw; layer=, use_raw= "
+            "in Python)."
+        )
 
 
 class _HashedFile:
     """A binary file, as far as pyarrow asks for one, that hashes what is read from it."""
 
-    def __init__(self, file: BufferedReader) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.n_read = 0
         self.sha256 = hashlib.sha256()
@@ -66,54 +136,87 @@ class _HashedFile:
 
 
 class ByteStream:
-    """The content of a file, gunzipped where it starts like gzip, whatever its name.
+    """The content of a file, decompressed where it starts like compressed data, whatever its name.
 
     Parameters
     ----------
     path
-        A file, or a pipe.
+        A file, a pipe, or "-" for standard input.
 
     Attributes
     ----------
     path
         The path as given.
-    head
-        The first bytes on disk.
+    name
+        How messages name it.
     compression
-        "gzip", or None.
+        "gzip", "bz2", "zstd", or None.
     n_total
         Size on disk; 0 for a pipe.
+    is_file
+        Whether it can be read from any position: it is neither a pipe nor standard input.
+    start
+        The first bytes of the decompressed content, up to 4,096.
 
     Raises
     ------
     InputError
         There is no such file, or it cannot be read.
+    UsageError
+        Standard input is a terminal.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self.name = "standard input" if self.path == "-" else self.path
         try:
-            file = Path(path).open("rb")  # noqa: SIM115 (closed by `close`)
-            self.head = file.peek(512)
-            self.n_total = os.fstat(file.fileno()).st_size
+            if self.path == "-":
+                if sys.stdin is not None and sys.stdin.isatty():
+                    raise UsageError("'-' reads standard input, and nothing is piped into it.")
+                file = open(0, "rb", closefd=False)  # noqa: SIM115 (no path)
+            else:
+                file = Path(path).open("rb")  # noqa: SIM115 (closed by `close`)
+            head = file.peek(8)
+            status = os.fstat(file.fileno())
         except FileNotFoundError:
-            raise InputError(f"{self.path}: no such file. Check the path.") from None
+            raise InputError(f"{self.name}: no such file. Check the path.") from None
         except IsADirectoryError:
             raise InputError(
-                f"{self.path}: this is a directory. Give the path of a table."
+                f"{self.name}: this is a directory. Give the path of a table."
             ) from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise self._unreadable(error) from None
+        self.n_total = status.st_size
+        self.is_file = self.path != "-" and stat.S_ISREG(status.st_mode)
         self._disk = _HashedFile(file)
-        self.compression = "gzip" if self.head.startswith(b"\x1f\x8b") else None
+        self.compression = next(
+            (name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None
+        )
         self._text = self._disk
         if self.compression:
-            self._text = pa.CompressedInputStream(pa.PythonFile(self._disk, mode="r"), "gzip")
+            self._text = pa.CompressedInputStream(
+                pa.PythonFile(self._disk, mode="r"), self.compression
+            )
+        self.start = b""
+        try:
+            while len(self.start) < _START and (more := self.read(_START - len(self.start))):
+                self.start += more
+        except BaseException:
+            self.close()
+            raise
+        self._ahead = self.start
+
+    _ahead = b""
 
     @property
     def n_read(self) -> int:
         """Bytes read so far, of those on disk."""
         return self._disk.n_read
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return self._disk.closed
 
     def read(self, size: int) -> bytes:
         """Return the next bytes: at most `size`, none at the end.
@@ -121,23 +224,25 @@ class ByteStream:
         Raises
         ------
         InputError
-            The file cannot be read further, or its gzip data are damaged.
+            The file cannot be read further, or its compressed data are damaged.
         """
+        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+        if len(ahead) == size:
+            return ahead
         try:
-            return self._text.read(size)
+            more = self._text.read(size - len(ahead))
         except OSError as error:
             if error.errno is None and self.compression:
                 raise InputError(
-                    f"{self.path}: the gzip data are damaged or cut short. "
+                    f"{self.name}: the {self.compression} data are damaged or cut short. "
                     "Copy or download the file again."
                 ) from None
             raise self._unreadable(error) from None
+        return ahead + more if ahead else more
 
-    def source(self, format: str) -> Source:  # noqa: A002 (the field's name)
-        """Describe the file, once it has been read to its end."""
-        return Source(
-            self.path, format, self.compression, self._disk.n_read, self._disk.sha256.hexdigest()
-        )
+    def digest(self) -> tuple[int, str]:
+        """Give size and SHA-256 of what was read of the file, once it has been read to its end."""
+        return self._disk.n_read, self._disk.sha256.hexdigest()
 
     def close(self) -> None:
         """Close the file."""
@@ -145,4 +250,34 @@ class ByteStream:
 
     def _unreadable(self, error: OSError | ValueError) -> InputError:
         reason = getattr(error, "strerror", None) or error
-        return InputError(f"{self.path}: the file cannot be read ({reason}).")
+        return InputError(f"{self.name}: the file cannot be read ({reason}).")
+
+
+def digest(path: str) -> tuple[int, str]:
+    """Give size and SHA-256 of a file that is read out of order.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    tuple
+        Bytes, and the hex digest.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    sha256 = hashlib.sha256()
+    size = 0
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (path is a str)
+            while chunk := file.read(1 << 20):
+                sha256.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from None
+    return size, sha256.hexdigest()

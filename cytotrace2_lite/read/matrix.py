@@ -1,97 +1,152 @@
-"""Expression from a matrix in memory."""
+"""Matrices in memory."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.expression import Expression
+from cytotrace2_lite.read._blocks import block_of, compressed_parts, dense_parts, sliced_parts
+from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["from_matrix"]
+    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.read._options import ReadOptions
+    from cytotrace2_lite.read._stream import Source
+
+__all__ = ["Matrix"]
 
 
-def from_matrix(
-    matrix: Any, genes: Sequence[str] | None, cells: Sequence[str] | None = None
-) -> Expression:
-    """Take the expression from a matrix; the matrix is not changed.
+class Matrix:
+    """A matrix with names of its axes; it is not changed.
 
     Parameters
     ----------
     matrix
-        Shape (n_cells, n_genes); a SciPy sparse matrix or array, or anything NumPy takes.
+        A SciPy sparse matrix or array, one of AnnData's on disk, an HDF5 dataset, or anything NumPy
+        takes; cells x genes unless the options say genes x cells.
     genes
-        Names of the genes, each once.
+        Names of the genes by where they are from.
     cells
-        Names of the cells, each once; "0", "1", ... by default.
+        Names of the cells; "0", "1", ... where None.
+    options
+        Orientation, and whether two genes may have one name.
+    source
+        What it is.
+    name
+        How messages name it.
 
-    Returns
-    -------
-    Expression
-        The same numbers, without stored zeros.
+    Attributes
+    ----------
+    cells, genes
+        Names in input order.
+    by_gene
+        Whether it lies gene after gene.
 
     Raises
     ------
     UsageError
-        Names are missing or do not fit the shape.
+        The names do not fit the shape.
     InputError
-        A value is not a finite number >= 0, or a name is repeated.
+        A name is repeated, or these are no numbers.
     """
-    if genes is None:
-        raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
-    given = matrix if issparse(matrix) else np.asarray(matrix)
-    if given.ndim != 2:
-        raise UsageError(f"the matrix has {given.ndim} dimensions; it must be cells x genes.")
-    if given.dtype.kind not in "biufO":
-        raise InputError(f"the matrix holds {given.dtype}, not real numbers.")
-    try:
-        values = csr_array(given, dtype=np.float64, copy=True)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the matrix does not hold numbers: {error}.") from error
-    n_cells, n_genes = values.shape
-    gene_names = [str(name) for name in genes]
-    cell_names = [str(name) for name in (range(n_cells) if cells is None else cells)]
-    for axis, names, length in (("genes", gene_names, n_genes), ("cells", cell_names, n_cells)):
-        if len(names) != length:
+
+    def __init__(
+        self,
+        matrix: Any,
+        genes: Mapping[str, Sequence[Any]],
+        cells: Sequence[Any] | None,
+        options: ReadOptions,
+        source: Source,
+        name: str = "",
+    ) -> None:
+        self.name = name
+        # What NumPy would load from disk in one piece is left where it is.
+        is_lazy = issparse(matrix) or hasattr(matrix, "read_direct") or hasattr(matrix, "format")
+        given: Any = matrix if is_lazy else np.asarray(matrix)
+        if len(given.shape) != 2:
             raise UsageError(
-                f"the matrix has {n_cells} rows (cells) and {n_genes} columns (genes), but "
-                f"{len(names)} names of {axis} are given. Is it transposed?"
+                f"{prefix(name)}the matrix has {len(given.shape)} dimensions; it must be cells x "
+                "genes."
             )
-        if not names:
-            raise InputError(f"the matrix has no {axis}.")
-        _check_names(axis.removesuffix("s"), names)
-    # Genes are compared where they are mapped.
-    if len(set(cell_names)) < n_cells:
-        first: dict[str, int] = {}
-        again = next(i for i, name in enumerate(cell_names) if first.setdefault(name, i) != i)
-        raise InputError(
-            f"cell {cell_names[again]!r} appears twice (cells {first[cell_names[again]] + 1:,} and "
-            f"{again + 1:,}). Rename or drop one."
-        )
-    values.sum_duplicates()
-    values.eliminate_zeros()
-    bad = np.flatnonzero(~(np.isfinite(values.data) & (values.data > 0)))
-    if len(bad):
-        cell = int(np.searchsorted(values.indptr, bad[0], side="right")) - 1
-        value = values.data[bad[0]]
-        problem = "negative" if value < 0 else "not a finite number"
-        raise InputError(
-            f"gene {gene_names[values.indices[bad[0]]]!r}, cell {cell_names[cell]!r}: the value "
-            f"{value:g} is {problem}. Give raw counts, CPM or TPM, and 0 where nothing was "
-            "counted."
-        )
-    largest = float(values.data.max(initial=0.0))
-    return Expression(values.tocsc(), cell_names, gene_names, largest)
+        if given.dtype.kind not in "biufO":
+            raise InputError(f"{prefix(name)}the matrix holds {given.dtype}, not real numbers.")
+        self._transposed = options.orientation == "genes-x-cells"
+        if issparse(given):
+            given = given if given.format in {"csr", "csc"} else given.tocsr()
+            if not given.has_canonical_format:
+                given = given.copy()
+                given.sum_duplicates()
+        self._matrix = given
+        n_cells, n_genes = given.shape[::-1] if self._transposed else given.shape
+        self.cells = [str(name) for name in (range(n_cells) if cells is None else cells)]
+        candidates = {origin: [str(name) for name in names] for origin, names in genes.items()}
+        for axis, names, length in (
+            ("genes", next(iter(candidates.values())), n_genes),
+            ("cells", self.cells, n_cells),
+        ):
+            if len(names) != length:
+                axes = ("genes", "cells") if self._transposed else ("cells", "genes")
+                raise UsageError(
+                    f"{prefix(name)}the matrix has {given.shape[0]} rows ({axes[0]}) and "
+                    f"{given.shape[1]} columns ({axes[1]}), but {len(names)} names of {axis} are "
+                    "given. Is it transposed?"
+                )
+            if not names:
+                raise InputError(f"{prefix(name)}the matrix has no {axis}.")
+        check_cells(name, self.cells)
+        origin, self.genes = choose_gene_names(name, candidates, options)
+        self._source = source
+        self._origin = origin
+        self._by_column = getattr(given, "format", "csr") == "csc"
+        self.by_gene = self._by_column != self._transposed and hasattr(given, "format")
+        self.n_read = 0
+        self.n_total = 0
+        self.unit = "values"
 
+    @property
+    def source(self) -> Source:
+        """What was read."""
+        orientation = "genes x cells" if self._transposed else "cells x genes"
+        return replace(self._source, orientation=orientation, gene_names=self._origin)
 
-def _check_names(what: str, names: list[str]) -> None:
-    for position, name in enumerate(names, 1):
-        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise InputError(
-                f"the name {name!r} of {what} {position} is not valid text. Rename it."
-            )
+    def blocks(self) -> Iterator[Block]:
+        """Yield the matrix in blocks, once.
+
+        Raises
+        ------
+        InputError
+            A value is not a finite number >= 0.
+        """
+        matrix, hint = self._matrix, self._source.hint()
+        if issparse(matrix):
+            by_column = self._by_column
+            shape = matrix.shape[::-1] if by_column else matrix.shape
+            parts = compressed_parts(self.name, matrix.indptr, matrix.indices, matrix.data, shape)
+            self.n_total = matrix.nnz
+        elif hasattr(matrix, "format"):
+            by_column = False  # its parts are rows and columns by name
+            parts = sliced_parts(matrix)
+            self.n_total, self.unit = max(matrix.shape), "rows"
+        else:
+            by_column = False
+            parts = dense_parts(matrix)
+            self.n_total = matrix.shape[0] * matrix.shape[1]
+        for (row, column, value), done in parts:
+            self.n_read = done
+            cell, gene = (column, row) if by_column != self._transposed else (row, column)
+            try:
+                number = value.astype(np.float64, copy=False)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{prefix(self.name)}the matrix does not hold numbers: {error}."
+                ) from error
+            yield block_of(self.name, self.genes, self.cells, gene, cell, number, hint=hint)
+
+    def close(self) -> None:
+        """Do nothing: the matrix is the caller's."""

@@ -1,4 +1,4 @@
-"""Tables of text: a line per gene, a column per cell, tab- or comma-separated, also gzipped.
+"""Tables of text, tab- or comma-separated: a line per gene and a column per cell, or transposed.
 
 Nine tenths of such a table are the field ``0``. A block of lines is therefore scanned as an array
 of bytes, and only the other fields, *tokens* from here on, are located and converted. The number
@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.expression import Block
-from cytotrace2_lite.read._stream import ByteStream
+from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
+from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._stream import ByteStream, Source
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from cytotrace2_lite.read._stream import Source
+    from cytotrace2_lite.read._options import Wanted
 
 __all__ = ["TextTable"]
 
@@ -34,6 +36,10 @@ _LF, _CR, _QUOTE, _SPACE, _ZERO = b'\n\r" 0'
 _BOM = b"\xef\xbb\xbf"
 _FORMATS = {b"\t": "tsv", b",": "csv"}
 _DELIMITER_NAMES = {b"\t": "tab", b",": "comma"}
+_OTHER_DELIMITERS = (
+    (b";", "semicolons", "Save the table as tab-separated text with decimal points."),
+    (b" ", "spaces", 'Save it as tab-separated text: in R, write.table(..., sep = "\\t").'),
+)
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
 _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
@@ -41,63 +47,71 @@ _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
 _UNCLOSED = "a double quote that is not closed. Close or remove it."
 _SAVE_AS_UTF8 = "Save the table as UTF-8."
 _AS_TEXT = "Write the genes x cells table as tab-separated text."
-_OTHER_FORMATS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5ad, .h5, .loom)", _AS_TEXT),
-    (b"PK\x03\x04", "a zip archive (.zip, .xlsx, .npz)", _AS_TEXT),
-    (b"PAR1", "a Parquet file", _AS_TEXT),
-    (b"ARROW1", "an Arrow file", _AS_TEXT),
-    (b"%%MatrixMarket", "a MatrixMarket file (.mtx)", _AS_TEXT),
-    (b"RDX", "an R data file (.RData, .rds)", _AS_TEXT),
-    (b"X\n\0\0\0", "an R data file (.RData, .rds)", _AS_TEXT),
-    (b"BZh", "bzip2 data", "Decompress it."),
-    (b"\xfd7zXZ\0", "xz data", "Decompress it."),
-    (b"\x28\xb5\x2f\xfd", "Zstandard data", "Decompress it."),
-    (b"\xff\xfe", "UTF-16 text", "Save it as UTF-8."),
-    (b"\xfe\xff", "UTF-16 text", "Save it as UTF-8."),
-)
 
 
 class TextTable:
-    """A genes x cells table of text, read once from beginning to end.
+    """A table of genes and cells as text, read once from beginning to end.
 
     The fields are separated by tabs where the header has one, else by commas. The header may or
-    may not name the column of genes. Names and numbers may be in double quotes (a quote inside is
+    may not name the column of names. Names and numbers may be in double quotes (a quote inside is
     doubled); a line break ends the line even there. Lines end with LF or CRLF.
 
     Parameters
     ----------
     path
-        The file. It is decompressed where its content is gzip, whatever its name.
+        The file, or its bytes as a stream. It is decompressed where its content is gzip, bzip2 or
+        Zstandard data, whatever its name.
+    options
+        Orientation, which is told by the names where these can be told apart, else lines are
+        genes; and whether two genes may have one name.
     block_size
         Bytes read at a time. The result does not depend on it. Larger blocks leave the CPU's
         cache, smaller ones pay more calls.
 
     Attributes
     ----------
-    cells
-        Names of the cells, unique, in the order of the columns.
+    name
+        How messages name the file.
+    cells, genes
+        Names in input order; those of the columns are there from the beginning, those of the
+        lines as far as blocks have been read.
+    by_gene
+        Whether the lines are genes.
 
     Raises
     ------
     InputError
-        The file cannot be read, is no such table, or names a cell twice.
+        The file cannot be read, is no such table, or names a column twice.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, block_size: int = 1 << 19) -> None:
-        self._stream = ByteStream(path)
-        self._path = self._stream.path
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | ByteStream,
+        options: ReadOptions | None = None,
+        *,
+        block_size: int = 1 << 19,
+    ) -> None:
+        self._stream = path if isinstance(path, ByteStream) else ByteStream(path)
+        self.name = self._stream.name
+        self.unit = "bytes"
+        options = options or ReadOptions()
         self._block_size = block_size
         self._delimiter = b"\t"
         self._next_line = 1
-        self._line_of: dict[str, int] = {}  # of every gene so far
-        self.cells: list[str] = []
+        self._line_of: dict[str, int] = {}  # of every line so far
+        self._columns: list[str] = []
+        self._rows: list[str] = []
+        self.by_gene = options.orientation != "cells-x-genes"
+        self._genes_may_repeat = options.duplicate_genes != "error"
         self._whole_lines = self._read_whole_lines()
         try:
-            rows = self._read_header()
+            rows = self._read_header(options.wanted if options.orientation == "auto" else None)
         except BaseException:
             self.close()
             raise
         self._texts = itertools.chain([rows], self._whole_lines)
+        self.cells = self._columns if self.by_gene else self._rows
+        self.genes = self._rows if self.by_gene else self._columns
 
     def __enter__(self) -> Self:
         return self
@@ -123,31 +137,43 @@ class TextTable:
     @property
     def source(self) -> Source:
         """What was read; complete after the last block."""
-        return self._stream.source(_FORMATS[self._delimiter])
+        n_bytes, sha256 = self._stream.digest()
+        return Source(
+            format=_FORMATS[self._delimiter],
+            path=self._stream.path,
+            compression=self._stream.compression,
+            n_bytes=n_bytes,
+            sha256=sha256,
+            orientation="genes x cells" if self.by_gene else "cells x genes",
+            gene_names="the first column" if self.by_gene else "the header",
+        )
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the table in blocks of consecutive genes, once.
+        """Yield the table in blocks of consecutive lines, once.
 
         Yields
         ------
         Block
-            Some consecutive genes with their values.
+            The values of some consecutive lines, whose names are added to `genes` or `cells`.
 
         Raises
         ------
         InputError
-            A line is not as wide as the others, a gene has no name or appears twice, or a value
-            is missing, negative, infinite or not a number. The first error of a block is told.
+            A line is not as wide as the others, has no name or that of another, or a value is
+            missing, negative, infinite or not a number. The first error of a block is told.
         """
         for text in self._texts:
-            block = self._scan(text)
-            if block is None:
+            scanned = self._scan(text)
+            if scanned is None:
                 raise self._error_in(text)
-            lines = dict(zip(block.genes, itertools.count(self._next_line)))
-            if len(lines) < len(block.genes) or not self._line_of.keys().isdisjoint(lines):
-                raise self._error_in(text)
-            self._line_of |= lines
-            self._next_line += len(lines)
+            names, block = scanned
+            if not (self.by_gene and self._genes_may_repeat):
+                lines = dict(zip(names, itertools.count(self._next_line)))
+                if len(lines) < len(names) or not self._line_of.keys().isdisjoint(lines):
+                    raise self._error_in(text)
+                self._line_of |= lines
+            self._rows += names
+            self._next_line += len(names)
             yield block
 
     def _read_whole_lines(self) -> Generator[bytes, None, None]:
@@ -174,83 +200,118 @@ class TextTable:
             if end > 1:
                 yield text if end == len(text) else text[:end]
 
-    def _read_header(self) -> bytes:
-        """Find the delimiter and the cells; return the lines read so far after the header."""
-        self._refuse_other_formats(self._stream.head)
+    def _read_header(self, wanted: Wanted | None) -> bytes:
+        """Find the delimiter and the columns; return the lines read so far after the header."""
         text = next(self._whole_lines, b"")
         if not text:
-            raise InputError(f"{self._path}: the file is empty.")
-        self._refuse_other_formats(text[1:])
+            raise InputError(f"{self.name}: the file is empty.")
         end = text.index(b"\n", 1)
         header = text[1:end].removesuffix(b"\r").removeprefix(_BOM)
         if b"\0" in header:
             raise self._no_text(1)
         if not header:
             raise InputError(
-                f"{self._path}: line 1 is empty, so there are no cells. Name them there."
+                f"{self.name}: line 1 is empty, so there are no {self._column}s. Name them there."
             )
         self._next_line = 2
         rows = text[end:]
         if rows == b"\n":
             rows = next(self._whole_lines, b"")
         if not rows:
-            raise InputError(f"{self._path}: there are no genes: no line follows the header.")
+            raise InputError(f"{self.name}: there are no {self._row}s: no line follows the header.")
         row = rows[1 : rows.index(b"\n", 1)]
         names, width = self._split_header(header, row)
         has_corner = width <= len(names) or not names[0]
-        self.cells = names[1:] if has_corner else names
-        if width != len(self.cells) + 1:
+        self._columns = names[1:] if has_corner else names
+        if header.startswith(b"#") and width != len(self._columns) + 1:
+            raise self._comment(header)
+        if columns_are_genes(self._first_names(rows), self._columns, wanted):
+            self.by_gene = False
+        if width != len(self._columns) + 1:
             raise self._error_in(rows)
-        self._check_cells()
+        self._check_columns()
         return rows
+
+    @property
+    def _row(self) -> str:
+        return "gene" if self.by_gene else "cell"
+
+    @property
+    def _column(self) -> str:
+        return "cell" if self.by_gene else "gene"
+
+    def _first_names(self, rows: bytes) -> list[str]:
+        return [
+            line.split(self._delimiter, 1)[0].decode(errors="replace").strip('"')
+            for line in rows.split(b"\n")
+        ]
+
+    def _comment(self, header: bytes) -> InputError:
+        return InputError(
+            f"{self.name}: line 1 is a comment ({_shown(header)}). Remove the lines before the "
+            f"header, which names the {self._column}s."
+        )
 
     def _split_header(self, header: bytes, row: bytes) -> tuple[list[str], int]:
         """Find the delimiter; return the names in the header and the row's number of fields."""
         if header.count(b'"') % 2:
-            raise InputError(f"{self._path}: line 1 has {_UNCLOSED}")
+            raise InputError(f"{self.name}: line 1 has {_UNCLOSED}")
         candidates = [d for d in _FORMATS if len(_split(header, d)) > 1]
-        if not candidates:  # one cell, below a header that does not name the column of genes
+        if not candidates and header.startswith(b"#"):
+            raise self._comment(header)
+        if not candidates:
+            for delimiter, name, remedy in _OTHER_DELIMITERS:
+                n_fields = len(_split(header, delimiter))
+                if n_fields > 1 and len(_split(row, delimiter)) in {n_fields, n_fields + 1}:
+                    raise InputError(
+                        f"{self.name}: the columns are separated by {name}, not by tabs or "
+                        f"commas. {remedy}"
+                    )
+            # one column, below a header that does not name the column of names
             candidates = [d for d in _FORMATS if len(_split(row, d)) == 2]
         if not candidates:
             raise InputError(
-                f"{self._path}: this is not a tab- or comma-separated table: line 1 has neither, "
-                "and line 2 is not a gene with the value of one cell."
+                f"{self.name}: this is not a tab- or comma-separated table: line 1 has neither, "
+                f"and line 2 is not a {self._row} with the value of one {self._column}."
             )
         self._delimiter = candidates[0]
         try:
             names = [_name(field) for field in _split(header, self._delimiter)]
         except UnicodeDecodeError:
             raise InputError(
-                f"{self._path}: line 1 has a cell name that is not UTF-8. {_SAVE_AS_UTF8}"
+                f"{self.name}: line 1 has a {self._column} name that is not UTF-8. {_SAVE_AS_UTF8}"
             ) from None
         return names, len(_split(row, self._delimiter))
 
-    def _check_cells(self) -> None:
+    def _check_columns(self) -> None:
         column_of: dict[str, int] = {}
-        for column, cell in enumerate(self.cells, start=2):
-            if not cell:
-                raise InputError(f"{self._path}: line 1 has no cell name for column {column}.")
-            if cell in column_of:
-                raise InputError(
-                    f"{self._path}: cell {_shown(cell)} appears twice "
-                    f"(columns {column_of[cell]} and {column}). Rename or drop one."
+        kind = self._column
+        may_repeat = kind == "gene" and self._genes_may_repeat
+        for column, name in enumerate(self._columns, start=2):
+            if not name:
+                ends = (
+                    f" It ends with a {_DELIMITER_NAMES[self._delimiter]}, as if another column "
+                    "followed: remove what is at the end of each line."
+                    if column == len(self._columns) + 1
+                    else ""
                 )
-            column_of[cell] = column
-
-    def _refuse_other_formats(self, head: bytes) -> None:
-        for magic, what, remedy in _OTHER_FORMATS:
-            if head.startswith(magic):
                 raise InputError(
-                    f"{self._path}: this looks like {what}, and only tab- or comma-separated text "
-                    f"(.txt, .tsv, .csv, also gzipped) is read. {remedy}"
+                    f"{self.name}: line 1 has no {kind} name for column {column}.{ends}"
                 )
+            if name in column_of and not may_repeat:
+                remedy = "Rename or drop one." if kind == "cell" else duplicates_remedy(name)
+                raise InputError(
+                    f"{self.name}: {kind} {_shown(name)} appears twice "
+                    f"(columns {column_of[name]} and {column}). {remedy}"
+                )
+            column_of[name] = column
 
     def _no_text(self, line: int) -> InputError:
         return InputError(
-            f"{self._path}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
+            f"{self.name}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
         )
 
-    def _scan(self, text: bytes) -> Block | None:
+    def _scan(self, text: bytes) -> tuple[list[str], Block] | None:
         """Convert some lines, the newline before them included; None where there is an error."""
         if b"\0" in text:
             return None
@@ -266,7 +327,7 @@ class TextTable:
             return None  # an empty field, or an empty line
 
         # Delimiters and lone zeros are runs between which the tokens lie. In a run both alternate,
-        # so that its length tells the number of fields. Genes' names are tokens even if "0".
+        # so that its length tells the number of fields. Lines' names are tokens even if "0".
         newlines = np.flatnonzero(newline)
         filler = byte == _ZERO
         filler[1:-1] &= delimiter[:-2]
@@ -275,49 +336,51 @@ class TextTable:
         filler |= delimiter
         edge = np.flatnonzero(filler[1:] != filler[:-1]) + 1
         start, end = edge[::2], edge[1::2]
-        n_genes, width = len(newlines) - 1, len(self.cells) + 1
+        n_rows, width = len(newlines) - 1, len(self._columns) + 1
         field = np.zeros(len(start) + 1, np.int64)  # counted from the first line; the last: the end
         field[1:-1] = (start[1:] - end[:-1] + 1) >> 1
         field[-1] = (len(text) - end[-1] + 1) >> 1
         np.cumsum(field, out=field)
-        first = np.searchsorted(start, newlines)  # token of each gene's name; the last: the end
-        if (field[first] != np.arange(n_genes + 1) * width).any():
+        first = np.searchsorted(start, newlines)  # token of each line's name; the last: the end
+        if (field[first] != np.arange(n_rows + 1) * width).any():
             return None
 
         crlf = byte[newlines[1:] - 1] == _CR
         end[first[1:][crlf] - 1] -= 1
         try:
-            genes = [
+            names = [
                 _name(text[i:j])
                 for i, j in zip(start[first[:-1]].tolist(), end[first[:-1]].tolist(), strict=True)
             ]
         except UnicodeDecodeError:
             return None
-        if not all(genes):
+        if not all(names):
             return None
 
-        gene = np.repeat(np.arange(n_genes), np.diff(first))
-        cell = field[:-1] - gene * width - 1
-        is_value = cell >= 0
+        row = np.repeat(np.arange(n_rows), np.diff(first))
+        column = field[:-1] - row * width - 1
+        is_value = column >= 0
         value = _numbers(text, byte, start[is_value], end[is_value])
         if not ((value >= 0) & (value < np.inf)).all():
             return None
         is_value[is_value] = value > 0
         value = value[value > 0]
-        return Block(
-            genes=genes,
-            gene=gene[is_value] + (self._next_line - 2),
-            cell=cell[is_value].astype(np.int32),
+        row = row[is_value] + (self._next_line - 2)
+        column = column[is_value]
+        return names, Block(
+            gene=row if self.by_gene else column,
+            cell=(column if self.by_gene else row).astype(np.int32),
             value=value,
             max_value=float(value.max(initial=0.0)),
         )
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""
-        width = len(self.cells) + 1
+        width = len(self._columns) + 1
+        separator = _DELIMITER_NAMES[self._delimiter]
         lines = text[1:-1].replace(b"\r\n", b"\n").removesuffix(b"\r").split(b"\n")
         for number, line in enumerate(lines, start=self._next_line):
-            where = f"{self._path}: line {number}"
+            where = f"{self.name}: line {number}"
             if b"\0" in line:
                 return self._no_text(number)
             if not line:
@@ -326,33 +389,44 @@ class TextTable:
             if not fields:
                 return InputError(f"{where} has {_UNCLOSED}")
             try:
-                gene = _name(fields[0])
+                name = _name(fields[0])
             except UnicodeDecodeError:
                 return InputError(
-                    f"{where} has a gene name that is not UTF-8 ({_shown(fields[0])}). "
+                    f"{where} has a {self._row} name that is not UTF-8 ({_shown(fields[0])}). "
                     f"{_SAVE_AS_UTF8}"
                 )
-            if not gene:
-                return InputError(f"{where} has no gene name. Name the gene or remove the line.")
+            if not name:
+                return InputError(
+                    f"{where} has no {self._row} name. Name the {self._row} or remove the line."
+                )
+            ends = not fields[-1] and len(fields) > 1
+            if ends and len(fields) in {width, width + 1}:
+                return InputError(
+                    f"{where} ({self._row} {_shown(name)}) ends with a {separator}: the value of "
+                    f"the last {self._column} is missing, or a {separator} too many ends each "
+                    "line. Write 0 there, or remove it."
+                )
             if len(fields) != width:
                 found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 return InputError(
-                    f"{where} (gene {_shown(gene)}) has {found} instead of {width}, the gene's "
-                    f"name and one per cell. Look for a missing or an extra "
-                    f"{_DELIMITER_NAMES[self._delimiter]}."
+                    f"{where} ({self._row} {_shown(name)}) has {found} instead of {width}, the "
+                    f"{self._row}'s name and one per {self._column}. Look for a missing or an "
+                    f"extra {separator}."
                 )
-            if gene in self._line_of:
+            if name in self._line_of and not (self.by_gene and self._genes_may_repeat):
+                remedy = "Rename or drop one." if self._row == "cell" else duplicates_remedy(name)
                 return InputError(
-                    f"{self._path}: gene {_shown(gene)} appears twice "
-                    f"(lines {self._line_of[gene]} and {number}). Sum or drop one."
+                    f"{self.name}: {self._row} {_shown(name)} appears twice "
+                    f"(lines {self._line_of[name]} and {number}). {remedy}"
                 )
-            self._line_of[gene] = number
-            for cell, field in zip(self.cells, fields[1:], strict=True):
-                if field != b"0" and (problem := _problem(field)):
+            self._line_of[name] = number
+            for column, field in zip(self._columns, fields[1:], strict=True):
+                if field != b"0" and (problem := _problem(field, self._row)):
                     return InputError(
-                        f"{where}, gene {_shown(gene)}, cell {_shown(cell)}: {problem}"
+                        f"{where}, {self._row} {_shown(name)}, {self._column} {_shown(column)}: "
+                        f"{problem}"
                     )
-        raise AssertionError(f"{self._path}: no error from line {self._next_line} on")
+        raise AssertionError(f"{self.name}: no error from line {self._next_line} on")
 
 
 def _split(line: bytes, delimiter: bytes) -> list[bytes]:
@@ -464,20 +538,20 @@ def _number(token: bytes) -> float:
     return float(token) if _NUMBER.fullmatch(token) else np.nan
 
 
-def _problem(field: bytes) -> str:
+def _problem(field: bytes, row: str) -> str:
     """Say what is wrong with the field of a value; nothing where it is sound."""
     token = field.strip(b" ")
     if len(token) > 1 and token[:1] == token[-1:] == b'"':
         token = token[1:-1].strip(b" ")
     value = _number(token)
     if token.lower() in _INFINITE or value == np.inf or value == -np.inf:
-        return f"{_shown(token)} is infinite. Correct the value or remove the gene."
+        return f"{_shown(token)} is infinite. Correct the value or remove the {row}."
     if value < 0:
         return f"{_shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
     if value >= 0:
         return ""
     if not token:
-        return "the value is missing (empty field). Write 0 or remove the gene."
+        return f"the value is missing (empty field). Write 0 or remove the {row}."
     if token.lower() in _MISSING:
-        return f"the value is missing ({_shown(token)}). Write 0 or remove the gene."
+        return f"the value is missing ({_shown(token)}). Write 0 or remove the {row}."
     return f"{_shown(token)} is not a number. Only the header and the first column may hold text."

@@ -1,0 +1,194 @@
+"""Parts of matrices to blocks of non-zero values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.expression import Block
+from cytotrace2_lite.read._names import prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+__all__ = ["block_of", "compressed_parts", "dense_parts", "sliced_parts"]
+
+_N_VALUES = 1 << 20  # at a time
+_GIVE = "Give raw counts, CPM or TPM, and 0 where nothing was counted."
+
+
+def block_of(
+    name: str,
+    genes: Sequence[str],
+    cells: Sequence[str],
+    gene: NDArray[Any],
+    cell: NDArray[Any],
+    value: NDArray[Any],
+    *,
+    hint: str = "",
+) -> Block:
+    """Make a block of some values, which are checked.
+
+    Parameters
+    ----------
+    name
+        The input, for the message.
+    genes, cells
+        Names of the axes.
+    gene, cell
+        Indices of each value, shape (n_values,).
+    value
+        Shape (n_values,), of a type that holds real numbers; may have zeros.
+    hint
+        What else could be read, for the message.
+
+    Returns
+    -------
+    Block
+        Without zeros.
+
+    Raises
+    ------
+    InputError
+        A value is not a finite number >= 0.
+    """
+    value = value.astype(np.float64, copy=False)
+    positive = value > 0
+    if not positive.all():
+        bad = np.flatnonzero(~positive & (value != 0))
+        if len(bad):
+            raise _bad(name, genes, cells, gene[bad[0]], cell[bad[0]], value[bad[0]], hint)
+        gene, cell, value = gene[positive], cell[positive], value[positive]
+    largest = float(value.max(initial=0.0))
+    if largest == np.inf:
+        at = value.argmax()
+        raise _bad(name, genes, cells, gene[at], cell[at], value[at], hint)
+    return Block(gene, cell, value, largest)
+
+
+def _bad(
+    name: str,
+    genes: Sequence[str],
+    cells: Sequence[str],
+    gene: int,
+    cell: int,
+    value: float,
+    hint: str,
+) -> InputError:
+    problem = "negative" if -np.inf < value < 0 else "not a finite number"
+    return InputError(
+        f"{prefix(name)}gene {genes[gene]!r}, cell {cells[cell]!r}: the value {value:g} is "
+        f"{problem}. {_GIVE}{hint}"
+    )
+
+
+def compressed_parts(
+    name: str, indptr: NDArray[Any], indices: Any, data: Any, shape: tuple[int, int]
+) -> Iterator[tuple[Triples, int]]:
+    """Go through a compressed sparse matrix.
+
+    Parameters
+    ----------
+    name
+        The input, for the message.
+    indptr
+        Where the values of each row begin (CSR; columns with CSC), shape (n_rows + 1,).
+    indices, data
+        Column of each value (CSR; row with CSC), and the values: anything that slices give arrays
+        of, shape (n_values,).
+    shape
+        Rows and columns (CSR; columns and rows with CSC).
+
+    Yields
+    ------
+    tuple
+        Row, column and value of some consecutive values; and how many values there were so far.
+
+    Raises
+    ------
+    InputError
+        The parts do not fit together.
+    """
+    n_major, n_minor = shape
+    n_values = data.shape[0]
+    if not (
+        indptr.shape == (n_major + 1,)
+        and indptr.dtype.kind in "iu"
+        and indptr[0] == 0
+        and indptr[-1] == n_values
+        and indices.shape == data.shape == (n_values,)
+        and (indptr[1:] >= indptr[:-1]).all()
+    ):
+        raise _damaged(name)
+    for start in range(0, n_values, _N_VALUES):
+        stop = min(start + _N_VALUES, n_values)
+        first = np.searchsorted(indptr, start, side="right") - 1
+        last = np.searchsorted(indptr, stop, side="left")
+        sizes = np.diff(np.clip(indptr[first : last + 1], start, stop))
+        major = np.repeat(np.arange(first, last), sizes)
+        minor, value = np.asarray(indices[start:stop]), np.asarray(data[start:stop])
+        if minor.dtype.kind not in "iu" or minor.min() < 0 or minor.max() >= n_minor:
+            raise _damaged(name)
+        yield (major, minor, value), stop
+
+
+def sliced_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
+    """Go through a sparse matrix of which only slices can be had, as AnnData's on disk.
+
+    Parameters
+    ----------
+    matrix
+        Has `shape`, `format` ("csr" or "csc") and slices that are SciPy matrices.
+
+    Yields
+    ------
+    tuple
+        Row, column and value of some values; and how many rows (columns with CSC) were read.
+    """
+    by_row = matrix.format == "csr"
+    n_major, n_minor = matrix.shape if by_row else matrix.shape[::-1]
+    step = max(1, 4 * _N_VALUES // max(n_minor, 1))  # most of it is zero
+    for start in range(0, n_major, step):
+        stop = min(start + step, n_major)
+        part = (matrix[start:stop] if by_row else matrix[:, start:stop]).tocoo()
+        row, column = part.row, part.col
+        yield (row + start * by_row, column + start * (not by_row), part.data), stop
+
+
+def dense_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
+    """Go through a dense matrix.
+
+    Parameters
+    ----------
+    matrix
+        A NumPy array or an HDF5 dataset with two axes; the latter is read in its own chunks.
+
+    Yields
+    ------
+    tuple
+        Row, column and value of those that are not zero; and how many there were of all so far.
+    """
+    n_rows, n_columns = matrix.shape
+    high, wide = getattr(matrix, "chunks", None) or (1, n_columns)
+    wide = min(n_columns, wide * max(1, _N_VALUES // max(high * wide, 1)))
+    high = min(n_rows, high * max(1, _N_VALUES // max(high * wide, 1)))
+    done = 0
+    for top in range(0, n_rows, max(high, 1)):
+        for left in range(0, n_columns, max(wide, 1)):
+            part = np.asarray(matrix[top : top + high, left : left + wide])
+            row, column = part.nonzero()
+            done += part.size
+            yield (row + top, column + left, part[row, column]), done
+
+
+def _damaged(name: str) -> InputError:
+    return InputError(
+        f"{prefix(name)}the sparse matrix is damaged: its parts do not fit together. Copy or "
+        "write it again."
+    )

@@ -1,0 +1,188 @@
+"""Names of cells and genes: which of several columns to take, and what may not be repeated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.spreadsheet import is_date
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cytotrace2_lite.read._options import ReadOptions, Wanted
+
+__all__ = [
+    "GENE_COLUMNS",
+    "check_cells",
+    "choose_gene_names",
+    "columns_are_genes",
+    "duplicates_remedy",
+    "prefix",
+]
+
+_DUPLICATES_REMEDY = (
+    'Sum or drop one, or pass --duplicate-genes sum or first (duplicate_genes="sum" in Python).'
+)
+
+# Names of which fewer are known genes are no genes: cells' names may be by chance.
+_MIN_SHARE_OF_GENES = 0.1
+# Names that are each once and reach so many of the genes that the best ones reach are as good.
+_AS_GOOD = 0.9
+
+
+#: Columns of `var` of AnnData that may name the genes, lower-case.
+GENE_COLUMNS = frozenset(
+    """
+    ensembl ensembl_gene_id ensembl_id ensembl_ids external_gene_name feature_id feature_ids
+    feature_name feature_names features gene gene_id gene_ids gene_name gene_names gene_short_name
+    gene_symbol gene_symbols genes hgnc_symbol id mgi_symbol name symbol symbols
+    """.split()  # noqa: SIM905 (reads better)
+)
+
+
+def prefix(name: str) -> str:
+    """Begin a message on an input; one without a name is the only one that can be meant."""
+    return f"{name}: " if name else ""
+
+
+def duplicates_remedy(gene: str) -> str:
+    """End a message on a repeated gene: what to do."""
+    if is_date(gene):
+        return (
+            "A spreadsheet program has made this date of the names of two genes, as March1 and "
+            "Marc1: take the table from before it was opened there."
+        )
+    return _DUPLICATES_REMEDY
+
+
+def check_cells(where: str, cells: Sequence[str]) -> None:
+    """See that there are cells, each with a name of its own.
+
+    Parameters
+    ----------
+    where
+        The input, for the message.
+    cells
+        Names, in input order.
+
+    Raises
+    ------
+    InputError
+        There is none, or a name is missing or repeated.
+    """
+    if not cells:
+        raise InputError(f"{prefix(where)}there are no cells.")
+    _refuse_unusable(where, "cell", cells)
+    if len(set(cells)) < len(cells):
+        name, one, other = _first_repeated(cells)
+        raise InputError(
+            f"{prefix(where)}cell {name!r} appears twice (cells {one:,} and {other:,}). "
+            "Rename or drop one."
+        )
+
+
+def choose_gene_names(
+    where: str,
+    candidates: Mapping[str, Sequence[str]],
+    options: ReadOptions,
+) -> tuple[str, list[str]]:
+    """Take the names that come to the most genes of the model.
+
+    Where repeated names are an error, names that are each once are preferred to repeated ones as
+    long as they come to nine tenths as many genes: Ensembl ids to symbols, mostly.
+
+    Parameters
+    ----------
+    where
+        The input, for the message.
+    candidates
+        Names of all genes by where they are from; of equals the first is taken.
+    options
+        Which names come to a gene of the model, and whether names may be repeated.
+
+    Returns
+    -------
+    tuple
+        Where the names are from, and the names.
+
+    Raises
+    ------
+    InputError
+        There are no genes, or a name is missing or repeated.
+    """
+    wanted = options.wanted
+    n_known = {
+        origin: 0 if wanted is None else int(wanted(list(set(names))).sum())
+        for origin, names in candidates.items()
+    }
+    best = max(n_known, key=lambda origin: n_known[origin])
+    if options.duplicate_genes == "error" and len(set(candidates[best])) < len(candidates[best]):
+        unique = [
+            origin
+            for origin, names in candidates.items()
+            if len(set(names)) == len(names) and n_known[origin] >= _AS_GOOD * n_known[best]
+        ]
+        best = max(unique, key=lambda origin: n_known[origin], default=best)
+    names = list(candidates[best])
+    if not names:
+        raise InputError(f"{prefix(where)}there are no genes.")
+    _refuse_unusable(where, "gene", names)
+    if options.duplicate_genes == "error" and len(set(names)) < len(names):
+        name, one, other = _first_repeated(names)
+        others = sum(n > 1 for n in Counter(names).values()) - 1
+        also = f"; so do {others:,} more" if others > 1 else "; so does 1 more" if others else ""
+        raise InputError(
+            f"{prefix(where)}gene {name!r} appears twice (genes {one:,} and {other:,}){also}. "
+            f"{duplicates_remedy(name)}"
+        )
+    return best, names
+
+
+def columns_are_genes(rows: Sequence[str], columns: Sequence[str], wanted: Wanted | None) -> bool:
+    """Tell from the names of a table which axis has the genes.
+
+    Parameters
+    ----------
+    rows
+        Names of the rows, or of the first of them.
+    columns
+        Names of the columns.
+    wanted
+        Says of some names which come to a gene of the model.
+
+    Returns
+    -------
+    bool
+        True where a tenth of the columns or more are known genes, and more of them than of the
+        rows; False where the rows are, or neither.
+    """
+    if wanted is None or not columns:
+        return False
+    n_known = int(wanted(list(columns)).sum())
+    if n_known < _MIN_SHARE_OF_GENES * len(columns):
+        return False
+    return n_known > int(wanted(list(rows)).sum())
+
+
+def _refuse_unusable(where: str, what: str, names: Sequence[str]) -> None:
+    for position, name in enumerate(names, 1):
+        if not name:
+            raise InputError(
+                f"{prefix(where)}{what} {position:,} has no name. Name it or remove it."
+            )
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise InputError(
+                f"{prefix(where)}the name {name!r} of {what} {position:,} is not valid text. "
+                "Rename it."
+            )
+
+
+def _first_repeated(names: Sequence[str]) -> tuple[str, int, int]:
+    """Name and places, counted from 1, of the first name that was there before."""
+    first: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if first.setdefault(name, position) != position:
+            return name, first[name], position
+    raise AssertionError("no name is repeated")

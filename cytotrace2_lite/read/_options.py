@@ -1,0 +1,90 @@
+"""What a reader can be told, whatever the format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Wanted = Callable[[list[str]], NDArray[np.bool_]]
+
+__all__ = ["DUPLICATE_GENES", "ORIENTATIONS", "ReadOptions"]
+
+ORIENTATIONS = ("auto", "genes-x-cells", "cells-x-genes")
+DUPLICATE_GENES = ("error", "first", "sum")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a reader can be told.
+
+    Attributes
+    ----------
+    wanted
+        Says of some names which come to a gene of the model, bool, shape (n_names,); None where
+        that is not known and all genes are kept.
+    layer
+        Name of a layer of AnnData, or of a genome of a 10x .h5 file with several.
+    use_raw
+        Whether to read `.raw` of AnnData.
+    orientation
+        "genes-x-cells" where the rows of a table or matrix are genes, "cells-x-genes" where they
+        are cells, "auto" to go by the names.
+    duplicate_genes
+        What to do with genes of one name: "error", keep the "first", or "sum".
+
+    Raises
+    ------
+    UsageError
+        A value is none of these.
+    """
+
+    wanted: Wanted | None = None
+    layer: str | None = None
+    use_raw: bool = False
+    orientation: str = "auto"
+    duplicate_genes: str = "error"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("orientation", ORIENTATIONS),
+            ("duplicate_genes", DUPLICATE_GENES),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                choices = ", ".join(map(repr, allowed))
+                raise UsageError(f"{name} is {value!r}; it must be one of {choices}.")
+        if self.layer is not None and self.use_raw:
+            raise UsageError("a layer and raw are two matrices: choose one of them.")
+
+    def refuse(self, what: str, *, matrix: bool = False, orientation: bool = False) -> None:
+        """Raise where an option is given that has no meaning for an input.
+
+        Parameters
+        ----------
+        what
+            The input, for the message: "a text table".
+        matrix
+            Refuse a choice of the matrix.
+        orientation
+            Refuse an orientation.
+
+        Raises
+        ------
+        UsageError
+            One is given.
+        """
+        if matrix and (self.layer is not None or self.use_raw):
+            option = "raw" if self.use_raw else "layers"
+            raise UsageError(f"{what} has no {option}: leave the option out.")
+        if orientation and self.orientation != "auto":
+            raise UsageError(
+                f"{what} says itself which axis has the genes: leave the orientation out."
+            )

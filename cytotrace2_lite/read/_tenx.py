@@ -1,0 +1,53 @@
+"""What the files of 10x Genomics have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cytotrace2_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["gene_expression"]
+
+_GENE_EXPRESSION = "Gene Expression"
+_OTHER_TYPES = frozenset(
+    {"Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Antigen Capture"}
+    | {"Custom", "Peaks", "Probe Capture"}
+)
+
+
+def gene_expression(name: str, types: Sequence[str]) -> NDArray[np.intp]:
+    """Find the features that are genes.
+
+    Parameters
+    ----------
+    name
+        The file, for the message.
+    types
+        Type of each feature; what is none of 10x Genomics' types is taken for something else.
+
+    Returns
+    -------
+    ndarray
+        Positions of the genes, intp; all where the types say nothing.
+
+    Raises
+    ------
+    InputError
+        There are features of other types only.
+    """
+    found = set(types)
+    if _GENE_EXPRESSION in found:
+        return np.array([i for i, kind in enumerate(types) if kind == _GENE_EXPRESSION])
+    if found & _OTHER_TYPES:
+        raise InputError(
+            f"{name}: there are no features of the type {_GENE_EXPRESSION!r}, only of "
+            f"{', '.join(map(repr, sorted(found)))}. Give the matrix of gene expression."
+        )
+    return np.arange(len(types))

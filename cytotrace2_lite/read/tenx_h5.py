@@ -1,0 +1,103 @@
+"""The `.h5` of 10x Genomics: one group `matrix` (version 3), or one per genome (version 2).
+
+Source: the layouts that Cell Ranger documents under "Feature-Barcode Matrices HDF5"; CellBender
+writes the first, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read._names import check_cells, choose_gene_names
+from cytotrace2_lite.read._tenx import gene_expression
+from cytotrace2_lite.read.hdf5 import Hdf5Matrix, SparseGroup, child, strings
+
+if TYPE_CHECKING:
+    from cytotrace2_lite.read._options import ReadOptions
+
+__all__ = ["genomes", "open_10x"]
+
+
+def genomes(path: str, file: Any) -> list[str]:
+    """List the groups of an HDF5 file that are matrices of 10x Genomics.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    file
+        The file.
+    """
+    return [
+        name
+        for name in file
+        if {"barcodes", "data", "indices", "indptr", "shape"}
+        <= set(getattr(child(path, file, name), "keys", tuple)())
+    ]
+
+
+def open_10x(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
+    """Open a `.h5` of 10x Genomics.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    file
+        The file.
+    options
+        The layer is a genome, where there are several.
+
+    Returns
+    -------
+    Hdf5Matrix
+        Its cells are the barcodes, its genes the features of the type gene expression.
+
+    Raises
+    ------
+    InputError
+        A part is missing, or a name is repeated.
+    UsageError
+        Options do not fit the file.
+    """
+    groups = genomes(path, file)
+    options.refuse(f"{path}: a 10x .h5 file", orientation=True)
+    if len(groups) == 1 or options.use_raw:
+        options.refuse(f"{path}: a 10x .h5 file of one genome", matrix=True)
+    if len(groups) > 1 and options.layer not in groups:
+        there = ", ".join(map(repr, groups))
+        raise UsageError(f"{path}: this has the genomes {there}; choose one with --layer NAME.")
+    name = groups[0] if options.layer is None else options.layer
+    group = child(path, file, name)
+    features = child(path, group, "features")
+    id_name, symbol_name = ("genes", "gene_names") if features is None else ("id", "name")
+    table = group if features is None else features
+    found = {
+        origin: child(path, table, member)
+        for origin, member in (("symbols", symbol_name), ("ids", id_name))
+    }
+    columns = {origin: strings(item) for origin, item in found.items() if item is not None}
+    if not columns:
+        raise InputError(f"{path}: {table.name} names no genes. The file is damaged.")
+    n_features = len(next(iter(columns.values())))
+    kinds = child(path, table, "feature_type")
+    kept = np.arange(n_features) if kinds is None else gene_expression(path, strings(kinds))
+    gene_of = np.full(n_features, -1)
+    gene_of[kept] = np.arange(len(kept))
+    cells = strings(child(path, group, "barcodes"))
+    check_cells(path, cells)
+    candidates = {origin: [names[i] for i in kept] for origin, names in columns.items()}
+    origin, genes = choose_gene_names(path, candidates, options)
+    n_rows, n_columns = child(path, group, "shape")[:].tolist()  # features x barcodes, CSC
+    source = {
+        "format": "10x h5",
+        "matrix": name if len(groups) > 1 else None,
+        "other_matrices": tuple(other for other in groups if other != name),
+        "orientation": "genes x cells",
+        "gene_names": f"{origin} of {table.name}",
+    }
+    matrix = SparseGroup(path, group, (n_columns, n_rows), by_row=True)
+    return Hdf5Matrix(path, file, matrix, cells, genes, gene_of, source)
