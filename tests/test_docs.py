@@ -1,0 +1,224 @@
+"""The documentation: its examples run as written, and its tables and references are complete."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+
+import cytotrace2_lite as ct2
+from cytotrace2_lite.cli import cli
+from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SITE = ("mkdocs", "mkdocs_click", "material", "mkdocstrings")
+
+# Of cytotrace2-py 1.1.0.4: its command line, and the arguments of its function.
+UPSTREAM_OPTIONS = """
+    -f --input-path -a --annotation-path -sp --species -bs --batch-size -sbs --smooth-batch-size
+    -dpa --disable-parallelization -mc --max-cores -r --seed -o --output-dir -dpl --disable-plotting
+    -dv --disable-verbose -h --help
+""".split()
+UPSTREAM_ARGUMENTS = """
+    input_path annotation_path species batch_size smooth_batch_size disable_parallelization
+    max_cores seed output_dir disable_plotting disable_verbose
+""".split()
+
+needs_plots = pytest.mark.skipif(
+    find_spec("matplotlib") is None or find_spec("umap") is None,
+    reason="the extra plot is not installed",
+)
+
+
+def blocks(page, language):
+    """Code blocks of a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
+
+
+def is_setup(line):
+    return line.startswith(("python3 -m venv", "pip install", ".venv/bin/pip"))
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Call that runs a command in what looks like a copy of the repository, ct2-lite installed."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/data").symlink_to(ROOT / "tests/data")
+    program = tmp_path / "bin/ct2-lite"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cytotrace2_lite "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {
+        "PATH": path,
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "agg",
+        "CT2_LITE_MODELS_DIR": str(tmp_path / "models"),
+    }
+
+    def run(*command):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    run.directory = tmp_path
+    return run
+
+
+def run_python(checkout, page):
+    script = checkout.directory / "page.py"
+    script.write_text("\n".join(blocks(page, "python")))
+    assert script.stat().st_size
+    return checkout(sys.executable, script.name)
+
+
+@needs_plots
+@pytest.mark.parametrize("page", ["tutorial.md", "running.md"])
+def test_the_commands_of_a_page_run(page, checkout):
+    lines = [
+        line
+        for block in blocks(page, "bash")
+        for line in block.replace("\\\n", " ").splitlines()
+        if not is_setup(line)
+    ]
+    assert any(line.startswith("ct2-lite run") for line in lines)
+    checkout("bash", "-euo", "pipefail", "-c", "\n".join(lines))
+
+
+@needs_plots
+def test_the_tutorial_makes_what_it_says(checkout):
+    commands = "\n".join(blocks("tutorial.md", "bash"))
+    checkout("bash", "-ec", re.sub(r"^(python3 -m venv|pip install).*$", "", commands, flags=re.M))
+    named = set(re.findall(r"`(cytotrace2_results/[\w.]+)`", (DOCS / "tutorial.md").read_text()))
+    assert len(named) >= 2
+    assert [name for name in sorted(named) if not (checkout.directory / name).is_file()] == []
+
+
+@needs_plots
+def test_the_python_of_the_tutorial_runs(checkout):
+    pytest.importorskip("pandas")
+    checkout("bash", "-ec", "ct2-lite run tests/data/enteric_300.txt.gz -q -dpl")
+    run_python(checkout, "tutorial.md")
+
+
+@needs_plots
+def test_the_python_of_the_reference_runs(checkout):
+    pytest.importorskip("pandas")
+    run_python(checkout, "api.md")
+
+
+@pytest.mark.scverse
+def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
+    for name in ("scanpy", "cellrank"):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    said = run_python(checkout, "anndata.md")
+    assert "CytoTRACE2_Pseudotime" in said
+    assert (checkout.directory / "score.png").stat().st_size > 10_000
+    assert (checkout.directory / "scored.h5ad").is_file()
+
+
+@needs_plots
+@pytest.mark.skipif(find_spec("nbclient") is None, reason="the extra docs is not installed")
+def test_the_notebook_runs(checkout):
+    notebook = DOCS / "tutorial.ipynb"
+    document = json.loads(notebook.read_text())
+    assert all(not cell.get("outputs") for cell in document["cells"])
+    copy = checkout.directory / notebook.name
+    copy.write_text(notebook.read_text())
+    # In a process of its own: Jupyter's warnings are not ours.
+    checkout(sys.executable, "-m", "jupyter", "execute", "--inplace", str(copy))
+    executed = json.loads(copy.read_text())
+    outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+
+
+def test_moving_names_every_option_and_argument_of_upstream():
+    text = (DOCS / "moving.md").read_text()
+    named = set(re.findall(r"`([^`]+)`", text))
+    assert [name for name in UPSTREAM_OPTIONS if name not in named] == []
+    assert [name for name in UPSTREAM_ARGUMENTS if name not in named] == []
+    # They are options of ours, too, as that page says.
+    options = {name for param in cli.commands["run"].params for name in param.opts}
+    assert set(UPSTREAM_OPTIONS) - {"-h", "--help"} <= options
+
+
+def test_formats_names_every_column():
+    text = (DOCS / "formats.md").read_text()
+    probabilities = [name for name in EXTRA_COLUMNS if "Probability" in name]
+    for name in {*COLUMNS, *EXTRA_COLUMNS} - set(probabilities[1:-1]):
+        assert f"`{name}`" in text
+
+
+def test_reference_has_every_public_name():
+    named = re.findall(r"^::: cytotrace2_lite\.(\w+)$", (DOCS / "api.md").read_text(), re.M)
+    assert sorted(named) == sorted(set(ct2.__all__) - {"__version__"})
+
+
+def test_options_in_the_documentation_exist():
+    known = set(UPSTREAM_OPTIONS)
+
+    def collect(command):
+        known.update(name for param in command.params for name in param.opts)
+        for child in getattr(command, "commands", {}).values():
+            collect(child)
+
+    collect(cli)
+    known |= {"--version", "--no-deps"}
+    pages = [*DOCS.glob("*.md"), ROOT / "README.md"]
+    for page in pages:
+        for line in page.read_text().splitlines():
+            if "ct2-lite" in line and "`" not in line.partition("ct2-lite")[0]:
+                for name in re.findall(r"(?<=\s)--?[a-z][\w-]*", line.partition("ct2-lite")[2]):
+                    assert name in known, f"{page.name}: {line}"
+
+
+def test_links_in_the_readme_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_pictures_are_small():
+    pictures = list((DOCS / "pictures").glob("*.png"))
+    assert len(pictures) == 5
+    sizes = [picture.stat().st_size for picture in pictures]
+    assert max(sizes) < 60_000
+    assert sum(sizes) < 300_000
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in SITE), reason="the extra docs is not installed"
+)
+def test_the_site_has_every_command_and_option(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "cli/index.html").read_text()
+
+    def check(command, name):
+        assert f">{name}<" in text.replace("&nbsp;", " "), name
+        for param in command.params:
+            if isinstance(param, click.Option):
+                assert param.opts[-1] in text, (name, param.opts)
+        for child_name, child in getattr(command, "commands", {}).items():
+            check(child, child_name)
+
+    check(cli, "ct2-lite")
+    reference = (tmp_path / "api/index.html").read_text()
+    for name in set(ct2.__all__) - {"__version__"}:
+        assert f'id="cytotrace2_lite.{name}"' in reference, name
