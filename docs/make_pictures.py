@@ -1,4 +1,6 @@
-"""Make the pictures and texts of the tutorial with the program itself: python docs/make_pictures.py.
+"""Make the pictures and texts of the tutorial with the program itself.
+
+    python docs/make_pictures.py
 
 To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes
 `docs/pictures`: the plots, made small, and what the commands say.
