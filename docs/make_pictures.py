@@ -2,8 +2,8 @@
 
     python docs/make_pictures.py
 
-To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes
-`docs/pictures`: the plots, made small, and what the commands say.
+To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes the
+plots, made small, to `docs/pictures`, and what the commands say into `docs/tutorial.md`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
+TUTORIAL = ROOT / "docs/tutorial.md"
 TABLE = "tests/data/enteric_300.txt.gz"
 ANNOTATION = "tests/data/enteric_300_annotation.txt"
 WIDTH = 900  # pixels
@@ -46,6 +47,13 @@ def say(directory: Path, *arguments: str) -> str:
     ).stdout
 
 
+def with_text(page: str, what: str, text: str) -> str:
+    """Put a text into its block of a page."""
+    start = f"<!-- docs/make_pictures.py: {what} -->\n```text\n"
+    before, after = page.split(start)
+    return before + start + text + after[after.index("```\n") :]
+
+
 def small(path: Path) -> bytes:
     """Give a plot in fewer pixels and colours."""
     with Image.open(path) as image:
@@ -59,20 +67,21 @@ def small(path: Path) -> bytes:
 
 def main() -> None:
     """Write all pictures and texts."""
-    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "tests").mkdir()
         shutil.copytree(ROOT / "tests/data", directory / "tests/data")
         texts = {
-            "check.txt": say(directory, "check", TABLE, "-a", ANNOTATION, "-q"),
-            "run.txt": say(directory, "run", TABLE, "-a", ANNOTATION),
+            "check": say(directory, "check", TABLE, "-a", ANNOTATION, "-q"),
+            "run": say(directory, "run", TABLE, "-a", ANNOTATION),
         }
         results = directory / "cytotrace2_results"
         lines = (results / "cytotrace2_results.txt").read_text().splitlines(keepends=True)
-        texts["head.txt"] = "".join(lines[:N_LINES])
-        for file_name, text in texts.items():
-            (PICTURES / file_name).write_text(text)
+        texts["head"] = "".join(lines[:N_LINES])
+        page = TUTORIAL.read_text(encoding="utf-8")
+        for what, text in texts.items():
+            page = with_text(page, what, text)
+        TUTORIAL.write_text(page, encoding="utf-8")
         for path in sorted(results.glob("*.png")):
             (PICTURES / path.name).write_bytes(small(path))
 

@@ -1,5 +1,6 @@
 """The documentation: its examples run as written, and its tables and references are complete."""
 
+import hashlib
 import inspect
 import json
 import os
@@ -188,6 +189,12 @@ def test_links_in_the_readme_lead_somewhere():
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_tutorial_shows_the_bundled_model():
+    digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
+    text = (DOCS / "tutorial.md").read_text()
+    assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
 
 
 def test_pictures_are_small():
