@@ -2,8 +2,8 @@
 
     python docs/make_pictures.py
 
-To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes the
-plots, made small, to `docs/pictures`, and what the commands say into `docs/tutorial.md`.
+To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes
+the plots, made small, to `docs/pictures`, and what the commands say into `docs/tutorial.md`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
         (directory / "tests").mkdir()
         shutil.copytree(ROOT / "tests/data", directory / "tests/data")
         texts = {
-            "check": say(directory, "check", TABLE, "-a", ANNOTATION, "-q"),
+            "check": say(directory, "check", TABLE, "-a", ANNOTATION),
             "run": say(directory, "run", TABLE, "-a", ANNOTATION),
         }
         results = directory / "cytotrace2_results"
