@@ -1,0 +1,234 @@
+"""The documentation: its examples run as written, and its tables and references are complete."""
+
+import hashlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+
+import cytotrace2_lite as ct2
+from cytotrace2_lite.cli import cli
+from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SITE = ("mkdocs", "mkdocs_click", "material", "mkdocstrings")
+
+# Of cytotrace2-py 1.1.0.4: its command line, and the arguments of its function.
+UPSTREAM = {
+    "input_path": "-f",
+    "annotation_path": "-a",
+    "species": "-sp",
+    "batch_size": "-bs",
+    "smooth_batch_size": "-sbs",
+    "disable_parallelization": "-dpa",
+    "max_cores": "-mc",
+    "seed": "-r",
+    "output_dir": "-o",
+    "disable_plotting": "-dpl",
+    "disable_verbose": "-dv",
+}
+
+needs_plots = pytest.mark.skipif(
+    find_spec("matplotlib") is None or find_spec("umap") is None,
+    reason="the extra plot is not installed",
+)
+
+
+def blocks(page, language):
+    """Code blocks of a page, in order."""
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Call that runs a command in what looks like a copy of the repository, ct2-lite installed."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/data").symlink_to(ROOT / "tests/data")
+    program = tmp_path / "bin/ct2-lite"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cytotrace2_lite "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {
+        "PATH": path,
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "agg",
+        "CT2_LITE_MODELS_DIR": str(tmp_path / "models"),
+    }
+
+    def run(*command):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    run.directory = tmp_path
+    return run
+
+
+def run_python(checkout, page):
+    script = checkout.directory / "page.py"
+    script.write_text("\n".join(blocks(page, "python")))
+    assert script.stat().st_size
+    return checkout(sys.executable, script.name)
+
+
+def run_commands(checkout, page):
+    commands = [
+        line
+        for block in blocks(page, "bash")
+        for line in block.splitlines()
+        if not line.startswith("pip install")
+    ]
+    assert any(command.startswith("ct2-lite run") for command in commands)
+    checkout("bash", "-euo", "pipefail", "-c", "\n".join(commands))
+
+
+@needs_plots
+def test_the_tutorial_runs_and_makes_what_it_says(checkout):
+    pytest.importorskip("pandas")
+    run_commands(checkout, "tutorial.md")
+    named = set(re.findall(r"`(cytotrace2_results/[\w.]+)`", (DOCS / "tutorial.md").read_text()))
+    assert len(named) == 7
+    assert [name for name in sorted(named) if not (checkout.directory / name).is_file()] == []
+    run_python(checkout, "tutorial.md")
+
+
+@pytest.mark.parametrize("page", ["index.md", "running.md"])
+def test_the_commands_of_a_page_run(page, checkout):
+    run_commands(checkout, page)
+
+
+@needs_plots
+def test_the_python_of_the_reference_runs(checkout):
+    pytest.importorskip("pandas")
+    run_python(checkout, "api.md")
+
+
+@pytest.mark.scverse
+def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
+    for name in ("scanpy", "cellrank"):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    said = run_python(checkout, "anndata.md")
+    assert "CytoTRACE2_Pseudotime" in said
+    assert (checkout.directory / "score.png").stat().st_size > 10_000
+    assert (checkout.directory / "scored.h5ad").is_file()
+
+
+@needs_plots
+@pytest.mark.skipif(find_spec("nbclient") is None, reason="the extra docs is not installed")
+def test_the_notebook_runs(checkout):
+    notebook = DOCS / "tutorial.ipynb"
+    document = json.loads(notebook.read_text())
+    assert all(not cell.get("outputs") for cell in document["cells"])
+    copy = checkout.directory / notebook.name
+    copy.write_text(notebook.read_text())
+    # In a process of its own: Jupyter's warnings are not ours.
+    checkout(sys.executable, "-m", "jupyter", "execute", "--inplace", str(copy))
+    executed = json.loads(copy.read_text())
+    outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+
+
+def test_moving_names_every_option_and_argument_of_upstream():
+    text = re.sub(
+        r"^```.*?^```", "", (DOCS / "moving.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    named = set(re.findall(r"`([^`]+)`", text))
+    options = {param.opts[-1]: param.opts for param in cli.commands["run"].params}
+    for argument, short in UPSTREAM.items():
+        long = f"--{argument.replace('_', '-')}"
+        assert {argument, short, long} <= named
+        # They are options of ours, too, as that page says.
+        assert options[long] == [short, long]
+    assert list(inspect.signature(ct2.cytotrace2).parameters) == list(UPSTREAM)
+
+
+def test_formats_names_every_column():
+    text = (DOCS / "formats.md").read_text()
+    probabilities = [name for name in EXTRA_COLUMNS if "Probability" in name]
+    for name in {*COLUMNS, *EXTRA_COLUMNS} - set(probabilities[1:-1]):
+        assert f"`{name}`" in text
+
+
+def test_reference_has_every_public_name():
+    named = re.findall(r"^::: cytotrace2_lite\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(set(ct2.__all__) - {"__version__"})
+
+
+def test_options_in_the_documentation_exist():
+    known = {"-h", "--help"}
+
+    def collect(command):
+        known.update(name for param in command.params for name in param.opts)
+        for child in getattr(command, "commands", {}).values():
+            collect(child)
+
+    collect(cli)
+    pages = [*DOCS.glob("*.md"), ROOT / "README.md"]
+    for page in pages:
+        for line in page.read_text().splitlines():
+            if "ct2-lite" in line and "`" not in line.partition("ct2-lite")[0]:
+                for name in re.findall(r"(?<=\s)--?[a-z][\w-]*", line.partition("ct2-lite")[2]):
+                    assert name in known, f"{page.name}: {line}"
+
+
+def test_links_in_the_readme_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_tutorial_shows_the_bundled_model():
+    digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
+    text = (DOCS / "tutorial.md").read_text()
+    assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_pictures_are_small():
+    pictures = list((DOCS / "pictures").glob("*.png"))
+    assert len(pictures) == 5
+    sizes = [picture.stat().st_size for picture in pictures]
+    assert max(sizes) < 60_000
+    assert sum(sizes) < 300_000
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in SITE), reason="the extra docs is not installed"
+)
+def test_the_site_has_every_command_and_option(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    sections = re.split(r'<h\d id="', (tmp_path / "cli/index.html").read_text())
+    text = {section.partition('"')[0]: section for section in sections}
+
+    def check(command, title):
+        for param in command.params:
+            if isinstance(param, click.Option):
+                assert re.search(rf"{param.opts[-1]}\b", text[title]), (title, param.opts)
+        for name, child in getattr(command, "commands", {}).items():
+            check(child, f"{title}-{name}")
+
+    check(cli, "ct2-lite")
+    reference = (tmp_path / "api/index.html").read_text()
+    for name in set(ct2.__all__) - {"__version__"}:
+        assert f'id="cytotrace2_lite.{name}"' in reference, name
