@@ -64,12 +64,12 @@ class Annotation:
         if len(where) != 1:
             raise UsageError(
                 f"{self.path}: {'two columns are' if where else 'no column is'} called {name!r}. "
-                f"Its columns after the ids are {first_few(self.header[1:])}."
+                f"Its columns after the ids are {first_few(self.header[1:], most=20)}."
             )
         if where == [0]:
             raise UsageError(
                 f"{self.path}: {name!r} is the column of the cell ids. The columns after it are "
-                f"{first_few(self.header[1:])}."
+                f"{first_few(self.header[1:], most=20)}."
             )
         index = where[0] - 1
         return [
@@ -120,10 +120,13 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
                 widths.add(len(row))
     except OSError as error:
         raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
         raise InputError(
-            f"{path}: the annotation is not a tab-separated UTF-8 text ({error})."
-        ) from error
+            f"{path}: the annotation is no plain text. Unpack it, or save the sheet as "
+            "tab-separated text (UTF-8)."
+        ) from None
+    except csv.Error as error:
+        raise InputError(f"{path}: the annotation is not tab-separated text ({error}).") from error
     if not fields:
         raise InputError(f"{path}: the annotation holds no cell below its header line.")
     if widths == {len(header) + 1}:

@@ -343,6 +343,8 @@ def _check_table(
         return
     # What needs attention comes last, where it is seen.
     for finding in sorted(findings, key=lambda finding: finding.severity):
+        if quiet and finding.severity == "note":
+            continue
         click.echo(f"{finding.severity:<8} " + f"\n{'':<9}".join(finding.sentences))
     n_warnings = sum(finding.severity == "warning" for finding in findings)
     count = f"{n_warnings or 'no'} warning{'' if n_warnings == 1 else 's'}"
@@ -381,8 +383,9 @@ cli.add_command(compare)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
-    0 done, 1 unexpected or the results cannot be written or differ (compare), 2 usage, 3 input,
-    4 no usable genes, 5 model, 130 interrupted, 141 nobody reads standard output any more.
+    0 done, 1 unexpected, a missing package, or results that cannot be written or differ (compare),
+    2 usage, 3 input, 4 no usable genes, 5 model, 130 interrupted, 141 nobody reads standard output
+    any more.
 
     Parameters
     ----------

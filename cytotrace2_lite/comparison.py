@@ -287,12 +287,12 @@ def _read(results: str | os.PathLike[str] | Result) -> _Table:
         raise InputError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:
         raise InputError(
-            f"{path}: this is a directory. Give the results file in it, such as "
-            f"{os.path.join(path, 'cytotrace2_results.txt')}."  # noqa: PTH118
+            f"{path}: this is a directory. Give the cytotrace2_results file in it."
         ) from None
     except UnicodeDecodeError:
         raise InputError(
-            f"{path}: this is no text, Parquet or Arrow file. Give the results file, unpacked."
+            f"{path}: this is no text, Parquet or Arrow file. Give the cytotrace2_results "
+            "file, unpacked; an .h5ad is not read."
         ) from None
     except (OSError, ValueError, NotImplementedError, csv.Error) as error:
         if isinstance(error, InputError):

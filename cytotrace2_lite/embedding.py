@@ -137,7 +137,7 @@ def obsm_embedding(data: Any, key: str) -> Embedding:
             )
         if key not in arrays:
             raise UsageError(
-                f"obsm has no array {key!r}. Its arrays are {first_few(list(arrays))}."
+                f"obsm has no array {key!r}. Its arrays are {first_few(list(arrays), most=20)}."
                 if len(arrays)
                 else f"obsm has no array {key!r}; it is empty."
             )
@@ -191,11 +191,21 @@ def read_embedding(
                     continue
                 if row:
                     _add_row(coordinates, row, f"{path}: line {rows.line_num}")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file with an embedding. The name of an array in obsm needs an .h5ad "
+            "input."
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot read the embedding ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
         raise InputError(
-            f"{path}: the embedding is not a tab- or comma-separated UTF-8 text ({error})."
+            f"{path}: the embedding is no plain text. Unpack it, or save the sheet as tab- or "
+            "comma-separated text (UTF-8)."
+        ) from None
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: the embedding is not tab- or comma-separated text ({error})."
         ) from error
     if not coordinates:
         raise InputError(

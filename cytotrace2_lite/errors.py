@@ -136,17 +136,21 @@ class PlotWarning(CytoTRACE2Warning):
     """A plot is not drawn, or not of all cells; the results are complete all the same."""
 
 
-def first_few(names: Sequence[str]) -> str:
-    """Name the first three of some cells or genes in a message.
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """Name the first of some cells, genes or columns in a message.
 
     Parameters
     ----------
     names
         All of them.
+    most
+        How many to name.
 
     Returns
     -------
     str
         In quotation marks, with "..." where there are more.
     """
-    return ", ".join(repr(str(name)) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(repr(str(name)) for name in names[:most]) + (
+        ", ..." if len(names) > most else ""
+    )

@@ -445,6 +445,11 @@ def _labels(
     labels: Sequence[str | None] | Mapping[str, str], cells: list[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Names in natural order, and the position of each cell's in them, -1 for none."""
+    if isinstance(labels, str):
+        raise UsageError(
+            f"labels is {labels!r}, one name: pass the labels themselves, such as "
+            f"adata.obs[{labels!r}]."
+        )
     if isinstance(labels, Mapping):
         labels = [labels.get(cell) for cell in cells]
     values = ["" if label is None or label != label else str(label) for label in labels]  # NaN

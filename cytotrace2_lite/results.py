@@ -129,6 +129,11 @@ class Result:
 
         return Plots(self)
 
+    def __repr__(self) -> str:
+        """Give a line, not all the arrays: notebooks show what a cell ends with."""
+        model = self.info.get("model", {}).get("name")
+        return f"<Result: {len(self.cells):,} cells{f', model {model!r}' if model else ''}>"
+
     @property
     def potency(self) -> NDArray[np.str_]:
         """`CytoTRACE2_Potency` of each cell; str, shape (n_cells,)."""

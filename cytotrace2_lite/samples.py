@@ -127,6 +127,7 @@ def obs_column(data: Any, column: str) -> Any:
         )
     if column not in obs:
         raise UsageError(
-            f"obs has no column {column!r}. Its columns are {first_few(list(obs.columns))}."
+            f"obs has no column {column!r}. "
+            f"Its columns are {first_few(list(obs.columns), most=20)}."
         )
     return obs[column]

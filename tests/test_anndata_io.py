@@ -440,7 +440,7 @@ class TestSamples:
             ct2.run(FILES[1], batches="donor", model=ensembles["1.1.0"])
 
     def test_command_line(self, capsys, h5py, model_files, tmp_path):
-        words = [FILES[1], "--batch-key", "batch", "-m", model_files["1.1.0"], "-q"]
+        words = [FILES[1], "--batch-key", "batch", "-m", model_files["1.1.0"]]
         for command in (["run", "-dpl", "-o", tmp_path / "out"], ["check"]):
             with pytest.raises(SystemExit) as caught:
                 main(list(map(str, [*command, *words])))

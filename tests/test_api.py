@@ -217,6 +217,13 @@ class TestMatrix:
                 "cell 'c' appears twice (cells 1 and 2). Rename or drop one.",
             ),
             (
+                None,
+                None,
+                None,
+                ct2.UsageError,
+                "data is None: pass the path of a table, a matrix, a table or an AnnData.",
+            ),
+            (
                 [[1.0, 2.0]],
                 None,
                 None,

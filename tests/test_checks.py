@@ -341,9 +341,15 @@ class TestCommand:
         )
         assert list(tmp_path.iterdir()) == []
 
-    def test_warnings_come_last(self, check, tiny_table):
+    def test_quiet_says_only_warnings(self, check, tiny_table):
         code, out, err = check(tiny_table(), "-q")
         assert (code, err) == (0, "")
+        severities = {line.split()[0] for line in out.splitlines()[:-1] if line[0] != " "}
+        assert severities == {"warning"}
+
+    def test_warnings_come_last(self, check, tiny_table):
+        code, out, _ = check(tiny_table())
+        assert code == 0
         severities = [line.split()[0] for line in out.splitlines()[:-1] if line[0] != " "]
         assert severities == sorted(severities)
         assert severities.count("warning") == 3

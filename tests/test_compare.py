@@ -214,7 +214,10 @@ class TestUnusableFiles:
             ),
             (
                 b"\x1f\x8b\x08" + bytes(range(256)),
-                "this is no text, Parquet or Arrow file. Give the results file, unpacked.",
+                (
+                    "this is no text, Parquet or Arrow file. Give the cytotrace2_results file, "
+                    "unpacked; an .h5ad is not read."
+                ),
             ),
         ],
         ids=[
@@ -234,10 +237,7 @@ class TestUnusableFiles:
         (tmp_path / "out").mkdir()
         assert command("a.txt", "out")[::2] == (
             3,
-            (
-                "Error: out: this is a directory. Give the results file in it, such as "
-                "out/cytotrace2_results.txt.\n"
-            ),
+            "Error: out: this is a directory. Give the cytotrace2_results file in it.\n",
         )
 
     def test_no_cell_in_common(self, files, command):

@@ -89,7 +89,7 @@ def run_commands(checkout, page):
         line
         for block in blocks(page, "bash")
         for line in block.splitlines()
-        if not line.startswith("pip install")
+        if not line.startswith(("pip install", "python3 -m venv"))
     ]
     assert any(command.startswith("ct2-lite run") for command in commands)
     checkout("bash", "-euo", "pipefail", "-c", "\n".join(commands))

@@ -32,6 +32,10 @@ def scored(ensembles):
     return ct2.run(values, genes=frame.index, cells=frame.columns, model=ensembles["1.1.0"])
 
 
+def test_a_result_shows_itself_in_one_line(scored):
+    assert repr(scored) == f"<Result: 120 cells, model {scored.info['model']['name']!r}>"
+
+
 class TestColumns:
     def test_extra_columns(self, scored):
         columns = scored.columns(extra_columns=True)

@@ -494,6 +494,14 @@ class TestUmap:
             ct2.run(np.ones((3, 1)), genes=["Actb"], embedding="umap")
 
 
+def test_name_of_labels_is_no_labels():
+    message = (
+        "labels is 'cluster', one name: pass the labels themselves, such as adata.obs['cluster']."
+    )
+    with pytest.raises(ct2.UsageError, match=f"^{re.escape(message)}$"):
+        made_up(10).plot.potency_by_phenotype("cluster")
+
+
 class TestEmbeddingFile:
     @pytest.mark.parametrize(
         ("text", "axes"),
@@ -527,7 +535,7 @@ class TestEmbeddingFile:
                 "line 2, cell 'c1': 'NA' is not a finite number. Leave the line out where a cell",
             ),
             ("c1,1,2\nc1,1,2\n", "line 2: cell 'c1' appears twice. Keep one of its lines."),
-            ("c1,1,2\n\x00\xff", "the embedding is not a tab- or comma-separated UTF-8 text ("),
+            ("c1,1,2\n\x00\xff", "the embedding is no plain text. Unpack it, or save the sheet"),
         ],
     )
     def test_errors(self, tmp_path, text, message):
@@ -545,7 +553,10 @@ class TestEmbeddingFile:
 
     def test_no_file(self, tmp_path):
         path = tmp_path / "none.csv"
-        message = f"{path}: cannot read the embedding (No such file or directory)."
+        message = (
+            f"{path}: no such file with an embedding. The name of an array in obsm needs an .h5ad "
+            "input."
+        )
         with pytest.raises(ct2.InputError, match=f"^{re.escape(message)}$"):
             read_embedding(path)
 

@@ -316,6 +316,13 @@ ERRORS = [
     (HEAD + "B\t0\t1\nA\t0\t1\n", "gene 'A' appears twice (lines 2 and 4). " + SUM),
     (HEAD + "B\t0\t1\n" * 2, "gene 'B' appears twice (lines 3 and 4). " + SUM),
     (
+        HEAD + "1.0\t0\t1\n" * 2,
+        (
+            "gene '1.0' appears twice (lines 3 and 4). The first column holds numbers, not the "
+            "names of genes: write the table with its row names."
+        ),
+    ),
+    (
         HEAD.encode() + b"B\xe9\t0\t1\n",
         "line 3 has a gene name that is not UTF-8 ('B\ufffd'). Save the table as UTF-8.",
     ),

@@ -123,6 +123,8 @@ def open_expression(
     from cytotrace2_lite.read.matrix import Matrix
 
     options.refuse("a matrix", matrix=True)
+    if data is None:
+        raise UsageError("data is None: pass the path of a table, a matrix, a table or an AnnData.")
     if genes is None:
         raise UsageError("a matrix needs the names of its genes: pass genes=[...].")
     kind = type(data)

@@ -54,6 +54,11 @@ def duplicates_remedy(gene: str) -> str:
             "A spreadsheet program has made this date of the names of two genes, as March1 and "
             "Marc1: take the table from before it was opened there."
         )
+    if gene.replace(".", "", 1).isdecimal():
+        return (
+            "The first column holds numbers, not the names of genes: write the table with its row "
+            "names."
+        )
     return _DUPLICATES_REMEDY
 
 
