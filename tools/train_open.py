@@ -37,15 +37,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 import scipy.sparse as sp
-import torch
 from datasets import MIN_GENES, read_dataset, read_markers
 from scipy.optimize import brentq
-from torch import nn
-from torch.nn.functional import cross_entropy
 
 from cytotrace2_lite import preprocess
 from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.genes import features
+
+try:
+    import torch
+    from torch import nn
+    from torch.nn.functional import cross_entropy
+except ImportError:
+    sys.exit("train_open: this needs the package torch: pip install -e '.[train]' in a checkout.")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
