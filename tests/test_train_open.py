@@ -152,7 +152,7 @@ class TestTraining:
         bins = train_open.expression_bins(made_up_data)
         controls = train_open.background(bins, np.random.default_rng(0))
         states = [
-            train_open.train_member(made_up_data, controls, [], 3, n_sets=4, n_steps=2)
+            train_open.train_member(made_up_data, controls, [], 3, n_sets=4, n_steps=2)[0]
             for _ in range(2)
         ]
         assert states[0].keys() == states[1].keys()

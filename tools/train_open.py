@@ -329,12 +329,13 @@ class Module(nn.Module):
         super().__init__()
         towards = guide.weight[:, k]
         signs = torch.tensor([1.0, -1.0]).repeat(n_sets)[:n_sets]
-        sizes = {}
         odds = torch.empty(len(towards), n_sets)
+        per_gene = torch.empty(n_sets)  # what a gene of a set weighs, for the sum to be the guide's
         for sign in (1.0, -1.0):
-            wanted = (sign * towards).clamp(min=0)
-            sizes[sign] = _factor(wanted)
-            odds[:, signs == sign] = (wanted * sizes[sign]).clamp(max=1)[:, None]
+            wanted, same = (sign * towards).clamp(min=0), signs == sign
+            factor = _factor(wanted)
+            odds[:, same] = (wanted * factor).clamp(max=1)[:, None]
+            per_gene[same] = sign / (factor * same.sum())
         self.weight = nn.Parameter(MARGIN * (odds - torch.rand_like(odds)))
         n = (self.weight > 0).sum(0).float()
         self.maxrank = nn.Parameter(
@@ -342,7 +343,6 @@ class Module(nn.Module):
         )
         self.batchnorm = nn.BatchNorm1d(2 * n_sets, affine=False)
         self.out = nn.Linear(2 * n_sets, 1)
-        per_gene = signs / torch.tensor([sizes[float(s)] * (signs == s).sum() for s in signs])
         self.initial = per_gene * n, guide.bias[k]
 
     @torch.no_grad()
@@ -408,8 +408,13 @@ def train_member(
     *,
     n_sets: int,
     n_steps: int,
-) -> dict[str, torch.Tensor]:
-    """Train one member on `datasets`; return its state, as v1.1.0 files hold it.
+) -> tuple[dict[str, torch.Tensor], list[tuple[list[int], float]]]:
+    """Train one member on `datasets`.
+
+    Returns
+    -------
+    tuple
+        Its state, as v1.1.0 files hold it, and the `module_summary` of each potency.
 
     Raises
     ------
@@ -423,14 +428,12 @@ def train_member(
     set_statistics(member, sampler)
     for layer in member.layers:
         layer.take_output()
-    weights = [layer.weight for layer in member.layers]
-    others = [
-        p
-        for name, p in member.named_parameters()
-        if not name.endswith(".weight") or ".out." in name
-    ]
+    others = [p for layer in member.layers for p in (layer.maxrank, *layer.out.parameters())]
     optimizer = torch.optim.Adam(
-        [{"params": weights, "lr": WEIGHT_RATE}, {"params": others, "lr": OUTPUT_RATE}]
+        [
+            {"params": [layer.weight for layer in member.layers], "lr": WEIGHT_RATE},
+            {"params": others, "lr": OUTPUT_RATE},
+        ]
     )
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, max(n_steps, 1))
     for _ in range(n_steps):
@@ -441,18 +444,18 @@ def train_member(
         optimizer.step()
         schedule.step()
     set_statistics(member, sampler)
-    for layer in member.layers:
-        n, max_rank = module_summary(layer)
+    summaries = [module_summary(layer) for layer in member.layers]
+    for n, max_rank in summaries:
         if min(n) < 1:
             raise ValueError(f"the member of seed {seed} has an empty gene set; change --seed.")
         if max_rank >= len(features()) / 2:
             raise ValueError(f"the member of seed {seed} ranks genes that are not expressed.")
     state = dict(member.state_dict())
-    for name in [name for name in state if name.endswith("weight") and ".out." not in name]:
-        full = torch.full((len(features()), n_sets), -1.0)
-        full[sampler.genes] = state[name]
-        state[name] = full
-    return state
+    for k in range(len(POTENCIES)):
+        weight = torch.full((len(features()), n_sets), -1.0)
+        weight[sampler.genes] = state[f"layers.{k}.weight"]
+        state[f"layers.{k}.weight"] = weight
+    return state, summaries
 
 
 @torch.no_grad()
@@ -535,7 +538,7 @@ class Task:
         torch.set_num_threads(1)  # thin matrices gain nothing, and the result is the same anywhere
         torch.use_deterministic_algorithms(mode=True)
         out, seed = left_out(self.datasets, i), 1000 * self.args.seed + i
-        state = train_member(
+        state, summaries = train_member(
             [d for d in self.datasets if d.name not in out],
             self.controls,
             self.markers,
@@ -544,15 +547,11 @@ class Task:
             n_steps=self.args.steps,
         )
         torch.save(state, self.args.out_dir / f"model{i + 1}.pt")
-        sizes = [(state[f"layers.{k}.weight"] > 0).sum(0) for k in range(len(POTENCIES))]
         return {
             "seed": seed,
             "left_out": out,
-            "set_sizes": [[int(n.min()), int(n.max())] for n in sizes],
-            "max_rank": [
-                round(float(n.max() + 10 + 1000 * state[f"layers.{k}.maxrank"].clamp(min=0)), 1)
-                for k, n in enumerate(sizes)
-            ],
+            "set_sizes": [[min(n), max(n)] for n, _ in summaries],
+            "max_rank": [round(max_rank, 1) for _, max_rank in summaries],
         }
 
 
@@ -567,8 +566,8 @@ def train(args: argparse.Namespace) -> None:
     unknown = set(args.leave_out) - {p.name for p in folders}
     if unknown:
         raise ValueError(f"--leave-out {min(unknown)}: no such dataset in {args.data_dir}.")
-    everything = [d for p in folders if (d := read_dataset(p, n_features)) is not None]
-    datasets = [d for d in everything if d.name not in args.leave_out]
+    seen = [p for p in folders if p.name not in args.leave_out]
+    datasets = [d for p in seen if (d := read_dataset(p, n_features)) is not None]
     missing = set(range(len(POTENCIES))) - {k for d in datasets for k in d.potency.tolist()}
     if missing:
         raise ValueError(
