@@ -15,9 +15,9 @@ import pyarrow as pa
 from cytotrace2_lite.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
-__all__ = ["ByteStream", "Companion", "Source", "digest"]
+__all__ = ["ByteStream", "Companion", "Source", "StreamReader", "digest"]
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _START = 4096
@@ -251,6 +251,34 @@ class ByteStream:
     def _unreadable(self, error: OSError | ValueError) -> InputError:
         reason = getattr(error, "strerror", None) or error
         return InputError(f"{self.name}: the file cannot be read ({reason}).")
+
+
+class StreamReader:
+    """What readers of one `ByteStream` have in common."""
+
+    unit = "bytes"
+    _stream: ByteStream
+
+    @property
+    def n_read(self) -> int:
+        """Bytes read so far, of those on disk."""
+        return self._stream.n_read
+
+    @property
+    def n_total(self) -> int:
+        """Size of the file on disk; 0 for a pipe."""
+        return self._stream.n_total
+
+    def _source_of(self, file_format: str, **fields: Any) -> Source:
+        n_bytes, sha256 = self._stream.digest()
+        return Source(
+            format=file_format,
+            path=self._stream.path,
+            compression=self._stream.compression,
+            n_bytes=n_bytes,
+            sha256=sha256,
+            **fields,
+        )
 
 
 def digest(path: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from pyarrow import csv
 from cytotrace2_lite.errors import InputError, first_few
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
-from cytotrace2_lite.read._stream import ByteStream, Companion, Source
+from cytotrace2_lite.read._stream import ByteStream, Companion, StreamReader
 from cytotrace2_lite.read._tenx import gene_expression
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
+    from cytotrace2_lite.read._stream import Source
 
 __all__ = ["MAGIC", "MatrixMarket", "find_matrix"]
 
@@ -87,7 +88,7 @@ def _has_matrix(directory: str) -> bool:
         return False
 
 
-class MatrixMarket:
+class MatrixMarket(StreamReader):
     """A matrix in coordinates with the files that name its axes, which lie beside it.
 
     Rows are genes, as 10x Genomics has it, or cells, where only that fits the number of names.
@@ -147,32 +148,16 @@ class MatrixMarket:
         self._gene_names, self.genes = choose_gene_names(features_file.path, candidates, options)
         self._gene_of = np.full(len(features), -1)
         self._gene_of[kept] = np.arange(len(kept))
-        self.unit = "bytes"
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
     @property
-    def n_read(self) -> int:
-        """Bytes read so far, of those on disk."""
-        return self._stream.n_read
-
-    @property
-    def n_total(self) -> int:
-        """Size of the matrix on disk."""
-        return self._stream.n_total
-
-    @property
     def source(self) -> Source:
         """What was read; complete after the last block."""
-        n_bytes, sha256 = self._stream.digest()
-        return Source(
-            format="10x mtx",
-            path=self._stream.path,
-            compression=self._stream.compression,
-            n_bytes=n_bytes,
-            sha256=sha256,
+        return self._source_of(
+            "10x mtx",
             orientation="cells x genes" if self._transposed else "genes x cells",
             gene_names=f"{self._gene_names} of {os.path.basename(self._companions[0].path)}",  # noqa: PTH119
             companions=self._companions,

@@ -19,7 +19,7 @@ from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.expression import Block
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._options import ReadOptions
-from cytotrace2_lite.read._stream import ByteStream, Source
+from cytotrace2_lite.read._stream import ByteStream, StreamReader
 
 if TYPE_CHECKING:
     import os
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cytotrace2_lite.read._options import Wanted
+    from cytotrace2_lite.read._stream import Source
 
 __all__ = ["TextTable"]
 
@@ -49,7 +50,7 @@ _SAVE_AS_UTF8 = "Save the table as UTF-8."
 _AS_TEXT = "Write the genes x cells table as tab-separated text."
 
 
-class TextTable:
+class TextTable(StreamReader):
     """A table of genes and cells as text, read once from beginning to end.
 
     The fields are separated by tabs where the header has one, else by commas. The header may or
@@ -93,7 +94,6 @@ class TextTable:
     ) -> None:
         self._stream = path if isinstance(path, ByteStream) else ByteStream(path)
         self.name = self._stream.name
-        self.unit = "bytes"
         options = options or ReadOptions()
         self._block_size = block_size
         self._delimiter = b"\t"
@@ -125,25 +125,10 @@ class TextTable:
         self._stream.close()
 
     @property
-    def n_read(self) -> int:
-        """Bytes read so far, of those on disk."""
-        return self._stream.n_read
-
-    @property
-    def n_total(self) -> int:
-        """Size of the file on disk; 0 for a pipe."""
-        return self._stream.n_total
-
-    @property
     def source(self) -> Source:
         """What was read; complete after the last block."""
-        n_bytes, sha256 = self._stream.digest()
-        return Source(
-            format=_FORMATS[self._delimiter],
-            path=self._stream.path,
-            compression=self._stream.compression,
-            n_bytes=n_bytes,
-            sha256=sha256,
+        return self._source_of(
+            _FORMATS[self._delimiter],
             orientation="genes x cells" if self.by_gene else "cells x genes",
             gene_names="the first column" if self.by_gene else "the header",
         )
