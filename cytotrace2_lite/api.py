@@ -17,7 +17,7 @@ from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import PlotWarning, UsageError
 from cytotrace2_lite.genes import OTHER_SPECIES, wanted
-from cytotrace2_lite.machine import available_cores, peak_memory
+from cytotrace2_lite.machine import available_cores, available_memory, peak_memory
 from cytotrace2_lite.orthologs import read_orthologs
 from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
@@ -27,18 +27,18 @@ from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.h5ad import is_h5ad_path
 from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
 from cytotrace2_lite.samples import Samples, obs_column, samples_of
+from cytotrace2_lite.store import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
-    from scipy.sparse import csr_array
-
     from cytotrace2_lite.annotation import Annotation
     from cytotrace2_lite.embedding import Embedding
     from cytotrace2_lite.read import Source
     from cytotrace2_lite.results import Result
+    from cytotrace2_lite.store import Counts
 
 __all__ = ["Scored", "check", "check_file", "cytotrace2", "run", "score_to_directory"]
 
@@ -51,13 +51,13 @@ class Scored(NamedTuple):
     result
         As it was written; with the coordinates of the user, if there are any.
     counts
-        Expression over the model's features, CSR, shape (n_cells, 14271).
+        Expression over the model's features, shape (n_cells, 14271).
     labels
         Cell id to label, of the annotation; None without one.
     """
 
     result: Result
-    counts: csr_array
+    counts: Counts
     labels: dict[str, str] | None
 
 
@@ -78,6 +78,7 @@ def run(
     smooth_batch_size: int = 1000,
     seed: int = 14,
     max_cores: int | None = None,
+    max_memory: int | None = None,
     embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     inplace: bool = True,
@@ -132,6 +133,9 @@ def run(
         Seed of the random splits into batches and groups.
     max_cores
         Number of threads; by default all processors this process may use.
+    max_memory
+        Bytes this process may take; by default what the machine and cgroups leave it. Values that
+        do not fit lie in a temporary file until the end of the run.
     embedding
         Where `result.plot` draws the cells: numbers of shape (n_cells, 2), the name of such in
         `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
@@ -157,7 +161,9 @@ def run(
     ModelError
         The model is missing, truncated or altered.
     UsageError
-        An argument is out of range.
+        An argument is out of range, or the run would take more memory than it may.
+    OutputError
+        The temporary directory is full.
     CytoTRACE2Error
         umap-learn, which "umap" needs, is not installed.
     """
@@ -186,6 +192,7 @@ def run(
         smooth_batch_size=smooth_batch_size,
         seed=seed,
         max_cores=max_cores,
+        max_memory=max_memory,
         progress=progress,
         embed=None if given is None else partial(_check_embedding, given),
     )
@@ -218,6 +225,7 @@ def check(
     smooth_batch_size: int = 1000,
     seed: int = 14,
     max_cores: int | None = None,
+    max_memory: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Finding]:
     """Look at a dataset as `run` does before it computes anything, and stop there.
@@ -226,7 +234,7 @@ def check(
     ----------
     data, genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
         As for `run`.
-    batches, batch_size, smooth_batch_size, seed, max_cores, progress
+    batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, progress
         As for `run`.
 
     Returns
@@ -255,6 +263,7 @@ def check(
         smooth_batch_size=smooth_batch_size,
         seed=seed,
         max_cores=max_cores,
+        max_memory=max_memory,
         progress=progress,
     ).findings
 
@@ -536,6 +545,8 @@ def _prepare(
         orientation=orientation,
         duplicate_genes=duplicate_genes,
         progress=report,
+        max_bytes=_bytes_of_values(parameters),
+        threads=parameters.max_cores,
     )
     read_seconds = time.perf_counter() - started
     names = expression.cells
@@ -543,7 +554,9 @@ def _prepare(
         labels = annotation.column(batch_key, names)
     samples = None if labels is None else samples_of(labels, names, key)
     layout, remarks = embed(names) if embed is not None else (None, [])
-    prepared = prepare(expression, parameters.species, mouse_symbol)
+    prepared = prepare(
+        expression, parameters.species, mouse_symbol, threads=parameters.max_cores
+    )
     del expression
     findings = [Finding("input", "note", f"read as {source.describe()}")]
     findings += check_input(prepared, parameters, samples, source.hint()) + remarks
@@ -566,6 +579,12 @@ def _prepare(
         started=started,
         read_seconds=read_seconds,
     )
+
+
+def _bytes_of_values(parameters: Parameters) -> int:
+    """What values may take in memory, so that a batch finds room, too."""
+    allowed = parameters.max_memory or available_memory()
+    return MAX_BYTES if allowed is None else min(MAX_BYTES, allowed // 4)
 
 
 def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:

@@ -31,7 +31,6 @@ from cytotrace2_lite.errors import (
     LogTransformedWarning,
     LowGeneCountWarning,
     LowGeneOverlapWarning,
-    LowMemoryWarning,
     ModelError,
     NoUsableGenesError,
     PlotWarning,
@@ -45,9 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
-
     from cytotrace2_lite.samples import Samples
+    from cytotrace2_lite.store import Counts
 
 __all__ = [
     "MIN_CELLS_FOR_NEIGHBORS",
@@ -73,10 +71,11 @@ _SECONDS_PER_CELL = 4.5e-4
 _SECONDS_PER_VALUE = 3.3e-7
 _SECONDS_PER_PAIR = 5e-9  # of cells, in the search for neighbours
 _PARALLEL_SHARE = 0.8
-_BYTES_AT_REST = 2.05e8  # libraries, model, tables of genes
-_BYTES_PER_VALUE = 28
+_BYTES_AT_REST = 1.5e8  # libraries, model, tables of genes
+_BYTES_PER_VALUE = 16  # of a batch
+_BYTES_PER_CELL = 7e3  # of a batch
+_BYTES_PER_CELL_IN_ALL = 300  # names, scores, the results as text
 _BYTES_PER_THREAD = 4e7
-_BYTES_PER_CELL_AND_THREAD = 6e3  # of the distances to all other cells
 
 _MIN_FEATURES = 9_000
 # Of the 16 datasets used for development: 0.63 to 1 of whole tables, 0.56 to 0.94 without the genes
@@ -98,7 +97,6 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "one_sample": SampleWarning,
     "annotation": AnnotationWarning,
     "embedding": PlotWarning,
-    "memory": LowMemoryWarning,
 }
 # Subclasses before their bases.
 _ERRORS: dict[type[CytoTRACE2Error], str] = {
@@ -293,13 +291,13 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
     )
 
 
-def check_values(counts: csr_array, max_value: float, hint: str = "") -> list[Finding]:
+def check_values(counts: Counts, max_value: float, hint: str = "") -> list[Finding]:
     """See whether the values look log-transformed.
 
     Parameters
     ----------
     counts
-        Expression over the model's genes, CSR, shape (n_cells, n_features).
+        Expression over the model's genes, shape (n_cells, n_features).
     max_value
         Largest value over all genes of the input.
     hint
@@ -310,7 +308,7 @@ def check_values(counts: csr_array, max_value: float, hint: str = "") -> list[Fi
     list of Finding
         At most one.
     """
-    if max_value > _HIGHEST_LOG_VALUE or _are_whole(counts):
+    if max_value > _HIGHEST_LOG_VALUE or counts.whole:
         return []
     return [
         Finding(
@@ -325,14 +323,14 @@ def check_values(counts: csr_array, max_value: float, hint: str = "") -> list[Fi
 
 
 def check_cells(
-    counts: csr_array, cells: Sequence[str], samples: Samples | None = None
+    counts: Counts, cells: Sequence[str], samples: Samples | None = None
 ) -> list[Finding]:
     """Look at how much there is of each cell.
 
     Parameters
     ----------
     counts
-        Expression over the model's genes, CSR, shape (n_cells, n_features), at least one value.
+        Expression over the model's genes, shape (n_cells, n_features), at least one value.
     cells
         Names of the cells.
     samples
@@ -344,11 +342,11 @@ def check_cells(
         Counts per cell; whether many express few genes, and which have none.
     """
     found = []
-    genes_per_cell = np.diff(counts.indptr)
+    genes_per_cell = counts.n_genes
     scored = genes_per_cell > 0
-    total = counts.sum(axis=1, dtype=np.float64)[scored]
+    total = counts.total[scored]
     n_genes = genes_per_cell[scored]
-    unit = "counts" if _are_whole(counts) else "in all"
+    unit = "counts" if counts.whole else "in all"
     poor = n_genes < MIN_GENES_PER_CELL
     found.append(
         Finding(
@@ -454,14 +452,14 @@ def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -
 
 
 def estimate(
-    counts: csr_array, batches: Sequence[NDArray[np.intp]], threads: int
+    counts: Counts, batches: Sequence[NDArray[np.intp]], threads: int
 ) -> tuple[float, float]:
     """Estimate time and memory of a run.
 
     Parameters
     ----------
     counts
-        Expression over the model's genes, CSR, shape (n_cells, n_features).
+        Expression over the model's genes, shape (n_cells, n_features).
     batches
         Cells of each batch, at least one.
     threads
@@ -474,28 +472,31 @@ def estimate(
     memory : float
         Bytes at the peak, those held by now included.
     """
-    genes_per_cell = np.diff(counts.indptr)
+    genes_per_cell = counts.n_genes
     n_cells = np.array([len(cells) for cells in batches])
     n_values = np.array([genes_per_cell[cells].sum() for cells in batches])
     one_thread = (
         _SECONDS_PER_CELL * n_cells + _SECONDS_PER_VALUE * n_values + _SECONDS_PER_PAIR * n_cells**2
     ).sum()
-    bytes_per_count = counts.dtype.itemsize + counts.indices.itemsize
-    copied = bytes_per_count if len(batches) > 1 else 0
-    of_batch = np.maximum(
-        (_BYTES_PER_VALUE + copied) * n_values + _BYTES_PER_THREAD * (threads - 1),
-        _BYTES_PER_CELL_AND_THREAD * n_cells * threads,
-    ).max()
+    of_batch = (_BYTES_PER_VALUE * n_values + _BYTES_PER_CELL * n_cells).max()
+    held = counts.n_bytes + _BYTES_PER_CELL_IN_ALL * counts.shape[0]
     return (
         float(one_thread * (1 - _PARALLEL_SHARE + _PARALLEL_SHARE / threads)),
-        max(machine.peak_memory() or 0, _BYTES_AT_REST + bytes_per_count * counts.nnz + of_batch),
+        max(
+            machine.peak_memory() or 0,
+            _BYTES_AT_REST + held + of_batch + _BYTES_PER_THREAD * threads,
+        ),
     )
 
 
 def check_resources(
-    counts: csr_array, batches: Sequence[NDArray[np.intp]], threads: int, batch_size: int
+    counts: Counts,
+    batches: Sequence[NDArray[np.intp]],
+    threads: int,
+    batch_size: int,
+    max_memory: int | None = None,
 ) -> list[Finding]:
-    """Estimate time and memory of a run, and compare the memory with what there is.
+    """Estimate time and memory of a run, and refuse one that takes more memory than it may.
 
     Parameters
     ----------
@@ -503,43 +504,41 @@ def check_resources(
         As for `estimate`.
     batch_size
         Largest number of cells in a batch, for the message.
+    max_memory
+        Bytes the process may take; None for what the machine leaves it.
 
     Returns
     -------
     list of Finding
-        The estimate, and a warning where there is less memory.
+        The estimate.
+
+    Raises
+    ------
+    UsageError
+        There is less memory.
     """
     seconds, memory = estimate(counts, batches, threads)
-    need = f"about {_amount(memory)} of memory"
-    found = [
+    allowed = machine.available_memory() if max_memory is None else max_memory
+    if allowed is not None and memory > allowed:
+        there = "are there" if max_memory is None else "are allowed (--max-memory)"
+        raise UsageError(
+            f"about {_amount(memory)} of memory would be needed (an estimate), and "
+            f"{_amount(allowed)} {there}. Use a -bs/--batch-size (batch_size in Python) smaller "
+            f"than {batch_size:,}, a machine with more memory, or, where the estimate is too "
+            "cautious, a larger --max-memory."
+        )
+    return [
         Finding(
             "estimate",
             "note",
-            f"about {_duration(seconds)} from here and {need} with {threads} "
-            f"thread{'s' if threads > 1 else ''} (an estimate)",
+            f"about {_duration(seconds)} from here and about {_amount(memory)} of memory with "
+            f"{threads} thread{'s' if threads > 1 else ''} (an estimate)",
             "Machines, and what else they do, differ by a factor of 2 or more.",
         )
     ]
-    available = machine.available_memory()
-    if available is not None and memory > available:
-        found.append(
-            Finding(
-                "memory",
-                "warning",
-                f"{need} may be needed (an estimate), and {_amount(available)} are there",
-                "The system may end the run without a word.",
-                "Use a machine with more, or a -bs/--batch-size (batch_size in Python) smaller "
-                f"than {batch_size:,}.",
-            )
-        )
-    return found
 
 
-def _are_whole(counts: csr_array) -> bool:
-    return counts.dtype.kind in "bui" or not np.any(counts.data % 1)
-
-
-def _spread(values: NDArray[np.float64] | NDArray[np.int32]) -> str:
+def _spread(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
     low, median, high = (f"{x:,.0f}" for x in (values.min(), np.median(values), values.max()))
     return f"{median} (median; {low} to {high})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from dataclasses import asdict
@@ -46,6 +47,7 @@ _CHECKED = (
     "batch_size",
     "smooth_batch_size",
     "max_cores",
+    "max_memory",
     "disable_parallelization",
     "seed",
     "model",
@@ -53,6 +55,27 @@ _CHECKED = (
 )
 # Notes that `run` passes on, too.
 _SAID = {"input": "Input", "estimate": "It will take"}
+
+
+class _Size(click.ParamType):
+    """Bytes, as a number with a unit: 1.5G."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Give the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(I?B)?", value.strip().upper())
+        if not match:
+            self.fail(f"{value!r} is no size: give a number with a unit, such as 800M or 2G.")
+        base = 1024 if match[3] == "IB" else 1000
+        n_bytes = int(float(match[1]) * base ** " KMGT".index(match[2] or " "))
+        if n_bytes < 1:
+            self.fail(f"{value!r} is no size: it must be at least one byte.")
+        return n_bytes
 
 
 @click.group(
@@ -131,6 +154,13 @@ def cli() -> None:
     type=click.IntRange(min=1),
     default=None,
     help="Number of threads.  [default: all this process may use]",
+)
+@click.option(
+    "--max-memory",
+    type=_Size(),
+    metavar="SIZE",
+    help="Memory the program may take, such as 800M or 2G; what does not fit lies in a temporary "
+    "file.  [default: what the machine leaves]",
 )
 @click.option("-dpa", "--disable-parallelization", is_flag=True, help="Use one thread.")
 @click.option(

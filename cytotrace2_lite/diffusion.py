@@ -7,17 +7,18 @@ Source: cytotrace2_py 1.1.0.4 `top_var_genes`, `get_markov_matrix`, `smoothing_b
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cytotrace2_lite.preprocess import log2_cpm, some_cells
+from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from scipy.sparse import csc_array
+    from scipy.sparse import csr_array
 
 __all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
 
@@ -25,15 +26,19 @@ N_VARIABLE_GENES = 1000
 _RESTART = 0.1
 _TOLERANCE = 1e-6
 _MAX_ROUNDS = 10_000
+_CELLS_PER_STEP = 512  # fixed: sums must not depend on the number of threads
+_CONSTANT = 1e-24  # variance / mean**2 of a gene that is the same in all cells, at most
 
 
-def dispersion(log2_cpm: csc_array) -> NDArray[np.float64]:
-    """Variance over mean of each gene.
+def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
+    """Variance over mean of log2(CPM + 1) of each gene.
 
     Parameters
     ----------
-    log2_cpm
-        log2(CPM + 1), CSC, shape (n_cells, n_genes).
+    counts
+        Counts or CPM/TPM, CSR, shape (n_cells, n_genes), a value in every cell.
+    threads
+        How many threads share the cells. The result does not depend on it.
 
     Returns
     -------
@@ -41,33 +46,52 @@ def dispersion(log2_cpm: csc_array) -> NDArray[np.float64]:
         Population variance / mean, 0 for a gene that is the same in all cells; float64,
         shape (n_genes,).
     """
-    n_cells, n_genes = log2_cpm.shape
-    ratio = np.zeros(n_genes)
-    for gene, (start, stop) in enumerate(pairwise(log2_cpm.indptr.tolist())):
-        values = log2_cpm.data[start:stop]
-        n_zeros = n_cells - (stop - start)
-        # Next to a huge value, log2 CPM of a small one is 0.
-        if len(values) and values.max() > 0 and (n_zeros or values.min() < values.max()):
-            mean = values.sum() / n_cells
-            variance = (((values - mean) ** 2).sum() + n_zeros * mean**2) / n_cells
-            ratio[gene] = variance / mean
-    return ratio
+    n_cells, n_genes = counts.shape
+    steps = range(0, n_cells, _CELLS_PER_STEP)
+
+    def sums(start: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
+        return (
+            np.bincount(log2.indices, log2.data, n_genes),
+            np.bincount(log2.indices, minlength=n_genes),
+        )
+
+    mean, expressed = np.zeros(n_genes), np.zeros(n_genes, np.intp)
+    for total, n in in_order(sums, steps, threads):
+        mean += total
+        expressed += n
+    mean /= n_cells
+
+    def squares(start: int) -> NDArray[np.float64]:
+        log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
+        log2.data -= mean[log2.indices]
+        log2.data *= log2.data
+        return np.bincount(log2.indices, log2.data, n_genes)
+
+    variance = (n_cells - expressed) * mean**2
+    for part in in_order(squares, steps, threads):
+        variance += part
+    variance /= n_cells
+    # A constant gene has the rounding error of its mean as variance.
+    varies = variance > _CONSTANT * mean**2
+    return np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
 
 
-def variable_genes(log2_cpm: csc_array) -> NDArray[np.intp]:
+def variable_genes(counts: csr_array, *, threads: int = 1) -> NDArray[np.intp]:
     """Find the 1,000 genes of largest dispersion; constant genes fill up.
 
     Parameters
     ----------
-    log2_cpm
-        log2(CPM + 1), CSC, shape (n_cells, n_genes).
+    counts, threads
+        As for `dispersion`.
 
     Returns
     -------
     ndarray
         Indices of the genes in order of their dispersion; intp, shape (1000,).
     """
-    return np.argsort(dispersion(log2_cpm), kind="stable")[-N_VARIABLE_GENES:]
+    ordered = np.argsort(dispersion(counts, threads=threads), kind="stable")
+    return ordered[-N_VARIABLE_GENES:]
 
 
 def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[np.intp]]:
@@ -94,7 +118,7 @@ def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[n
 
 
 def diffuse(
-    log2_cpm: csc_array,
+    counts: csr_array,
     score: NDArray[np.floating],
     *,
     group_size: int = 1000,
@@ -106,8 +130,8 @@ def diffuse(
 
     Parameters
     ----------
-    log2_cpm
-        log2(CPM + 1), CSC, shape (n_cells, n_genes), with a value in every cell.
+    counts
+        Counts or CPM/TPM, CSR, shape (n_cells, n_genes), a value in every cell.
     score
         Score of each cell before smoothing; shape (n_cells,). Its share of the result is computed
         in its own precision, as upstream does with float32.
@@ -129,18 +153,25 @@ def diffuse(
     -----
     Differs: upstream fails on a group of one cell; here it keeps its score.
     """
-    variable = log2_cpm[:, variable_genes(log2_cpm)].tocsr()
+    variable = variable_genes(counts, threads=threads)
+    column = np.full(counts.shape[1], -1)
+    column[variable] = np.arange(len(variable))
     smoothed = np.asarray(score, dtype=np.float64).copy()
 
     def run(group: NDArray[np.intp]) -> None:
         if len(group) > 1:
-            smoothed[group] = _diffuse_group(variable[group].toarray(), score[group])
+            log2 = log2_cpm(counts[group])
+            columns = column[log2.indices]
+            kept = columns >= 0
+            rows = np.repeat(np.arange(len(group)), np.diff(log2.indptr))
+            expression = np.zeros((len(group), len(variable)))
+            expression[rows[kept], columns[kept]] = log2.data[kept]
+            smoothed[group] = _diffuse_group(expression, score[group])
         if progress is not None:
             progress(len(group))
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(run, smoothing_groups(len(score), group_size, seed)):
-            pass
+    for _ in in_order(run, smoothing_groups(len(score), group_size, seed), threads):
+        pass
     return smoothed
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse import csr_array
+
+    from cytotrace2_lite.store import Counts
 
 __all__ = [
     "MAX_CELLS",
@@ -282,13 +283,13 @@ def require_umap() -> None:
         )
 
 
-def umap(counts: csr_array, *, threads: int = 1) -> Embedding:
+def umap(counts: Counts, *, threads: int = 1) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
     Parameters
     ----------
     counts
-        Expression over the model's features, CSR, shape (n_cells, 14271).
+        Expression over the model's features, shape (n_cells, 14271).
     threads
         Of everything but the layout itself, which takes one to be reproducible. The result does
         not depend on it where BLAS has one thread.
@@ -304,7 +305,7 @@ def umap(counts: csr_array, *, threads: int = 1) -> Embedding:
         umap-learn is not installed, or there are too few cells.
     """
     require_umap()
-    shown = np.flatnonzero(np.diff(counts.indptr))
+    shown = np.flatnonzero(counts.n_genes)
     if len(shown) <= max(knn.N_COMPONENTS, knn.N_NEIGHBORS):
         raise CytoTRACE2Error(
             f"a UMAP needs {max(knn.N_COMPONENTS, knn.N_NEIGHBORS) + 1} cells with counts at "
@@ -321,7 +322,7 @@ def umap(counts: csr_array, *, threads: int = 1) -> Embedding:
 
 
 def _principal_components(
-    counts: csr_array, cells: NDArray[np.intp], threads: int
+    counts: Counts, cells: NDArray[np.intp], threads: int
 ) -> NDArray[np.float64]:
     """Principal components of up to 5,000 random cells, and all cells projected on them."""
     sample = cells

@@ -19,7 +19,6 @@
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
-    ├── LowMemoryWarning         the run may need more memory than there is
     └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
@@ -43,7 +42,6 @@ __all__ = [
     "LogTransformedWarning",
     "LowGeneCountWarning",
     "LowGeneOverlapWarning",
-    "LowMemoryWarning",
     "ModelError",
     "NoUsableGenesError",
     "OutputError",
@@ -126,10 +124,6 @@ class AnnotationWarning(CytoTRACE2Warning):
 
 class SampleWarning(CytoTRACE2Warning):
     """Cells are to be scored sample by sample, but all are of one."""
-
-
-class LowMemoryWarning(CytoTRACE2Warning):
-    """By the estimate, the run needs more memory than this process may have."""
 
 
 class PlotWarning(CytoTRACE2Warning):

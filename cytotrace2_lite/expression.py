@@ -1,14 +1,20 @@
-"""The expression of a dataset in memory: non-zero values, cell names, gene names."""
+"""The expression of a dataset: non-zero values, cell names, gene names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.store import Counts, as_they_are
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-    from scipy.sparse import csc_array
+    from scipy.sparse import csc_array, csr_array
+
+    from cytotrace2_lite.store import Arriving
 
 __all__ = ["Block", "Expression"]
 
@@ -41,18 +47,127 @@ class Expression:
 
     Attributes
     ----------
-    values
-        Shape (n_cells, n_genes), CSC without stored zeros, of any real type that holds the values
-        exactly. Columns of genes that no model feature could come from may be left empty.
+    arriving
+        The non-zero values, with the cell and the place of the gene in the input. Those of genes
+        that no model feature could come from may be missing.
     cells
         Names of the cells, unique, in input order.
     genes
         Names of the genes, unique, in input order.
     max_value
-        Largest value over all genes of the input, also those left out of `values`.
+        Largest value over all genes of the input, also those left out of `arriving`.
+    place
+        Index in `genes` of each gene of the input, -1 for one that is left out; shape
+        (n_input_genes,), n_genes where all names are different.
+    name
+        How messages name the input.
     """
 
-    values: csc_array
+    arriving: Arriving
     cells: list[str]
     genes: list[str]
     max_value: float
+    place: NDArray[np.intp]
+    name: str = ""
+
+    @property
+    def values(self) -> csc_array:
+        """All values in memory; shape (n_cells, n_genes), CSC with sorted indices.
+
+        Raises
+        ------
+        InputError
+            As `over` raises.
+        """
+        every = np.arange(len(self.genes))
+        return self.over(every, len(every))[:].tocsc()
+
+    def over(
+        self,
+        feature: NDArray[np.integer[Any]],
+        n_features: int,
+        *,
+        threads: int = 1,
+        release: bool = False,
+    ) -> Counts:
+        """Sort the values by cell and feature.
+
+        Parameters
+        ----------
+        feature
+            Feature of each gene, -1 for a gene that is none; shape (n_genes,), no feature twice.
+        n_features
+            Number of features.
+        threads
+            How many threads share the work. The result does not depend on it.
+        release
+            Whether the values are not needed here any more.
+
+        Returns
+        -------
+        Counts
+            Shape (n_cells, n_features).
+
+        Raises
+        ------
+        InputError
+            A gene of the input has two values in one cell.
+        OutputError
+            The temporary directory is full.
+        """
+        column = np.append(feature, -1)[self.place].astype(np.int32)
+        drops = bool((column < 0).any())
+        used = self.place[self.place >= 0]
+        adds = len(used) > len(np.unique(used))
+
+        def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
+            cell, gene, value = triples
+            if adds:
+                self._refuse_repeated(start, _sorted(stop - start, len(self.place), *triples))
+                value = value.astype(np.float64)
+            features = column[gene]
+            if drops:
+                kept = features >= 0
+                cell, features, value = cell[kept], features[kept], value[kept]
+            matrix = _sorted(stop - start, n_features, cell, features, value)
+            if adds:
+                matrix.sum_duplicates()
+            else:
+                self._refuse_repeated(start, matrix, feature)
+            return matrix
+
+        return Counts.collect(
+            self.arriving,
+            (len(self.cells), n_features),
+            np.float64 if adds else self.arriving.value_type,
+            sort,
+            threads=threads,
+            release=release,
+        )
+
+    def _refuse_repeated(
+        self, start: int, matrix: csr_array, feature: NDArray[np.integer[Any]] | None = None
+    ) -> None:
+        again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
+        cell = np.searchsorted(matrix.indptr, again, side="right") - 1
+        again, cell = (part[again > matrix.indptr[cell]] for part in (again, cell))
+        if not len(again):  # others are the first of a cell
+            return
+        column = int(matrix.indices[again[0]])
+        gene = self.place[column] if feature is None else np.flatnonzero(feature == column)[0]
+        raise InputError(
+            f"{self.name}: gene {self.genes[gene]!r} has two values in cell "
+            f"{self.cells[start + int(cell[0])]!r}. Write the matrix anew."
+        )
+
+
+def _sorted(
+    n_cells: int,
+    n_genes: int,
+    cell: NDArray[Any],
+    gene: NDArray[Any],
+    value: NDArray[Any],
+) -> csr_array:
+    """CSR with sorted indices: by gene first, then by cell, both in linear time."""
+    by_gene = as_they_are(value, cell.astype(np.int32), gene.astype(np.int32), (n_cells, n_genes))
+    return by_gene.tocsc().tocsr()

@@ -1,4 +1,4 @@
-"""The whole computation on an expression matrix in memory: batches, stages, order, seed.
+"""The whole computation: batches, stages, order, seed.
 
 Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
 `cytotrace2`, `process_subset` (behaviour).
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
-from cytotrace2_lite.ensemble import POTENCIES
+from cytotrace2_lite.ensemble import POTENCIES, Prediction
 from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
 from cytotrace2_lite.results import Result
+from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from cytotrace2_lite.ensemble import Ensemble
     from cytotrace2_lite.expression import Expression
     from cytotrace2_lite.samples import Samples
+    from cytotrace2_lite.store import Counts
 
 __all__ = ["ModelInput", "Parameters", "Progress", "batches", "check", "prepare", "score_cells"]
 
 _MIN_CELLS_FOR_BATCHES = 1000
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
+_CELLS_PER_STEP = 512
 _STAGES_OF_NEIGHBORS = ("components", "neighbors")
 
 
@@ -78,6 +81,9 @@ class Parameters:
         Seed of the shuffles into batches and groups, 0 to 2**32 - 1.
     max_cores
         Number of threads, at least 1. Results do not depend on it.
+    max_memory
+        Bytes the process may take, at least 1; None for what the machine leaves it. Results do not
+        depend on it.
 
     Raises
     ------
@@ -90,12 +96,15 @@ class Parameters:
     smooth_batch_size: int = 1000
     seed: int = 14
     max_cores: int = 1
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.species not in {*genes.SPECIES, genes.OTHER_SPECIES}:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
-        for name in ("batch_size", "smooth_batch_size", "seed", "max_cores"):
+        for name in ("batch_size", "smooth_batch_size", "seed", "max_cores", "max_memory"):
             value = getattr(self, name)
+            if value is None and name == "max_memory":
+                continue
             try:
                 object.__setattr__(self, name, operator.index(value))  # NumPy's integers, too
             except TypeError as error:
@@ -137,7 +146,7 @@ class ModelInput:
     Attributes
     ----------
     counts
-        Expression over the model's features, CSR, shape (n_cells, 14271).
+        Expression over the model's features, shape (n_cells, 14271).
     cells
         Names of the cells.
     genes
@@ -150,7 +159,7 @@ class ModelInput:
         Time it took.
     """
 
-    counts: csr_array
+    counts: Counts
     cells: list[str]
     genes: genes.MappingReport
     findings: list[Finding]
@@ -159,18 +168,24 @@ class ModelInput:
 
 
 def prepare(
-    expression: Expression, species: str, orthologs: Mapping[str, str] | None = None
+    expression: Expression,
+    species: str,
+    orthologs: Mapping[str, str] | None = None,
+    *,
+    threads: int = 1,
 ) -> ModelInput:
-    """Map the genes of a dataset to the model's; the dataset is not needed any more afterwards.
+    """Map the genes of a dataset to the model's, and sort its values by cell.
 
     Parameters
     ----------
     expression
-        Counts or CPM/TPM.
+        Counts or CPM/TPM; its values are gone afterwards.
     species
         "mouse" or "human"; of no matter with orthologs.
     orthologs
         Mouse symbols of the genes of another species.
+    threads
+        How many threads share the work. The result does not depend on it.
 
     Returns
     -------
@@ -182,11 +197,12 @@ def prepare(
     NoUsableGenesError
         No gene is known to the model, or none of those has a count in any cell.
     InputError
-        A gene is named twice, or the values of a cell are too large to add up.
+        A gene is named twice, or has two values in a cell, or the values of a cell are too large
+        to add up.
     """
     started = time.perf_counter()
     mapping = genes.map_genes(expression.genes, species, orthologs)
-    counts = preprocess.counts_over_features(expression.values, mapping.feature, genes.N_FEATURES)
+    counts = expression.over(mapping.feature, genes.N_FEATURES, threads=threads, release=True)
     if not counts.nnz:
         raise NoUsableGenesError(
             f"none of the {mapping.report.n_mapped} genes known to the model has a count in any "
@@ -213,7 +229,7 @@ class _Batch(NamedTuple):
 
 def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) -> list[_Batch]:
     """Split a run into batches, sample by sample as if each were alone."""
-    has_counts = np.diff(data.counts.indptr) > 0
+    has_counts = data.counts.n_genes > 0
     split = []
     parts = (
         {"": np.arange(len(data.cells))}
@@ -244,7 +260,12 @@ def check(
     Returns
     -------
     list of Finding
-        Notes and warnings; what is an error was raised by `prepare`.
+        Notes and warnings; other errors were raised by `prepare`.
+
+    Raises
+    ------
+    UsageError
+        The run would take more memory than it may.
     """
     split = _split(data, parameters, samples)
     return [
@@ -257,6 +278,7 @@ def check(
             [batch.cells for batch in split],
             parameters.max_cores,
             parameters.batch_size,
+            parameters.max_memory,
         ),
     ]
 
@@ -314,7 +336,7 @@ def score_cells(
         cells = np.concatenate(parts)
         span = np.ptp(scores.score[cells])
         relative[cells] = (scores.score[cells] - scores.score[cells].min()) / (span or 1.0)
-    n_genes = np.diff(data.counts.indptr).astype(np.int64)
+    n_genes = data.counts.n_genes
     has_counts = n_genes > 0
     potency = np.full(n_cells, -1, dtype=np.int8)
     potency[has_counts] = binning.potency_of(scores.score[has_counts])
@@ -416,15 +438,14 @@ class _Run:
                 total = self._n_smoothed if stage in _STAGES_OF_NEIGHBORS else self._n_cells
                 self.progress(Progress(stage, self._done[stage], total))
 
-    def score_batch(self, counts: csr_array, batch: _Batch, scores: _Scores) -> None:
+    def score_batch(self, counts: Counts, batch: _Batch, scores: _Scores) -> None:
         """Run all stages on some cells that have counts, and fill in their scores."""
         cells = batch.cells
         threads, n_cells = self.parameters.max_cores, len(cells)
         smooth_over_neighbors = n_cells >= checks.MIN_CELLS_FOR_NEIGHBORS
         with self.timed("preprocess"):
-            if n_cells < counts.shape[0]:
-                counts = counts[cells]
-            genes_per_cell = np.diff(counts.indptr)
+            of_batch = counts[cells]
+            genes_per_cell = np.diff(of_batch.indptr)
             self.quality.append(
                 ({"sample": batch.sample} if batch.sample else {})
                 | {
@@ -436,19 +457,12 @@ class _Run:
                     "smoothed_over_neighbors": smooth_over_neighbors,
                 }
             )
-            by_cell = preprocess.log2_cpm(counts)
-            rank = preprocess.rank_expressed(counts)
             self.advance("preprocess", n_cells)
         with self.timed("predict"):
-            prediction = self.ensemble.predict(
-                by_cell, rank, threads=threads, progress=lambda n: self.advance("predict", n)
-            )
-            del rank
-            log2_cpm = by_cell.tocsc()  # the stages to come go gene by gene
-            del by_cell
+            prediction = self._predict(of_batch)
         with self.timed("diffuse"):
             diffused = diffusion.diffuse(
-                log2_cpm,
+                of_batch,
                 prediction.score,
                 group_size=self.parameters.smooth_batch_size,
                 seed=self.parameters.seed,
@@ -458,8 +472,8 @@ class _Run:
             score = preknn = binning.spread(diffused, prediction.potency)
         if smooth_over_neighbors:
             with self.timed("components"):
-                standardised = pca.standardise(log2_cpm)
-                del log2_cpm
+                standardised = pca.standardise(preprocess.log2_cpm(of_batch).tocsc())
+                del of_batch
                 coordinates = pca.principal_components(
                     standardised, knn.N_COMPONENTS, threads=threads
                 )
@@ -476,16 +490,35 @@ class _Run:
         scores.preknn[cells] = preknn
         scores.score[cells] = score
 
+    def _predict(self, counts: csr_array) -> Prediction:
+        """Predict some cells at a time: log2 CPM and ranks of all would be the largest arrays."""
 
-def _refuse_overflow(counts: csr_array, feature: NDArray[np.int32], expression: Expression) -> None:
-    with np.errstate(over="ignore"):
-        total = counts.sum(axis=1, dtype=np.float64)
-    cells = np.flatnonzero(~(total < _LARGEST_TOTAL))
+        def predict(start: int) -> Prediction:
+            some = preprocess.some_cells(counts, start, start + _CELLS_PER_STEP)
+            prediction = self.ensemble.predict(
+                preprocess.log2_cpm(some), preprocess.rank_expressed(some)
+            )
+            self.advance("predict", some.shape[0])
+            return prediction
+
+        steps = range(0, counts.shape[0], _CELLS_PER_STEP)
+        parts = list(in_order(predict, steps, self.parameters.max_cores))
+        return Prediction(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("probabilities", "score", "potency")
+            )
+        )
+
+
+def _refuse_overflow(counts: Counts, feature: NDArray[np.int32], expression: Expression) -> None:
+    cells = np.flatnonzero(~(counts.total < _LARGEST_TOTAL))
     if len(cells):
         row = counts[cells[:1]]
         largest = row.indices[row.data.argmax()]
         gene = expression.genes[int(np.flatnonzero(feature == largest)[0])]
         raise InputError(
-            f"cell {expression.cells[cells[0]]!r}: its values add up to {total[cells[0]]:g} (the "
-            f"largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or TPM."
+            f"cell {expression.cells[cells[0]]!r}: its values add up to {counts.total[cells[0]]:g} "
+            f"(the largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or "
+            "TPM."
         )

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse import csr_array
 
     from cytotrace2_lite.embedding import Embedding
     from cytotrace2_lite.results import Result
@@ -336,7 +335,7 @@ def remove_plots(directory: str | os.PathLike[str]) -> None:
 
 def write_plots(
     result: Result,
-    counts: csr_array,
+    counts: Counts,
     labels: Mapping[str, str] | None,
     directory: str | os.PathLike[str],
     *,
@@ -350,7 +349,7 @@ def write_plots(
     result
         With the coordinates of the user in `embedding`, or a UMAP is computed.
     counts
-        Expression over the model's features, CSR, shape (n_cells, 14271), for the UMAP.
+        Expression over the model's features, shape (n_cells, 14271), for the UMAP.
     labels
         Cell id to phenotype; without, the two plots that need them are not drawn.
     directory

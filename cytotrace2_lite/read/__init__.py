@@ -10,6 +10,7 @@ from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._stream import ByteStream, Source
 from cytotrace2_lite.read.text import TextTable
+from cytotrace2_lite.store import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +35,10 @@ def read_expression(
     orientation: str = "auto",
     duplicate_genes: str = "error",
     progress: Callable[[int, int, str], None] | None = None,
+    max_bytes: int = MAX_BYTES,
+    threads: int = 1,
 ) -> tuple[Expression, Source]:
-    """Read an expression matrix into memory.
+    """Read an expression matrix.
 
     Parameters
     ----------
@@ -62,6 +65,10 @@ def read_expression(
     progress
         Called once per block with the progress so far, its total (0 where not known), and what
         both count: "bytes" of text, else "values" or "rows".
+    max_bytes
+        What the values may take in memory; further ones go to a temporary file.
+    threads
+        How many threads may parse text. The result does not depend on it.
 
     Returns
     -------
@@ -74,13 +81,15 @@ def read_expression(
         The data cannot be read, or are no finite values >= 0 with unique gene and cell names.
     UsageError
         An option has no such value, or no meaning for the data.
+    OutputError
+        The temporary directory is full.
     CytoTRACE2Error
         The format needs a package that is not installed.
     """
-    options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes)
+    options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes, threads)
     reader = open_expression(data, options, genes=genes, cells=cells)
     try:
-        return collect(reader, options, progress)
+        return collect(reader, options, progress, max_bytes=max_bytes)
     finally:
         reader.close()
 

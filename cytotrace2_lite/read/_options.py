@@ -39,6 +39,8 @@ class ReadOptions:
         are cells, "auto" to go by the names.
     duplicate_genes
         What to do with genes of one name: "error", keep the "first", or "sum".
+    threads
+        How many threads may parse text. The result does not depend on it.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class ReadOptions:
     use_raw: bool = False
     orientation: str = "auto"
     duplicate_genes: str = "error"
+    threads: int = 1
 
     def __post_init__(self) -> None:
         for name, allowed in (

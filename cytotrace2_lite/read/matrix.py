@@ -45,8 +45,6 @@ class Matrix:
     ----------
     cells, genes
         Names in input order.
-    by_gene
-        Whether it lies gene after gene.
 
     Raises
     ------
@@ -104,7 +102,6 @@ class Matrix:
         self._source = source
         self._origin = origin
         self._by_column = getattr(given, "format", "csr") == "csc"
-        self.by_gene = self._by_column != self._transposed and hasattr(given, "format")
         self.n_read = 0
         self.n_total = 0
         self.unit = "values"

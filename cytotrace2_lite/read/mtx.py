@@ -106,16 +106,12 @@ class MatrixMarket(StreamReader):
         How messages name the matrix.
     cells, genes
         Names in input order; features of other types than gene expression are left out.
-    by_gene
-        False: values may come in any order.
 
     Raises
     ------
     InputError
         A file is missing, or they do not fit together.
     """
-
-    by_gene = False
 
     def __init__(self, stream: ByteStream, options: ReadOptions) -> None:
         self.name = stream.name

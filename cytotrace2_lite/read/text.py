@@ -20,6 +20,7 @@ from cytotrace2_lite.expression import Block
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._stream import ByteStream, StreamReader
+from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.read._options import Wanted
     from cytotrace2_lite.read._stream import Source
+
+    # Names of the lines; line, column and value of what is not 0.
+    _Scanned = tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 __all__ = ["TextTable"]
 
@@ -103,6 +107,7 @@ class TextTable(StreamReader):
         self._rows: list[str] = []
         self.by_gene = options.orientation != "cells-x-genes"
         self._genes_may_repeat = options.duplicate_genes != "error"
+        self._threads = options.threads
         self._whole_lines = self._read_whole_lines()
         try:
             rows = self._read_header(options.wanted if options.orientation == "auto" else None)
@@ -147,19 +152,20 @@ class TextTable(StreamReader):
             A line is not as wide as the others, has no name or that of another, or a value is
             missing, negative, infinite or not a number. The first error of a block is told.
         """
-        for text in self._texts:
-            scanned = self._scan(text)
+        for text, scanned in in_order(self._scan, self._texts, self._threads):
             if scanned is None:
                 raise self._error_in(text)
-            names, block = scanned
+            names, row, column, value = scanned
             if not (self.by_gene and self._genes_may_repeat):
                 lines = dict(zip(names, itertools.count(self._next_line)))
                 if len(lines) < len(names) or not self._line_of.keys().isdisjoint(lines):
                     raise self._error_in(text)
                 self._line_of |= lines
+            row += len(self._rows)
             self._rows += names
             self._next_line += len(names)
-            yield block
+            gene, cell = (row, column) if self.by_gene else (column, row)
+            yield Block(gene, cell, value, float(value.max(initial=0.0)))
 
     def _read_whole_lines(self) -> Generator[bytes, None, None]:
         """Yield runs of whole lines, each run preceded by the newline before it.
@@ -296,8 +302,14 @@ class TextTable(StreamReader):
             f"{self.name}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
         )
 
-    def _scan(self, text: bytes) -> tuple[list[str], Block] | None:
-        """Convert some lines, the newline before them included; None where there is an error."""
+    def _scan(self, text: bytes) -> tuple[bytes, _Scanned | None]:
+        return text, self._scan_lines(text)
+
+    def _scan_lines(self, text: bytes) -> _Scanned | None:
+        """Convert some lines, the newline before them included; None where there is an error.
+
+        It may run in several threads, whatever comes first: lines are counted from the first.
+        """
         if b"\0" in text:
             return None
         byte = np.frombuffer(text, np.uint8)
@@ -350,14 +362,7 @@ class TextTable(StreamReader):
             return None
         is_value[is_value] = value > 0
         value = value[value > 0]
-        row = row[is_value] + (self._next_line - 2)
-        column = column[is_value]
-        return names, Block(
-            gene=row if self.by_gene else column,
-            cell=(column if self.by_gene else row).astype(np.int32),
-            value=value,
-            max_value=float(value.max(initial=0.0)),
-        )
+        return names, row[is_value], column[is_value], value
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""

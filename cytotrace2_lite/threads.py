@@ -1,0 +1,56 @@
+"""Work shared among threads, with results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+__all__ = ["in_order"]
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def in_order(
+    function: Callable[[Item], Answer], items: Iterable[Item], threads: int
+) -> Iterator[Answer]:
+    """Apply a function to items in threads; yield its answers in the order of the items.
+
+    Unlike `ThreadPoolExecutor.map`, it takes an item only when it is about to be worked on: no
+    more than ``threads + 1`` are in memory at a time, and the calling thread makes the next one
+    while the others work.
+
+    Parameters
+    ----------
+    function
+        What is done with each item.
+    items
+        Taken one by one, in the calling thread.
+    threads
+        How many work at a time, at least 1.
+
+    Yields
+    ------
+    Answer
+        One per item.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[Answer]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
