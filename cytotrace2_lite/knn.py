@@ -6,10 +6,11 @@ Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing_single_chunk`, `shortest_c
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,11 @@ __all__ = ["N_COMPONENTS", "N_NEIGHBORS", "nearest_neighbors", "smooth_over_neig
 
 N_COMPONENTS = 30
 N_NEIGHBORS = 30
-_ROWS_PER_TASK = 256  # fixed: the partition must not depend on the number of threads
+_DISTANCES_PER_TASK = 1 << 21
+_N_CANDIDATES = 48
+_STRIDE, _N_SAMPLED = 8, 16
+# Error of float32 in |y|^2 - 2 x.y as a share of |x|^2 + the largest |y|^2, for 30 components.
+_ROUNDING = 40 * float(np.finfo(np.float32).eps)
 
 
 def nearest_neighbors(
@@ -51,44 +56,96 @@ def nearest_neighbors(
         shape (n_cells, 30).
     """
     n_cells = len(coordinates)
-    squared = np.einsum("ij,ij->i", coordinates, coordinates)
-    # The expansion |x|^2 + |y|^2 - 2 x.y only picks candidates; it rounds near zero.
-    n_candidates = min(n_cells, 2 * N_NEIGHBORS)
     neighbors = np.empty((n_cells, N_NEIGHBORS), dtype=np.intp)
     distances = np.empty((n_cells, N_NEIGHBORS))
+    # Candidates are found by |y|^2 - 2 x.y, which is |x - y|^2 but for a constant of each row, in
+    # float32 and as one product of matrices; distances are then computed as such.
+    squared = np.einsum("ij,ij->i", coordinates, coordinates)
+    single = coordinates.astype(np.float32)
+    others = np.column_stack([-2 * single, squared.astype(np.float32)]).T
+    rounding = _ROUNDING * (squared + squared.max())
 
     def run(start: int) -> None:
-        rows = slice(start, start + _ROWS_PER_TASK)
+        rows = slice(start, start + rows_per_task)
         cells = coordinates[rows]
-        approximate = squared - 2 * (cells @ coordinates.T)  # + |x|^2, the same in a row
-        farthest = coordinates[approximate.argmax(axis=1)] - cells
-        largest = np.sqrt(np.einsum("ij,ij->i", farthest, farthest))
-        candidates = np.argpartition(approximate, n_candidates - 1, axis=1)[:, :n_candidates]
-        candidates.sort(axis=1)
-        offset = coordinates[candidates] - cells[:, None]
-        distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset))
+        approximate = np.column_stack([single[rows], np.ones(len(cells), np.float32)]) @ others
+        candidates, beyond = _candidates(approximate, min(n_cells, _N_CANDIDATES))
+        distance = _distances(cells[:, None], coordinates[candidates])
         order = np.argsort(distance, axis=1, kind="stable")[:, :N_NEIGHBORS]
         found = np.take_along_axis(candidates, order, axis=1)
         nearest = np.take_along_axis(distance, order, axis=1)
-        if n_candidates < n_cells:
-            # A cell left out may be as near as the last one found, when many are all but equal.
-            beyond = np.take_along_axis(approximate, candidates, axis=1).max(axis=1)
-            rounding = 64 * np.finfo(np.float64).eps * (squared[rows] + squared.max())
-            for row in np.flatnonzero(nearest[:, -1] ** 2 >= beyond + squared[rows] - rounding):
-                offset = coordinates - cells[row]
-                every = np.sqrt(np.einsum("ij,ij->i", offset, offset))
-                found[row] = np.argsort(every, kind="stable")[:N_NEIGHBORS]
-                nearest[row] = every[found[row]]
+        # A cell left out may be as near as the last one found, when many are all but equal.
+        for row in np.flatnonzero(
+            nearest[:, -1] ** 2 >= beyond + squared[rows] - rounding[rows]
+        ).tolist():
+            every = _distances(cells[row], coordinates)
+            found[row] = np.argsort(every, kind="stable")[:N_NEIGHBORS]
+            nearest[row] = every[found[row]]
         neighbors[rows] = found
-        scale = largest[:, None]
+        scale = _largest_distances(approximate, rounding[rows], cells, coordinates)[:, None]
         distances[rows] = np.divide(nearest, scale, out=np.zeros_like(nearest), where=scale > 0)
         if progress is not None:
             progress(len(cells))
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(run, range(0, n_cells, _ROWS_PER_TASK)):
-            pass
+    # Fixed: the partition must not depend on the number of threads.
+    rows_per_task = max(1, _DISTANCES_PER_TASK // n_cells)
+    for _ in in_order(run, range(0, n_cells, rows_per_task), threads):
+        pass
     return neighbors, distances
+
+
+def _distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    offset = one - other
+    return np.sqrt(np.einsum("...k,...k->...", offset, offset))
+
+
+def _candidates(
+    approximate: NDArray[np.float32], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Positions of the n smallest numbers of each row, ascending, and a bound of the others."""
+    n_rows, n_columns = approximate.shape
+    if n == n_columns:
+        every = np.broadcast_to(np.arange(n), approximate.shape)
+        return every, np.full(n_rows, np.inf, np.float32)
+    bound = np.full(n_rows, np.inf, np.float32)
+    if n_columns >= _STRIDE * _N_SAMPLED:
+        # Partial sorting takes most of the time, so most numbers are first told off by one of a
+        # sample that about _STRIDE * _N_SAMPLED numbers of the row are smaller than.
+        sample = approximate[:, ::_STRIDE]
+        bound = np.partition(sample, _N_SAMPLED, axis=1)[:, _N_SAMPLED]
+    flat = np.flatnonzero(approximate <= bound[:, None])
+    row = flat // n_columns
+    sizes = np.bincount(row, minlength=n_rows)
+    columns = np.zeros((n_rows, max(int(sizes.max()), n + 1)), np.intp)
+    values = np.full(columns.shape, np.inf, np.float32)
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    columns[row, place] = flat - row * n_columns
+    values[row, place] = approximate.ravel()[flat]
+    order = np.argpartition(values, n, axis=1)
+    beyond = np.minimum(np.take_along_axis(values, order[:, [n]], axis=1)[:, 0], bound)
+    candidates = np.take_along_axis(columns, order[:, :n], axis=1)
+    for few in np.flatnonzero(sizes < n).tolist():
+        order = np.argpartition(approximate[few], n)
+        candidates[few] = order[:n]
+        beyond[few] = approximate[few, order[n]]
+    candidates.sort(axis=1)
+    return candidates, beyond
+
+
+def _largest_distances(
+    approximate: NDArray[np.float32],
+    rounding: NDArray[np.float64],
+    cells: NDArray[np.float64],
+    coordinates: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Distance of each cell to the one farthest from it, among those that may be by rounding."""
+    least = approximate.max(axis=1) - 2 * rounding
+    row, column = np.nonzero(approximate >= least.astype(np.float32)[:, None])
+    first = np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]]))
+    largest: NDArray[np.float64] = np.maximum.reduceat(
+        _distances(cells[row], coordinates[column]), first
+    )
+    return largest
 
 
 def smooth_over_neighbors(
