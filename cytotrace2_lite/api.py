@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import ArrayLike
+
     from cytotrace2_lite.annotation import Annotation
     from cytotrace2_lite.embedding import Embedding
     from cytotrace2_lite.read import Source
@@ -554,9 +555,7 @@ def _prepare(
         labels = annotation.column(batch_key, names)
     samples = None if labels is None else samples_of(labels, names, key)
     layout, remarks = embed(names) if embed is not None else (None, [])
-    prepared = prepare(
-        expression, parameters.species, mouse_symbol, threads=parameters.max_cores
-    )
+    prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
     del expression
     findings = [Finding("input", "note", f"read as {source.describe()}")]
     findings += check_input(prepared, parameters, samples, source.hint()) + remarks
@@ -582,7 +581,7 @@ def _prepare(
 
 
 def _bytes_of_values(parameters: Parameters) -> int:
-    """What values may take in memory, so that a batch finds room, too."""
+    """Set aside memory for values, so that a batch finds room, too."""
     allowed = parameters.max_memory or available_memory()
     return MAX_BYTES if allowed is None else min(MAX_BYTES, allowed // 4)
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
     from cytotrace2_lite.samples import Samples
     from cytotrace2_lite.store import Counts
 

@@ -57,15 +57,14 @@ _CHECKED = (
 _SAID = {"input": "Input", "estimate": "It will take"}
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
     """Bytes, as a number with a unit: 1.5G."""
 
     name = "size"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Give the number of bytes."""
+        del param, ctx
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(I?B)?", value.strip().upper())

@@ -7,7 +7,7 @@ Source: cytotrace2_py 1.1.0.4 `top_var_genes`, `get_markov_matrix`, `smoothing_b
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     n_cells, n_genes = counts.shape
     steps = range(0, n_cells, _CELLS_PER_STEP)
 
-    def sums(start: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    def sums(start: int) -> tuple[NDArray[Any], NDArray[Any]]:
         log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
         return (
             np.bincount(log2.indices, log2.data, n_genes),
@@ -62,7 +62,7 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
         expressed += n
     mean /= n_cells
 
-    def squares(start: int) -> NDArray[np.float64]:
+    def squares(start: int) -> NDArray[Any]:
         log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
         log2.data -= mean[log2.indices]
         log2.data *= log2.data
@@ -74,7 +74,8 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     variance /= n_cells
     # A constant gene has the rounding error of its mean as variance.
     varies = variance > _CONSTANT * mean**2
-    return np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    return ratio
 
 
 def variable_genes(counts: csr_array, *, threads: int = 1) -> NDArray[np.intp]:

@@ -96,7 +96,8 @@ def nearest_neighbors(
 
 def _distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     offset = one - other
-    return np.sqrt(np.einsum("...k,...k->...", offset, offset))
+    distance: NDArray[np.float64] = np.sqrt(np.einsum("...k,...k->...", offset, offset))
+    return distance
 
 
 def _candidates(

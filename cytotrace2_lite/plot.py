@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.embedding import Embedding
     from cytotrace2_lite.results import Result
+    from cytotrace2_lite.store import Counts
 
 __all__ = ["FORMATS", "Plots", "missing_packages", "no_plots", "remove_plots", "write_plots"]
 

@@ -21,8 +21,11 @@ from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from numpy.typing import DTypeLike, NDArray
+
+    _Array: TypeAlias = "NDArray[Any] | _FileArray"
 
 __all__ = ["MAX_BYTES", "Arriving", "Counts", "as_they_are"]
 
@@ -31,8 +34,8 @@ __all__ = ["MAX_BYTES", "Arriving", "Counts", "as_they_are"]
 MAX_BYTES = 512 << 20
 
 _VALUE_TYPES = (np.uint8, np.uint16, np.float32, np.float64)
-_CHUNK_VALUES = 1 << 22  # sorted by cell at a time
-_TILE_VALUES = 1 << 21  # sorted by gene at a time
+_CHUNK_VALUES = 1 << 21  # sorted by cell at a time
+_TILE_VALUES = 1 << 19  # sorted by gene at a time
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,7 @@ class Arriving:
         n_cells, n_genes = int(cells.max()) - first + 1, int(genes.max()) + 1
         rows = cells.astype(np.int32)
         rows -= first
-        by_cell = as_they_are(
-            values, rows, genes.astype(np.int32), (n_cells, n_genes)
-        ).tocsr()
+        by_cell = as_they_are(values, rows, genes.astype(np.int32), (n_cells, n_genes)).tocsr()
         del rows
         missing = self._last_cell + 1 - len(self._sizes.array)
         self._sizes.append(np.zeros(max(missing, 0), np.int64))
@@ -281,9 +282,9 @@ class Counts:
             arrays[0][size : size + tile.nnz] = tile.indices
             arrays[1][size : size + tile.nnz] = tile.data
             cell, size = stop, size + tile.nnz
-        return cls(
-            shape, indptr, *arrays, total, whole=whole, n_bytes=n_bytes if in_memory else 0
-        )
+        genes, values = arrays
+        held = n_bytes if in_memory else 0
+        return cls(shape, indptr, genes, values, total, whole=whole, n_bytes=held)
 
     @property
     def nnz(self) -> int:
@@ -296,8 +297,7 @@ class Counts:
         return np.diff(self.indptr)
 
     def __getitem__(self, cells: slice | NDArray[np.intp]) -> csr_array:
-        """Counts of some cells, with sorted indices; in an order of their own, each any number of
-        times."""
+        """Give the counts of some cells, in the order given, with sorted indices."""
         if isinstance(cells, slice):
             cells = np.arange(*cells.indices(self.shape[0]))
         sizes = self.indptr[cells + 1] - self.indptr[cells]
@@ -392,7 +392,7 @@ class _File:
 
     def write(self, position: int, array: NDArray[Any]) -> None:
         """Write an array at a position."""
-        view = memoryview(np.ascontiguousarray(array)).cast("B")
+        view = np.ascontiguousarray(array).view(np.uint8).data
         with self._lock:
             try:
                 self._file.seek(position)
@@ -403,7 +403,7 @@ class _File:
 
     def read(self, position: int, array: NDArray[Any]) -> None:
         """Fill an array from a position."""
-        view = memoryview(array).cast("B")
+        view = array.view(np.uint8).data
         with self._lock:
             self._file.seek(position)
             while view:
@@ -433,9 +433,6 @@ class _FileArray:
             self._file.write(
                 self._position + start * self.dtype.itemsize, array.astype(self.dtype, copy=False)
             )
-
-
-_Array = NDArray[Any] | _FileArray if TYPE_CHECKING else Any
 
 
 def as_they_are(

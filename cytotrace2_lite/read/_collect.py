@@ -116,9 +116,7 @@ def collect(
     return Expression(arriving, reader.cells, genes, max_value, place, reader.name), source
 
 
-def _merge_duplicates(
-    genes: list[str], duplicate_genes: str
-) -> tuple[list[str], NDArray[np.intp]]:
+def _merge_duplicates(genes: list[str], duplicate_genes: str) -> tuple[list[str], NDArray[np.intp]]:
     """Make one gene of those of one name, at the place of the first."""
     first: dict[str, int] = {}
     place = np.array([first.setdefault(name, len(first)) for name in genes], np.intp)

@@ -1,0 +1,62 @@
+"""Measure how time and memory grow with the number of cells.
+
+    python tests/benchmarks/growth.py WORK_DIR [--cells 1000 10000 100000 ...] [--runs N]
+                                      [--model MODEL.onnx] [--out growth.jsonl] [-- OPTION ...]
+
+Makes an `.h5ad` of each size in WORK_DIR where it is not there yet (see `make_data.py`), runs
+`ct2-lite run` on it without plots, and appends one JSON line a run. What follows `--` is passed to
+`run`. Linux only; needs h5py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from make_data import write_h5ad
+from measuring import LITE, environment, measure
+
+SIZES = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--cells", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--model", default="open")
+    parser.add_argument("--out", type=Path, default=Path("growth.jsonl"))
+    parser.add_argument("options", nargs="*")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    for n_cells in args.cells:
+        path = args.work / f"cells_{n_cells}.h5ad"
+        if not path.exists():
+            write_h5ad(path, n_cells)
+        for number in range(args.runs):
+            with tempfile.TemporaryDirectory() as out:
+                command = [*LITE, "run", str(path), "-dpl", "-o", out, "-m", args.model]
+                taken = measure([*command, *args.options])
+                report = json.loads((Path(out) / "run.json").read_text())
+            record = {
+                "n_cells": n_cells,
+                "bytes": path.stat().st_size,
+                **environment(),
+                "run": number + 1,
+                "options": args.options,
+                "model": report["model"]["name"],
+                "lite": taken,
+                "lite_stages_s": report["seconds"],
+            }
+            with args.out.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main()
