@@ -184,13 +184,13 @@ def _diffuse_group(
     np.fill_diagonal(similarity, 0)
     np.nan_to_num(similarity, copy=False, nan=0.0)
     similarity[similarity < max(similarity.mean(), 0)] = 0
-    transition = similarity / (similarity.sum(axis=1, keepdims=True) + 1e-5)
+    similarity /= similarity.sum(axis=1, keepdims=True) + 1e-5
     restart = _RESTART * score
     scale = score.mean() + 1e-6
     current: NDArray[np.floating] = score
     for _ in range(_MAX_ROUNDS):
         previous = current
-        current = (1 - _RESTART) * (transition @ previous) + restart
+        current = (1 - _RESTART) * (similarity @ previous) + restart
         if np.abs(current - previous).mean() / scale < _TOLERANCE:
             break
     return current.astype(np.float64, copy=False)

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["N_COMPONENTS", "N_NEIGHBORS", "nearest_neighbors", "smooth_over_neighbors"]
+__all__ = ["MAX_EXACT", "N_COMPONENTS", "N_NEIGHBORS", "nearest_neighbors", "smooth_over_neighbors"]
 
 N_COMPONENTS = 30
 N_NEIGHBORS = 30
+#: Batches of more cells get approximate neighbours: exact ones take time by the square of the
+#: number of cells, 100,000 about as long as pynndescent and what it compiles at its first use.
+MAX_EXACT = 100_000
+_N_DESCENDED = 60  # neighbours asked for, so that the first 30 are (nearly) all there
+_SEED_OF_DESCENT = 14
+_ROWS_OF_DESCENT = 512
 _DISTANCES_PER_TASK = 1 << 21
 _N_CANDIDATES = 48
 _STRIDE, _N_SAMPLED = 8, 16
@@ -34,7 +40,10 @@ def nearest_neighbors(
     threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Find the 30 nearest cells of each cell, itself included, by exact Euclidean distance.
+    """Find the 30 nearest cells of each cell, itself included, by Euclidean distance.
+
+    Neighbours are exact for up to `MAX_EXACT` cells. Of more, they are found by nearest neighbour
+    descent; their distances, and the largest of each cell, are exact all the same.
 
     Parameters
     ----------
@@ -56,6 +65,8 @@ def nearest_neighbors(
         shape (n_cells, 30).
     """
     n_cells = len(coordinates)
+    if n_cells > MAX_EXACT:
+        return _by_descent(coordinates, threads, progress)
     neighbors = np.empty((n_cells, N_NEIGHBORS), dtype=np.intp)
     distances = np.empty((n_cells, N_NEIGHBORS))
     # Candidates are found by |y|^2 - 2 x.y, which is |x - y|^2 but for a constant of each row, in
@@ -90,6 +101,56 @@ def nearest_neighbors(
     # Fixed: the partition must not depend on the number of threads.
     rows_per_task = max(1, _DISTANCES_PER_TASK // n_cells)
     for _ in in_order(run, range(0, n_cells, rows_per_task), threads):
+        pass
+    return neighbors, distances
+
+
+def _by_descent(
+    coordinates: NDArray[np.float64], threads: int, progress: Callable[[int], None] | None
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find neighbours as `nearest_neighbors` does, but not surely all of them."""
+    from pynndescent import NNDescent  # seconds, which only so many cells are worth
+    from scipy.spatial.distance import cdist
+
+    n_cells = len(coordinates)
+    index = NNDescent(
+        coordinates.astype(np.float32),
+        n_neighbors=_N_DESCENDED,
+        random_state=_SEED_OF_DESCENT,
+        n_jobs=threads,
+    )
+    found = index.neighbor_graph[0].astype(np.intp)
+    del index
+    itself = np.arange(n_cells)
+    lost = (found != itself[:, None]).all(axis=1)  # among many that are all but equal
+    found[lost, -1] = itself[lost]
+    found.sort(axis=1)
+    neighbors = np.empty((n_cells, N_NEIGHBORS), dtype=np.intp)
+    distances = np.empty((n_cells, N_NEIGHBORS))
+    # From the centre outwards, so that cells of one task have much the same farthest ones.
+    radius = np.sqrt(np.einsum("ij,ij->i", coordinates, coordinates))
+    outwards = np.argsort(radius, kind="stable")
+
+    def run(start: int) -> None:
+        rows = outwards[start : start + _ROWS_OF_DESCENT]
+        cells = coordinates[rows]
+        distance = _distances(cells[:, None], coordinates[found[rows]])
+        order = np.argsort(distance, axis=1, kind="stable")[:, :N_NEIGHBORS]
+        neighbors[rows] = np.take_along_axis(found[rows], order, axis=1)
+        largest = np.zeros(len(rows))
+        for stop in range(n_cells, 0, -_ROWS_OF_DESCENT):
+            # No cell nearer to the centre than these can be farther away.
+            if (radius[rows] + radius[outwards[stop - 1]] <= largest).all():
+                break
+            others = coordinates[outwards[max(stop - _ROWS_OF_DESCENT, 0) : stop]]
+            np.maximum(largest, cdist(cells, others).max(axis=1), out=largest)
+        scale = largest[:, None]
+        nearest = np.take_along_axis(distance, order, axis=1)
+        distances[rows] = np.divide(nearest, scale, out=np.zeros_like(nearest), where=scale > 0)
+        if progress is not None:
+            progress(len(rows))
+
+    for _ in in_order(run, range(0, n_cells, _ROWS_OF_DESCENT), threads):
         pass
     return neighbors, distances
 
