@@ -458,8 +458,8 @@ class _Run:
             score = preknn = binning.spread(diffused, prediction.potency)
         if smooth_over_neighbors:
             with self.timed("components"):
-                standardised = pca.standardise(log2_cpm)
                 del log2_cpm
+                standardised = pca.standardise(counts, threads=threads)
                 coordinates = pca.principal_components(
                     standardised, knn.N_COMPONENTS, threads=threads
                 )
