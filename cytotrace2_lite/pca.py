@@ -16,9 +16,10 @@ with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 197
 from __future__ import annotations
 
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -49,16 +50,35 @@ _MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 t
 _BLOCK = 4
 _PROBE_ROUNDS = 4
 _MAX_BASIS = 3000
-_DENSE_SHARE = 0.2
+_DENSE_SHARE = 0.17
 _SHRUNK = 0.1
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 # All partitions are fixed: they must not depend on the number of threads.
-_VALUES_PER_STEP = 1 << 18
+_VALUES_PER_STEP = 1 << 16
 _DENSE_VALUES_PER_PART = 1 << 22
-_SPARSE_VALUES_PER_PART = 1 << 19
-_CELLS_PER_PART = 2048
+_SPARSE_VALUES_PER_PART = 1 << 18
+_CELLS_PER_PART = 1024
 # Up to 100**3 multiplications OpenBLAS works in place, without packing its operands first.
 _MULTIPLICATIONS_PER_CALL = 1_000_000
-_MIN_GENES_PER_CALL = 16
+_MIN_GENES_PER_CALL = 32
+
+
+class _Scratch(threading.local):
+    """Memory that a thread keeps from task to task: fresh pages cost more than a conversion."""
+
+    def __init__(self) -> None:
+        self.memory: dict[type[np.generic], NDArray[Any]] = {}
+
+    def converted(self, array: NDArray[Any], dtype: type[_Scalar]) -> NDArray[_Scalar]:
+        """Return the array as this type: itself, or a copy in memory that the next call reuses."""
+        if array.dtype == dtype:
+            return array
+        memory = self.memory.get(dtype)
+        if memory is None or memory.size < array.size:
+            memory = self.memory[dtype] = np.empty(array.size, dtype=dtype)
+        copy = memory[: array.size].reshape(array.shape)
+        np.copyto(copy, array)
+        return copy
 
 
 class _Compressed(NamedTuple):
@@ -68,8 +88,14 @@ class _Compressed(NamedTuple):
     indices: NDArray[np.uint16] | NDArray[np.int32]
     indptr: NDArray[np.int32]
 
-    def unpacked(self) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
-        return self.data.astype(np.float64, copy=False), self.indices.astype(np.int32), self.indptr
+    def unpacked(
+        self, scratch: _Scratch
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+        return (
+            scratch.converted(self.data, np.float64),
+            scratch.converted(self.indices, np.int32),
+            self.indptr,
+        )
 
 
 class _SparseGenes(NamedTuple):
@@ -183,10 +209,8 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
                 [slice(a, b + 1) for a, b in itertools.pairwise(bounds)],
             )
         )
-    rows = max(_DENSE_VALUES_PER_PART // n_cells, 1)
-    return StandardisedCells(
-        scale, shift, n_genes, unit, [dense[i : i + rows] for i in range(0, n_dense, rows)], sparse
-    )
+    parts = _slices(n_dense, max(_DENSE_VALUES_PER_PART // n_cells, _MIN_GENES_PER_CALL))
+    return StandardisedCells(scale, shift, n_genes, unit, [dense[some] for some in parts], sparse)
 
 
 def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -245,9 +269,10 @@ def principal_components(
     n_cells = len(cells.scale)
     # The trace of the Gram matrix before centring is n_cells * n_genes.
     noise = 8 * np.finfo(np.float64).eps * n_cells * cells.n_genes
+    scratch = _Scratch()
     with ThreadPoolExecutor(threads) as pool:
         eigenvalues, vectors = _leading_eigenpairs(
-            lambda operand: _gram(cells, operand, pool), n_cells, n_components, noise, pool
+            lambda operand: _gram(cells, operand, pool, scratch), n_cells, n_components, noise, pool
         )
     return np.ascontiguousarray((vectors * np.sqrt(eigenvalues)[:, None]).T)
 
@@ -263,6 +288,10 @@ def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
     first = np.searchsorted(indptr, np.arange(0, indptr[-1], n_values))
     bounds: list[int] = np.unique(np.append(first, len(indptr) - 1)).tolist()
     return bounds
+
+
+def _slices(n: int, length: int) -> list[slice]:
+    return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 
 
 def _narrowest(n: int) -> type[np.uint16 | np.int32]:
@@ -288,7 +317,10 @@ def _sparse_genes(
 
 
 def _gram(
-    cells: StandardisedCells, vectors: NDArray[np.float64], pool: ThreadPoolExecutor
+    cells: StandardisedCells,
+    vectors: NDArray[np.float64],
+    pool: ThreadPoolExecutor,
+    scratch: _Scratch,
 ) -> NDArray[np.float64]:
     """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them.
 
@@ -299,18 +331,24 @@ def _gram(
     scaled, constant = vectors * (cells.unit * scale), vectors @ shift
     columns = np.ascontiguousarray(scaled.T)
 
-    def through(part: NDArray[Any] | _SparseGenes) -> tuple[Any, Any, int]:
-        if isinstance(part, _SparseGenes):
-            return (*_through_sparse(part, columns, constant), len(part.by_gene.indptr) - 1)
-        return (*_through_dense(part, scaled, constant), len(part))
+    def through_dense(part: NDArray[Any]) -> tuple[Any, Any]:
+        return _through_dense(part, scaled, constant, scratch)
 
-    on_cells = np.zeros_like(vectors)
-    total = np.zeros_like(constant)
-    n_unexpressed = cells.n_genes
-    for part, part_total, n_genes in pool.map(through, [*cells.dense, *cells.sparse]):
+    def through_sparse(part: _SparseGenes) -> tuple[Any, Any]:
+        return _through_sparse(part, columns, constant, scratch)
+
+    n_unexpressed = cells.n_genes - sum(len(part) for part in cells.dense)
+    n_unexpressed -= sum(len(part.by_gene.indptr) - 1 for part in cells.sparse)
+    parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
+    on_cells, total = np.zeros_like(vectors), np.zeros_like(constant)
+    for part, part_total in parts[0]:
         on_cells += part
         total += part_total
-        n_unexpressed -= n_genes
+    from_sparse = np.zeros_like(columns)
+    for part, part_total in parts[1]:
+        from_sparse += part
+        total += part_total
+    on_cells += from_sparse.T
     total -= constant * n_unexpressed  # the genes that no cell expresses are all alike
     on_cells *= cells.unit * scale
     on_cells -= total[:, None] * shift
@@ -319,23 +357,21 @@ def _gram(
 
 
 def _through_dense(
-    part: NDArray[Any], vectors: NDArray[np.float64], constant: NDArray[np.float64]
+    part: NDArray[Any],
+    vectors: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    scratch: _Scratch,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From the cells to some genes, and back; and the sum over the genes between."""
     n_vectors, n_cells = vectors.shape
-    per_call = _MULTIPLICATIONS_PER_CALL // n_vectors
-    n_rows = max(_MIN_GENES_PER_CALL, per_call // n_cells)
-    stretch = max(per_call // n_rows, 1000)
-    stretches = [slice(a, a + stretch) for a in range(0, n_cells, stretch)]
-    # Converted a few genes at a time, which stay in the cache for the way back.
-    buffer = None if part.dtype == np.float64 else np.empty((min(n_rows, len(part)), n_cells))
+    n_rows = max(_MIN_GENES_PER_CALL, _MULTIPLICATIONS_PER_CALL // (n_vectors * n_cells))
+    n_stretches = -(-n_vectors * n_cells * n_rows // _MULTIPLICATIONS_PER_CALL)
+    stretches = _slices(n_cells, -(-n_cells // n_stretches))
     on_cells, product = np.zeros_like(vectors), np.empty_like(vectors)
     total = np.zeros_like(constant)
     for start in range(0, len(part), n_rows):
-        genes = part[start : start + n_rows]
-        if buffer is not None:
-            np.copyto(buffer[: len(genes)], genes)
-            genes = buffer[: len(genes)]
+        # Converted a few at a time, which stay in the cache for the way back.
+        genes = scratch.converted(part[start : start + n_rows], np.float64)
         on_genes = np.zeros((n_vectors, len(genes)))
         for some in stretches:
             on_genes += vectors[:, some] @ genes[:, some].T
@@ -348,16 +384,19 @@ def _through_dense(
 
 
 def _through_sparse(
-    part: _SparseGenes, vectors: NDArray[np.float64], constant: NDArray[np.float64]
+    part: _SparseGenes,
+    vectors: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    scratch: _Scratch,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Do the same as `_through_dense`, with the vectors as columns."""
     from scipy.sparse import csc_array
 
     shape = (len(part.by_gene.indptr) - 1, len(vectors))
-    on_genes = csc_array(part.by_cell.unpacked(), shape=shape) @ vectors
+    on_genes = csc_array(part.by_cell.unpacked(scratch), shape=shape) @ vectors
     on_genes -= constant
-    on_cells = csc_array(part.by_gene.unpacked(), shape=shape[::-1]) @ on_genes
-    return on_cells.T, on_genes.sum(axis=0)
+    on_cells = csc_array(part.by_gene.unpacked(scratch), shape=shape[::-1]) @ on_genes
+    return on_cells, on_genes.sum(axis=0)
 
 
 def _leading_eigenpairs(
@@ -410,7 +449,10 @@ def _leading_eigenpairs(
             block = _orthonormal(fresh, basis[:size], 0.0, pool)
         block = block[: limit - size]
     vectors = ritz.T @ basis[:size]
-    error = np.linalg.norm(product(vectors) - vectors * values[:, None], axis=1).max()
+    error = 0.0
+    for some in _slices(k, _BLOCK):
+        difference = product(vectors[some]) - vectors[some] * values[some, None]
+        error = max(error, float(np.linalg.norm(difference, axis=1).max()))
     if not error <= tolerance:
         raise CytoTRACE2Error(
             f"the principal components of {n} cells did not converge: residual {error:.1e} after "
@@ -425,11 +467,11 @@ def _next_check(
 ) -> tuple[int, tuple[int, float]]:
     """Size of the basis at which to look again, from how the residual has shrunk so far."""
     level = float(np.log(max(residual, np.finfo(np.float64).tiny) / goal))
-    following = size + size // 2
+    following = size + size // 4
     if previous is not None and previous[1] > level > 0:
         left = level * (size - previous[0]) / (previous[1] - level)
-        # Convergence gets faster, and a check costs no more than a vector.
-        following = min(following, size + int(0.8 * left))
+        # Convergence gets faster, and a check costs less than a vector.
+        following = min(following, size + int(0.5 * left))
     return following, (size, level)
 
 
@@ -447,17 +489,17 @@ def _orthogonalise(
     """
     coefficients = np.zeros((len(basis), len(vectors)))
     rest = vectors.copy()
-    parts = [slice(a, a + _CELLS_PER_PART) for a in range(0, vectors.shape[1], _CELLS_PER_PART)]
+    parts = _slices(vectors.shape[1], _CELLS_PER_PART)
 
     def take_off(some: NDArray[np.float64]) -> NDArray[np.float64]:
         def subtract(cells: slice) -> None:
-            rest[:, cells] -= found.T @ some[:, cells]
+            rest[:, cells] -= found @ some[:, cells]
 
-        found = np.zeros((len(some), len(rest)))
-        for part in pool.map(lambda cells: some[:, cells] @ rest[:, cells].T, parts):
+        found = np.zeros((len(rest), len(some)))
+        for part in pool.map(lambda cells: rest[:, cells] @ some[:, cells].T, parts):
             found += part
         list(pool.map(subtract, parts))
-        return found
+        return found.T
 
     if recent:
         coefficients[recent:] = take_off(basis[recent:])
