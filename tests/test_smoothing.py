@@ -41,6 +41,14 @@ def structured(n_cells):
     return preprocess.log2_cpm(structured_counts(n_cells)).tocsc()
 
 
+@pytest.fixture(params=["matrix", "products"])
+def way(request, monkeypatch):
+    """Few cells' components come from the Gram matrix, many cells' from products with it."""
+    if request.param == "products":
+        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
+
+
+@pytest.mark.usefixtures("way")
 class TestComponents:
     @pytest.mark.parametrize("n_cells", [31, 40, 100, 173, 400])
     def test_equal_to_the_full_decomposition(self, n_cells):
@@ -77,6 +85,7 @@ class TestComponents:
         np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-8 * exact.max())
 
     def test_fails_rather_than_return_less(self, monkeypatch):
+        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
         monkeypatch.setattr(pca, "_MAX_BASIS", 60)
         with pytest.raises(CytoTRACE2Error, match="did not converge: residual"):
             components(structured_counts(400))
