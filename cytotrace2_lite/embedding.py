@@ -329,13 +329,13 @@ def _principal_components(
     if len(cells) > _CELLS_PER_STEP:
         chosen = np.random.RandomState(_SEED).choice(cells, _CELLS_PER_STEP, replace=False)
         sample = np.sort(chosen)
-    log2_cpm = preprocess.log2_cpm(counts[sample]).tocsc()
-    standardised = pca.standardise(log2_cpm)
+    standardised = pca.standardise(counts[sample], threads=threads)
     found = pca.principal_components(standardised, knn.N_COMPONENTS, threads=threads)
     if len(sample) == len(cells):
         return found
     # Loadings of the genes: Z' U / sqrt(eigenvalue), where found is U sqrt(eigenvalue).
-    scale, shift = standardised.scale, standardised.shift
+    log2_cpm = preprocess.log2_cpm(counts[sample])
+    scale, shift = pca.scale_and_shift(log2_cpm)
     squares = (found**2).sum(axis=0)
     weight = np.divide(found, squares, out=np.zeros_like(found), where=squares > 0)
     loadings = log2_cpm.T @ (scale * weight) - (shift * weight).sum(axis=0)
@@ -344,11 +344,9 @@ def _principal_components(
     components = np.empty((len(cells), knn.N_COMPONENTS))
     for start in range(0, len(cells), _CELLS_PER_STEP):
         step = slice(start, start + _CELLS_PER_STEP)
-        log2_cpm = preprocess.log2_cpm(counts[cells[step]]).tocsc()
-        standardised = pca.standardise(log2_cpm)
-        components[step] = (
-            standardised.scale * (log2_cpm @ loadings) - standardised.shift * constant - centre
-        )
+        log2_cpm = preprocess.log2_cpm(counts[cells[step]])
+        scale, shift = pca.scale_and_shift(log2_cpm)
+        components[step] = scale * (log2_cpm @ loadings) - shift * constant - centre
     return components
 
 

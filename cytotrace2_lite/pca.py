@@ -5,38 +5,109 @@ matrix dense. Both are rank-one corrections, so the matrix is only ever multipli
 method with full reorthogonalisation finds the leading components of the (n_cells, n_cells) Gram
 matrix, and every one returned is checked against that matrix.
 
+The matrix of many cells is kept in 32-bit fixed point: half the memory of float64, and a rounding
+error of 7e-9 that moves the coordinates by less than upstream's own rounding does. All arithmetic
+is in float64.
+
 Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale` and `PCA`
 with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 1977.
 """
 
 from __future__ import annotations
 
+import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.preprocess import log2_cpm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from scipy.sparse import csc_array, csr_array
+    from scipy.sparse import csr_array
 
-__all__ = ["MAX_RESIDUAL", "StandardisedCells", "principal_components", "standardise"]
+__all__ = [
+    "MAX_RESIDUAL",
+    "StandardisedCells",
+    "principal_components",
+    "scale_and_shift",
+    "standardise",
+]
 
 #: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
 #: |G u - l u| <= MAX_RESIDUAL * l_max, or the rounding error of G u where that is larger,
 #: 8 eps n_cells n_genes (cells that are all but equal; in real data it is 10 times smaller).
 MAX_RESIDUAL = 1e-12
-_BLOCK = 8
-_PROBE_ROUNDS = 3
+_UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
+_MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 to 4,000 cells)
+# A block of 4 needs a third fewer products than one of 8, at the same cost each.
+_BLOCK = 4
+_MAX_CELLS_OF_MATRIX = 768  # up to these the Gram matrix itself is faster than its products
+_PROBE_ROUNDS = 4
 _MAX_BASIS = 3000
-_GENES_PER_BLOCK = 512  # fixed: the partition must not depend on the number of threads
-_DENSE_SHARE = 0.2
-_VALUES_PER_STEP = 1 << 20
+_DENSE_SHARE = 0.17
+_SHRUNK = 0.1
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+# All partitions are fixed: they must not depend on the number of threads.
+_VALUES_PER_STEP = 1 << 16
+_DENSE_VALUES_PER_PART = 1 << 22
+_SPARSE_VALUES_PER_PART = 1 << 18
+_CELLS_PER_PART = 1024
+# Up to 100**3 multiplications OpenBLAS works in place, without packing its operands first.
+_MULTIPLICATIONS_PER_CALL = 1_000_000
+_MIN_GENES_PER_CALL = 32
+
+
+class _Scratch(threading.local):
+    """Memory that a thread keeps from task to task: fresh pages cost more than a conversion."""
+
+    def __init__(self) -> None:
+        self.memory: dict[type[np.generic], NDArray[Any]] = {}
+
+    def converted(self, array: NDArray[Any], dtype: type[_Scalar]) -> NDArray[_Scalar]:
+        """Return the array as this type: itself, or a copy in memory that the next call reuses."""
+        if array.dtype == dtype:
+            return array
+        memory = self.memory.get(dtype)
+        if memory is None or memory.size < array.size:
+            memory = self.memory[dtype] = np.empty(array.size, dtype=dtype)
+        copy = memory[: array.size].reshape(array.shape)
+        np.copyto(copy, array)
+        return copy
+
+
+class _Compressed(NamedTuple):
+    """A sparse matrix, compressed along one axis: narrow values and indices, int32 pointers."""
+
+    data: NDArray[np.int32] | NDArray[np.float64]
+    indices: NDArray[np.uint16] | NDArray[np.int32]
+    indptr: NDArray[np.int32]
+
+    def unpacked(
+        self, scratch: _Scratch
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+        return (
+            scratch.converted(self.data, np.float64),
+            scratch.converted(self.indices, np.int32),
+            self.indptr,
+        )
+
+
+class _SparseGenes(NamedTuple):
+    """Some genes, genes x cells, twice.
+
+    SciPy's product is twice as fast where consecutive values go to different places of the
+    result: from genes to cells that is so in the order of the genes, and the other way round.
+    """
+
+    by_gene: _Compressed
+    by_cell: _Compressed
 
 
 @dataclass(frozen=True)
@@ -45,48 +116,128 @@ class StandardisedCells:
 
     Attributes
     ----------
-    blocks
-        log2(CPM + 1) of the genes expressed at all, genes x cells, in blocks of genes of like
-        density: the dense ones as plain arrays, the others as CSR.
     scale, shift
-        1 / standard deviation and mean / standard deviation of each cell over all genes; float64,
-        shape (n_cells, 1).
+        1 / standard deviation and mean / standard deviation of log2(CPM + 1) of each cell over all
+        genes; float64, shape (n_cells, 1).
     n_genes
-        Number of genes, those of no block included.
+        Number of genes, those that no cell expresses included.
+    unit
+        1, or what the values are multiples of.
+    dense
+        log2(CPM + 1) in these units of the genes that many cells express, genes x cells, in parts;
+        float64, or int32 where it is rounded.
+    sparse
+        The same of the other genes expressed at all.
     """
 
-    blocks: list[NDArray[np.float64] | csr_array]
     scale: NDArray[np.float64]
     shift: NDArray[np.float64]
     n_genes: int
+    unit: float
+    dense: list[NDArray[np.int32] | NDArray[np.float64]]
+    sparse: list[_SparseGenes]
 
 
-def standardise(log2_cpm: csc_array) -> StandardisedCells:
+def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
     """Prepare the cells of a batch for `principal_components`.
 
     Parameters
     ----------
-    log2_cpm
-        log2(CPM + 1), CSC, shape (n_cells, n_genes). It is not needed any more afterwards.
+    counts
+        Counts or CPM/TPM over the features, CSR, shape (n_cells, n_features), values > 0, at least
+        one in each cell.
+    threads
+        How many threads share the cells. The result does not depend on it.
 
     Returns
     -------
     StandardisedCells
-        The same cells, z-scored with the population standard deviation.
+        log2(CPM + 1) of the same cells, z-scored with the population standard deviation.
     """
-    n_cells, n_genes = log2_cpm.shape
-    cell, data = log2_cpm.indices, log2_cpm.data
-    mean = np.bincount(cell, data, n_cells) / n_genes
-    n_zeros = n_genes - np.bincount(cell, minlength=n_cells)
-    squares = n_zeros * mean**2
-    for start in range(0, len(data), _VALUES_PER_STEP):
-        step = slice(start, start + _VALUES_PER_STEP)
-        squares += np.bincount(cell[step], (data[step] - mean[cell[step]]) ** 2, n_cells)
-    std = np.sqrt(squares / n_genes)
+    from scipy.sparse import csr_array
+
+    n_cells, n_genes = counts.shape
+    steps = _steps(counts.indptr)
+    scale, shift = np.empty((n_cells, 1)), np.empty((n_cells, 1))
+
+    def expressing(cells: slice) -> NDArray[np.intp]:
+        values = slice(counts.indptr[cells.start], counts.indptr[cells.stop])
+        return np.bincount(counts.indices[values], minlength=n_genes)
+
+    def by_gene(cells: slice) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.intp]]:
+        log2 = log2_cpm(counts[cells])
+        values = log2.data
+        if not exact:
+            values = np.rint(values / unit)
+            np.multiply(values, unit, out=log2.data)
+            values = values.astype(np.int32)
+        scale[cells], shift[cells] = scale_and_shift(log2)
+        step = csr_array((values, place[log2.indices], log2.indptr), shape=log2.shape).tocsc()
+        n_values = np.diff(step.indptr[: n_expressed + 1])
+        cell = step.indices + np.int32(cells.start)
+        n_dense_values = step.indptr[n_dense]
+        target = np.repeat(np.arange(n_dense) * n_cells, n_values[:n_dense])
+        target += cell[:n_dense_values]
+        dense.reshape(-1)[target] = step.data[:n_dense_values]
+        return step.data[n_dense_values:], cell[n_dense_values:], n_values[n_dense:]
+
+    with ThreadPoolExecutor(threads) as pool:
+        n_expressing = np.zeros(n_genes, dtype=np.intp)
+        for n_values in pool.map(expressing, steps):
+            n_expressing += n_values
+        order = np.argsort(-n_expressing, kind="stable")
+        sizes = n_expressing[order]
+        n_dense = int(np.count_nonzero(sizes > _DENSE_SHARE * n_cells))
+        n_expressed = int(np.count_nonzero(sizes))
+        place = np.empty(n_genes, dtype=np.int32)
+        place[order] = np.arange(n_genes, dtype=np.int32)
+        starts = np.concatenate([[0], np.cumsum(sizes[n_dense:n_expressed])])
+        exact = n_dense * n_cells + starts[-1] <= _MAX_EXACT_VALUES
+        unit, dtype = (1.0, np.float64) if exact else (_UNIT, np.int32)
+        dense = np.zeros((n_dense, n_cells), dtype=dtype)
+        data = np.empty(starts[-1], dtype=dtype)
+        indices = np.empty(starts[-1], dtype=_narrowest(n_cells))
+        free = starts[:-1].copy()
+        for values, cell, n_values in pool.map(by_gene, steps):
+            target = np.repeat(free - np.cumsum(n_values) + n_values, n_values)
+            target += np.arange(len(target))
+            data[target], indices[target] = values, cell
+            free += n_values
+        bounds = _bounds(starts, _SPARSE_VALUES_PER_PART)
+        sparse = list(
+            pool.map(
+                lambda part: _sparse_genes(data, indices, starts[part], n_cells),
+                [slice(a, b + 1) for a, b in itertools.pairwise(bounds)],
+            )
+        )
+    parts = _slices(n_dense, max(_DENSE_VALUES_PER_PART // n_cells, _MIN_GENES_PER_CALL))
+    return StandardisedCells(scale, shift, n_genes, unit, [dense[some] for some in parts], sparse)
+
+
+def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1 / standard deviation and mean / standard deviation of each cell over all genes.
+
+    Parameters
+    ----------
+    log2_cpm
+        log2(CPM + 1), CSR, shape (n_cells, n_genes).
+
+    Returns
+    -------
+    scale, shift : ndarray
+        float64, shape (n_cells, 1).
+    """
+    from scipy.sparse import csr_array
+
+    n_genes = log2_cpm.shape[1]
+    n_values = np.diff(log2_cpm.indptr)
+    mean = log2_cpm.sum(axis=1) / n_genes
+    squares = log2_cpm.data - np.repeat(mean, n_values)
+    squares *= squares
+    about = csr_array((squares, log2_cpm.indices, log2_cpm.indptr), shape=log2_cpm.shape)
+    std = np.sqrt((about.sum(axis=1) + (n_genes - n_values) * mean**2) / n_genes)
     std[std <= 1e-12 * mean] = 1.0  # a constant cell, as scikit-learn has it
-    return StandardisedCells(
-        _gene_blocks(log2_cpm), 1 / std[:, None], (mean / std)[:, None], n_genes
-    )
+    return 1 / std[:, None], (mean / std)[:, None]
 
 
 def principal_components(
@@ -119,50 +270,187 @@ def principal_components(
     n_cells = len(cells.scale)
     # The trace of the Gram matrix before centring is n_cells * n_genes.
     noise = 8 * np.finfo(np.float64).eps * n_cells * cells.n_genes
+    scratch = _Scratch()
     with ThreadPoolExecutor(threads) as pool:
-        eigenvalues, vectors = _leading_eigenpairs(
-            lambda operand: _gram(cells, operand, pool), n_cells, n_components, noise
+
+        def product(operand: NDArray[np.float64]) -> NDArray[np.float64]:
+            return _gram_product(cells, operand, pool, scratch)
+
+        if n_cells <= _MAX_CELLS_OF_MATRIX:
+            values, columns = _largest(_gram_matrix(cells, pool), n_components)
+            vectors = columns.T
+        else:
+            values, vectors = _leading_eigenpairs(product, n_cells, n_components, noise, pool)
+        error = 0.0
+        for some in _slices(n_components, _BLOCK):
+            difference = product(vectors[some]) - vectors[some] * values[some, None]
+            error = max(error, float(np.linalg.norm(difference, axis=1).max()))
+    tolerance = max(MAX_RESIDUAL * values[-1], noise)
+    if not error <= tolerance:
+        raise CytoTRACE2Error(
+            f"the principal components of {n_cells} cells did not converge: residual {error:.1e}, "
+            f"at most {tolerance:.1e} is required. Please report this dataset."
         )
-    return vectors * np.sqrt(eigenvalues)
+    lengths = np.sqrt(np.where(values > noise, values, 0.0))
+    return np.ascontiguousarray((vectors * lengths[:, None])[::-1].T)
 
 
-def _gram(
-    cells: StandardisedCells, vectors: NDArray[np.float64], pool: ThreadPoolExecutor
+def _steps(indptr: NDArray[np.int32]) -> list[slice]:
+    """Cells in steps of about _VALUES_PER_STEP values."""
+    bounds = _bounds(indptr, _VALUES_PER_STEP)
+    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
+    """First row of each part of a compressed matrix of about so many values, and of none."""
+    first = np.searchsorted(indptr, np.arange(0, indptr[-1], n_values))
+    bounds: list[int] = np.unique(np.append(first, len(indptr) - 1)).tolist()
+    return bounds
+
+
+def _slices(n: int, length: int) -> list[slice]:
+    return [slice(start, min(start + length, n)) for start in range(0, n, length)]
+
+
+def _narrowest(n: int) -> type[np.uint16 | np.int32]:
+    """Type of indices below n."""
+    return np.uint16 if n <= 1 << 16 else np.int32
+
+
+def _sparse_genes(
+    data: NDArray[Any], indices: NDArray[Any], starts: NDArray[np.intp], n_cells: int
+) -> _SparseGenes:
+    """Part of the sparse genes, whose values start at `starts`."""
+    from scipy.sparse import csr_array
+
+    values = slice(starts[0], starts[-1])
+    indptr = (starts - starts[0]).astype(np.int32)
+    by_gene = _Compressed(data[values], indices[values], indptr)
+    n_genes = len(starts) - 1
+    turned = csr_array(
+        (by_gene.data, by_gene.indices.astype(np.int32), indptr), shape=(n_genes, n_cells)
+    ).tocsc()
+    by_cell = _Compressed(turned.data, turned.indices.astype(_narrowest(n_genes)), turned.indptr)
+    return _SparseGenes(by_gene, by_cell)
+
+
+def _gram_matrix(cells: StandardisedCells, pool: ThreadPoolExecutor) -> NDArray[np.float64]:
+    """Return the matrix C Z Z' C itself: few cells' components are found faster from it."""
+    from scipy.sparse import csr_array
+
+    scale, shift = cells.scale[:, 0], cells.shift[:, 0]
+
+    def of(part: NDArray[Any] | _SparseGenes) -> tuple[NDArray[np.float64], int]:
+        if isinstance(part, _SparseGenes):
+            data, indices, indptr = part.by_gene
+            shape = (len(indptr) - 1, len(scale))
+            part = csr_array((data, indices.astype(np.int32), indptr), shape=shape).toarray()
+        genes = part * (cells.unit * scale) - shift
+        genes -= genes.mean(axis=1, keepdims=True)
+        return genes.T @ genes, len(genes)
+
+    n_unexpressed = cells.n_genes
+    gram = np.zeros((len(scale), len(scale)))
+    for part_of_gram, n_genes in pool.map(of, [*cells.dense, *cells.sparse]):
+        gram += part_of_gram
+        n_unexpressed -= n_genes
+    centred = shift - shift.mean()
+    gram += n_unexpressed * np.outer(centred, centred)
+    return gram
+
+
+def _largest(
+    matrix: NDArray[np.float64], k: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Largest k eigenvalues of a symmetric matrix, ascending, and their vectors as columns."""
+    from scipy.linalg import eigh
+
+    n = len(matrix)
+    values, vectors = eigh(matrix, subset_by_index=[n - k, n - 1])
+    return values, vectors
+
+
+def _gram_product(
+    cells: StandardisedCells,
+    vectors: NDArray[np.float64],
+    pool: ThreadPoolExecutor,
+    scratch: _Scratch,
 ) -> NDArray[np.float64]:
-    """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them."""
-    vectors = vectors - vectors.mean(axis=0)
-    scaled, constant = cells.scale * vectors, (cells.shift * vectors).sum(axis=0)
+    """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them.
 
-    def through(block: NDArray[np.float64] | csr_array) -> tuple[Any, Any]:
-        on_genes = block @ scaled - constant
-        return block.T @ on_genes, on_genes.sum(axis=0)
+    The vectors are rows here and below: BLAS is faster on them so.
+    """
+    scale, shift = cells.scale[:, 0], cells.shift[:, 0]
+    vectors = vectors - vectors.mean(axis=1, keepdims=True)
+    scaled, constant = vectors * (cells.unit * scale), vectors @ shift
+    columns = np.ascontiguousarray(scaled.T)
 
-    on_cells = np.zeros_like(vectors)
-    # The genes that no cell expresses are all alike.
-    total = -constant * (cells.n_genes - sum(block.shape[0] for block in cells.blocks))
-    for part, part_total in pool.map(through, cells.blocks):
+    def through_dense(part: NDArray[Any]) -> tuple[Any, Any]:
+        return _through_dense(part, scaled, constant, scratch)
+
+    def through_sparse(part: _SparseGenes) -> tuple[Any, Any]:
+        return _through_sparse(part, columns, constant, scratch)
+
+    n_unexpressed = cells.n_genes - sum(len(part) for part in cells.dense)
+    n_unexpressed -= sum(len(part.by_gene.indptr) - 1 for part in cells.sparse)
+    parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
+    on_cells, total = np.zeros_like(vectors), np.zeros_like(constant)
+    for part, part_total in parts[0]:
         on_cells += part
         total += part_total
-    on_cells = cells.scale * on_cells - cells.shift * total
-    centred: NDArray[np.float64] = on_cells - on_cells.mean(axis=0)
-    return centred
+    from_sparse = np.zeros_like(columns)
+    for part, part_total in parts[1]:
+        from_sparse += part
+        total += part_total
+    on_cells += from_sparse.T
+    total -= constant * n_unexpressed  # the genes that no cell expresses are all alike
+    on_cells *= cells.unit * scale
+    on_cells -= total[:, None] * shift
+    on_cells -= on_cells.mean(axis=1, keepdims=True)
+    return on_cells
 
 
-def _gene_blocks(log2_cpm: csc_array) -> list[NDArray[np.float64] | csr_array]:
-    """Genes x cells in blocks of genes of like density, the dense ones as plain arrays.
+def _through_dense(
+    part: NDArray[Any],
+    vectors: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    scratch: _Scratch,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From the cells to some genes, and back; and the sum over the genes between."""
+    n_vectors, n_cells = vectors.shape
+    n_rows = max(_MIN_GENES_PER_CALL, _MULTIPLICATIONS_PER_CALL // (n_vectors * n_cells))
+    n_stretches = -(-n_vectors * n_cells * n_rows // _MULTIPLICATIONS_PER_CALL)
+    stretches = _slices(n_cells, -(-n_cells // n_stretches))
+    on_cells, product = np.zeros_like(vectors), np.empty_like(vectors)
+    total = np.zeros_like(constant)
+    for start in range(0, len(part), n_rows):
+        # Converted a few at a time, which stay in the cache for the way back.
+        genes = scratch.converted(part[start : start + n_rows], np.float64)
+        on_genes = np.zeros((n_vectors, len(genes)))
+        for some in stretches:
+            on_genes += vectors[:, some] @ genes[:, some].T
+        on_genes -= constant[:, None]
+        total += on_genes.sum(axis=1)
+        for some in stretches:
+            np.matmul(on_genes, genes[:, some], out=product[:, some])
+        on_cells += product
+    return on_cells, total
 
-    A plain array takes less memory than a sparse one from a density of 2/3 on, and less time from
-    about 1/5 on.
-    """
-    by_gene = log2_cpm.T
-    expressed = np.diff(by_gene.indptr)
-    order = np.argsort(-expressed, kind="stable")[: np.count_nonzero(expressed)]
-    blocks = []
-    for start in range(0, len(order), _GENES_PER_BLOCK):
-        block = by_gene[order[start : start + _GENES_PER_BLOCK]]
-        dense = block.nnz > _DENSE_SHARE * block.shape[0] * block.shape[1]
-        blocks.append(block.toarray() if dense else block)
-    return blocks
+
+def _through_sparse(
+    part: _SparseGenes,
+    vectors: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    scratch: _Scratch,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Do the same as `_through_dense`, with the vectors as columns."""
+    from scipy.sparse import csc_array
+
+    shape = (len(part.by_gene.indptr) - 1, len(vectors))
+    on_genes = csc_array(part.by_cell.unpacked(scratch), shape=shape) @ vectors
+    on_genes -= constant
+    on_cells = csc_array(part.by_gene.unpacked(scratch), shape=shape[::-1]) @ on_genes
+    return on_cells, on_genes.sum(axis=0)
 
 
 def _leading_eigenpairs(
@@ -170,77 +458,113 @@ def _leading_eigenpairs(
     n: int,
     k: int,
     noise: float,
+    pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Largest k eigenpairs of a symmetric positive semi-definite operator on n-vectors.
+    """Largest k eigenpairs of a symmetric positive semi-definite operator on n-vectors, ascending.
 
     `noise` bounds the rounding error of a product with a unit vector: an eigenvalue below is zero.
+    Vectors are rows. What has not converged at _MAX_BASIS vectors is returned as it is.
     """
-    from scipy.linalg import eigh
-
     random = np.random.RandomState(0)
     limit = min(n, _MAX_BASIS)
-    basis = np.empty((n, limit), order="F")
+    basis = np.empty((limit, n))  # memory is only taken for the rows that are used
     projected = np.zeros((limit, limit))
-    size, next_check, settled = 0, k, None
-    block = _orthonormal(random.standard_normal((n, min(_BLOCK, limit))), basis[:, :0], 0.0)
+    size, next_check, settled, previous = 0, k, None, None
+    block = _orthonormal(random.standard_normal((min(_BLOCK, limit), n)), basis[:0], 0.0, pool)
+    recent = 0
     while True:
         image = product(block)
-        old, size = size, size + block.shape[1]
-        basis[:, old:size] = block
-        rest, coefficients = _orthogonalise(image, basis[:, :size])
+        old, size = size, size + len(block)
+        basis[old:size] = block
+        rest, coefficients = _orthogonalise(image, basis[:size], pool, recent)
         projected[:size, old:size] = coefficients
         projected[old:size, :size] = coefficients.T
+        recent = old
         if size >= next_check or size == limit:
-            values, ritz = eigh(projected[:size, :size], subset_by_index=[size - k, size - 1])
+            values, ritz = _largest(projected[:size, :size], k)
             tolerance = max(MAX_RESIDUAL * values[-1], noise)
-            residual = np.linalg.norm(rest @ ritz[old:], axis=0).max()
+            residual = np.linalg.norm(rest.T @ ritz[old:], axis=0).max()
             if size == limit:
                 break
-            next_check = int(1.05 * size)
+            next_check, previous = _next_check(size, residual, tolerance / 2, previous)
             if residual <= tolerance / 2:
-                # Eigenpairs, but maybe not the largest ones: a block of 8 sees 8 copies of a
+                # Eigenpairs, but maybe not the largest ones: a block of 4 sees 4 copies of a
                 # repeated eigenvalue. Fresh random vectors would find the others.
                 if settled is not None and (values - settled).max() <= tolerance:
                     break
                 settled, next_check = values, size + _PROBE_ROUNDS * _BLOCK
-                rest = _orthogonalise(random.standard_normal((n, _BLOCK)), basis[:, :size])[0]
-        block = _orthonormal(rest, basis[:, :size], noise)
-        if not block.shape[1]:  # the vectors so far span all that the start block could reach
-            fresh = _orthogonalise(random.standard_normal((n, _BLOCK)), basis[:, :size])[0]
-            block = _orthonormal(fresh, basis[:, :size], 0.0)
-        block = block[:, : limit - size]
-    vectors = basis[:, :size] @ ritz
-    error = np.linalg.norm(product(vectors) - vectors * values, axis=0).max()
-    if not error <= tolerance:
-        raise CytoTRACE2Error(
-            f"the principal components of {n} cells did not converge: residual {error:.1e} after "
-            f"{size} Krylov vectors, at most {tolerance:.1e} is required. Please report this "
-            "dataset."
-        )
-    return np.where(values > noise, values, 0.0)[::-1], vectors[:, ::-1]
+                fresh = random.standard_normal((_BLOCK, n))
+                rest = _orthogonalise(fresh, basis[:size], pool)[0]
+        block = _orthonormal(rest, basis[:size], noise, pool)
+        if not len(block):  # the vectors so far span all that the start block could reach
+            fresh = _orthogonalise(random.standard_normal((_BLOCK, n)), basis[:size], pool)[0]
+            block = _orthonormal(fresh, basis[:size], 0.0, pool)
+        block = block[: limit - size]
+    return values, ritz.T @ basis[:size]
+
+
+def _next_check(
+    size: int, residual: float, goal: float, previous: tuple[int, float] | None
+) -> tuple[int, tuple[int, float]]:
+    """Size of the basis at which to look again, from how the residual has shrunk so far."""
+    level = float(np.log(max(residual, np.finfo(np.float64).tiny) / goal))
+    following = size + size // 4
+    if previous is not None and previous[1] > level > 0:
+        left = level * (size - previous[0]) / (previous[1] - level)
+        # Convergence gets faster, and a check costs less than a vector.
+        following = min(following, size + int(0.5 * left))
+    return following, (size, level)
 
 
 def _orthogonalise(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64]
+    vectors: NDArray[np.float64],
+    basis: NDArray[np.float64],
+    pool: ThreadPoolExecutor,
+    recent: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Part of the vectors outside an orthonormal basis, and their coefficients in it."""
-    coefficients = basis.T @ vectors
-    rest = vectors - basis @ coefficients
-    # Once more: a single pass leaves rounding errors that grow from round to round.
-    correction = basis.T @ rest
-    return rest - basis @ correction, coefficients + correction
+    """Part of the vectors outside an orthonormal basis, and their coefficients in it.
+
+    Most of an image lies in the `recent` part of the basis, which is taken off first. What a pass
+    leaves of the basis is rounding error of the lengths it started from, so another one follows
+    where they shrank much: a single one's errors grow from round to round.
+    """
+    coefficients = np.zeros((len(basis), len(vectors)))
+    rest = vectors.copy()
+    parts = _slices(vectors.shape[1], _CELLS_PER_PART)
+
+    def take_off(some: NDArray[np.float64]) -> NDArray[np.float64]:
+        def subtract(cells: slice) -> None:
+            rest[:, cells] -= found @ some[:, cells]
+
+        found = np.zeros((len(rest), len(some)))
+        for part in pool.map(lambda cells: rest[:, cells] @ some[:, cells].T, parts):
+            found += part
+        list(pool.map(subtract, parts))
+        return found.T
+
+    if recent:
+        coefficients[recent:] = take_off(basis[recent:])
+    shrunk = len(basis) > 0
+    while shrunk:
+        length = np.linalg.norm(rest, axis=1)
+        coefficients += take_off(basis)
+        shrunk = (np.linalg.norm(rest, axis=1) < _SHRUNK * length).any()
+    return rest, coefficients
 
 
 def _orthonormal(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64], noise: float
+    vectors: NDArray[np.float64],
+    basis: NDArray[np.float64],
+    noise: float,
+    pool: ThreadPoolExecutor,
 ) -> NDArray[np.float64]:
     """Orthonormal vectors that span the given ones, which lie outside a basis, down to `noise`."""
     from scipy.linalg import qr
 
-    q, r, _ = qr(vectors, mode="economic", pivoting=True)
+    q, r, _ = qr(vectors.T, mode="economic", pivoting=True)
     lengths = np.abs(np.diag(r))  # decreasing
-    kept: NDArray[np.float64] = q[:, lengths > noise]
-    if kept.size and lengths[kept.shape[1] - 1] < 1e-3 * lengths[0]:
+    kept: NDArray[np.float64] = q.T[lengths > noise]
+    if kept.size and lengths[len(kept) - 1] < 1e-3 * lengths[0]:
         # Normalising short vectors has blown up what they had left of the basis.
-        kept = qr(_orthogonalise(kept, basis)[0], mode="economic")[0]
+        kept = qr(_orthogonalise(kept, basis, pool)[0].T, mode="economic")[0].T
     return kept

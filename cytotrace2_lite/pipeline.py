@@ -472,7 +472,7 @@ class _Run:
             score = preknn = binning.spread(diffused, prediction.potency)
         if smooth_over_neighbors:
             with self.timed("components"):
-                standardised = pca.standardise(preprocess.log2_cpm(of_batch).tocsc())
+                standardised = pca.standardise(of_batch, threads=threads)
                 del of_batch
                 coordinates = pca.principal_components(
                     standardised, knn.N_COMPONENTS, threads=threads

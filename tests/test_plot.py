@@ -460,8 +460,7 @@ class TestUmap:
         monkeypatch.setattr(embedding, "_CELLS_PER_STEP", 60)
         projected = embedding._principal_components(counts, cells, 1)
         sample = np.sort(np.random.RandomState(14).choice(cells, 60, replace=False))
-        log2_cpm = preprocess.log2_cpm(counts[sample]).tocsc()
-        expected = pca.principal_components(pca.standardise(log2_cpm), 30)
+        expected = pca.principal_components(pca.standardise(counts[sample]), 30)
         np.testing.assert_allclose(projected[sample], expected, atol=1e-9 * np.abs(expected).max())
         # All others by the dense algebra.
         dense = preprocess.log2_cpm(counts).toarray()

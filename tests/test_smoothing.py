@@ -9,15 +9,15 @@ from cytotrace2_lite import binning, diffusion, knn, pca, preprocess
 from cytotrace2_lite.errors import CytoTRACE2Error
 
 
-def exact_components(log2_cpm, k):
-    cells = log2_cpm.toarray()
+def exact_components(counts, k):
+    cells = preprocess.log2_cpm(counts).toarray()
     cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
     left, singular, _ = np.linalg.svd(cells - cells.mean(axis=0), full_matrices=False)
     return left[:, :k] * singular[:k]
 
 
-def standardised(counts):
-    return pca.standardise(preprocess.log2_cpm(counts).tocsc())
+def components(counts, **options):
+    return pca.principal_components(pca.standardise(counts, **options), 30, **options)
 
 
 def distances_between(coordinates):
@@ -25,29 +25,48 @@ def distances_between(coordinates):
     return np.sqrt((offset**2).sum(axis=2))
 
 
-def structured(n_cells, seed=0):
+def structured_counts(n_cells, seed=0):
     """Cells of a few types, so that the leading components stand out from the rest."""
     counts = random_counts(n_cells, 500, seed)
     random = np.random.RandomState(seed)
     types = random.gamma(0.3, 1, (8, 14271))
     counts.data *= 1 + np.round(20 * types[np.repeat(np.arange(n_cells) % 8, 500), counts.indices])
-    return preprocess.log2_cpm(counts).tocsc()
+    common = csr_array(random.poisson(2, (n_cells, 200)))  # most cells express these
+    common.resize(counts.shape)
+    counts += common
+    return counts
 
 
+def structured(n_cells):
+    return preprocess.log2_cpm(structured_counts(n_cells)).tocsc()
+
+
+@pytest.fixture(params=["matrix", "products"])
+def way(request, monkeypatch):
+    """Few cells' components come from the Gram matrix, many cells' from products with it."""
+    if request.param == "products":
+        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
+
+
+@pytest.mark.usefixtures("way")
 class TestComponents:
     @pytest.mark.parametrize("n_cells", [31, 40, 100, 173, 400])
     def test_equal_to_the_full_decomposition(self, n_cells):
-        log2_cpm = structured(n_cells)
-        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
-        theirs = exact_components(log2_cpm, 30)
+        counts = structured_counts(n_cells)
+        ours = components(counts)
+        theirs = exact_components(counts, 30)
         assert ours.shape == (n_cells, 30)
         signs = np.sign((ours * theirs).sum(axis=0))
         np.testing.assert_allclose(ours * signs, theirs, rtol=0, atol=1e-8 * np.abs(theirs).max())
 
-    def test_the_residual_is_as_promised(self):
-        log2_cpm = structured(300)
-        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
-        cells = log2_cpm.toarray()
+    @pytest.mark.parametrize("rounded", [False, True])
+    def test_the_residual_is_as_promised(self, rounded, monkeypatch):
+        counts = structured_counts(300)
+        cells = preprocess.log2_cpm(counts).toarray()
+        if rounded:
+            monkeypatch.setattr(pca, "_MAX_EXACT_VALUES", 0)
+            cells = np.rint(cells * 2**26) / 2**26
+        ours = components(counts)
         cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
         cells -= cells.mean(axis=0)
         gram = cells @ cells.T
@@ -56,29 +75,36 @@ class TestComponents:
         residual = np.linalg.norm(gram @ vectors - vectors * values, axis=0)
         assert residual.max() <= pca.MAX_RESIDUAL * values[0] * 1.1
 
+    @pytest.mark.parametrize("n_cells", [100, 400])
+    def test_rounding_does_not_matter(self, n_cells, monkeypatch):
+        counts = structured_counts(n_cells)
+        exact = distances_between(components(counts))
+        monkeypatch.setattr(pca, "_MAX_EXACT_VALUES", 0)
+        assert pca.standardise(counts).dense[0].dtype == np.int32
+        ours = distances_between(components(counts))
+        np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-8 * exact.max())
+
     def test_fails_rather_than_return_less(self, monkeypatch):
+        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
         monkeypatch.setattr(pca, "_MAX_BASIS", 60)
         with pytest.raises(CytoTRACE2Error, match="did not converge: residual"):
-            pca.principal_components(pca.standardise(structured(400)), 30)
+            components(structured_counts(400))
 
     def test_copies_of_a_few_cells(self):
         # Rank 9: the other components are zero, and copies lie exactly on one another.
-        few = structured(10)
-        log2_cpm = few[np.arange(120) % 10].tocsc()
-        ours = pca.principal_components(pca.standardise(log2_cpm), 30)
-        expected = distances_between(exact_components(log2_cpm, 9))
+        counts = structured_counts(10)[np.arange(120) % 10]
+        ours = components(counts)
+        expected = distances_between(exact_components(counts, 9))
         np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
 
     def test_identical_cells(self):
-        ours = pca.principal_components(
-            pca.standardise(structured(1)[np.zeros(120, int)].tocsc()), 30
-        )
+        ours = components(structured_counts(1)[np.zeros(120, int)])
         np.testing.assert_array_equal(ours, 0)
 
     def test_many_equal_components(self):
         # Cells that share no gene: all components are equally large.
         counts = csr_array(np.kron(np.eye(110), np.ones((1, 100))))
-        ours = pca.principal_components(pca.standardise(preprocess.log2_cpm(counts).tocsc()), 30)
+        ours = components(counts)
         sizes = (ours**2).sum(axis=0)
         np.testing.assert_allclose(sizes, sizes[0], rtol=1e-10)
 
@@ -86,7 +112,7 @@ class TestComponents:
     def test_groups_of_identical_cells(self, n_groups):
         # Equal groups without a common gene: n_groups - 1 components of one size, the rest zero.
         counts = csr_array(np.kron(np.eye(n_groups), np.ones((8, 100))))
-        ours = pca.principal_components(standardised(counts), 30)
+        ours = components(counts)
         sizes = (ours**2).sum(axis=0)
         n_components = min(n_groups - 1, 30)
         np.testing.assert_allclose(sizes[:n_components], sizes[0], rtol=1e-10)
@@ -95,7 +121,7 @@ class TestComponents:
     def test_a_constant_cell(self):
         counts = random_counts(120, 500).toarray()
         counts[7] = 3.0
-        ours = pca.principal_components(standardised(csr_array(counts)), 30)
+        ours = components(csr_array(counts))
         assert np.isfinite(ours).all()
         cells = preprocess.log2_cpm(csr_array(counts)).toarray()
         cells -= cells.mean(axis=1, keepdims=True)
@@ -107,18 +133,28 @@ class TestComponents:
         expected = distances_between(left[:, :30] * singular[:30])
         np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
 
-    def test_threads_do_not_matter(self):
-        log2_cpm = structured(250)
-        one = pca.principal_components(pca.standardise(log2_cpm), 30, threads=1)
-        np.testing.assert_array_equal(
-            pca.principal_components(pca.standardise(log2_cpm), 30, threads=3), one
-        )
+    @pytest.mark.parametrize("rounded", [False, True])
+    def test_threads_do_not_matter(self, rounded, monkeypatch):
+        if rounded:
+            monkeypatch.setattr(pca, "_MAX_EXACT_VALUES", 0)
+        # Parts so small that there are several of every kind.
+        for limit in ("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"):
+            monkeypatch.setattr(pca, limit, 10_000)
+        monkeypatch.setattr(pca, "_CELLS_PER_PART", 100)
+        counts = structured_counts(250)
+        cells = pca.standardise(counts)
+        assert len(cells.dense) > 2
+        assert len(cells.sparse) > 2
+        one = components(counts, threads=1)
+        for threads in (2, 4):
+            np.testing.assert_array_equal(components(counts, threads=threads), one)
 
     def test_input_is_left_alone(self):
-        log2_cpm = structured(120)
-        for part in (log2_cpm.data, log2_cpm.indices, log2_cpm.indptr):
-            part.flags.writeable = False
-        pca.principal_components(pca.standardise(log2_cpm), 30)
+        counts, log2_cpm = structured_counts(120), structured(120)
+        for matrix in (counts, log2_cpm):
+            for part in (matrix.data, matrix.indices, matrix.indptr):
+                part.flags.writeable = False
+        components(counts)
         diffusion.diffuse(log2_cpm, np.linspace(0, 1, 120))
 
 
@@ -221,5 +257,5 @@ class TestDiffusion:
         np.random.seed(1)  # noqa: NPY002 (the global state is what is tested)
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         diffusion.diffuse(structured(120), np.linspace(0, 1, 120))
-        pca.principal_components(pca.standardise(structured(120)), 30)
+        components(structured_counts(120))
         np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
