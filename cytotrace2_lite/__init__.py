@@ -38,13 +38,14 @@ if TYPE_CHECKING:
         SpeciesWarning,
         UsageError,
     )
-    from cytotrace2_lite.pipeline import Progress
+    from cytotrace2_lite.pipeline import PRESETS, Progress
     from cytotrace2_lite.results import Result
 
 __version__ = "0.1.0"
 
 __all__ = [
     "POTENCIES",
+    "PRESETS",
     "AnnotationWarning",
     "Comparison",
     "CytoTRACE2Error",
@@ -78,6 +79,7 @@ __all__ = [
 _MODULES = {
     "Comparison": "comparison",
     "POTENCIES": "ensemble",
+    "PRESETS": "pipeline",
     "Ensemble": "ensemble",
     "Finding": "checks",
     "ModelInfo": "ensemble",

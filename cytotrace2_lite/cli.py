@@ -44,6 +44,7 @@ _CHECKED = (
     "orientation",
     "duplicate_genes",
     "orthologs",
+    "preset",
     "batch_size",
     "smooth_batch_size",
     "max_cores",
@@ -75,6 +76,15 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
         if n_bytes < 1:
             self.fail(f"{value!r} is no size: it must be at least one byte.")
         return n_bytes
+
+
+def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Change the defaults of the options that follow."""
+    del param
+    if value is not None:
+        from cytotrace2_lite.pipeline import PRESETS
+
+        ctx.default_map = {**(ctx.default_map or {}), **PRESETS[value]}
 
 
 @click.group(
@@ -130,6 +140,15 @@ def cli() -> None:
     "--orthologs",
     metavar="FILE",
     help="For other species, at your own risk: tab-separated table of genes, mouse symbols.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_use_preset,
+    help="Settings by name; paper: those of the paper, -bs 100000 -sbs 10000 -r 14. Options that "
+    "are given go before.",
 )
 @click.option(
     "-bs",

@@ -118,7 +118,13 @@ class Expression:
         column = np.append(feature, -1)[self.place].astype(np.int32)
         drops = bool((column < 0).any())
         used = self.place[self.place >= 0]
-        adds = len(used) > len(np.unique(used))
+        n_added = int(np.bincount(used, minlength=1).max())  # genes of one name, at most
+        adds = n_added > 1
+        value_type = self.arriving.value_type
+        if adds:
+            # Sums of many small whole numbers are small whole numbers, too.
+            is_small = value_type.kind == "u" and np.iinfo(value_type).max * n_added < 1 << 16
+            value_type = np.dtype(np.uint16 if is_small else np.float64)
 
         def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
             cell, gene, value = triples
@@ -139,7 +145,7 @@ class Expression:
         return Counts.collect(
             self.arriving,
             (len(self.cells), n_features),
-            np.float64 if adds else self.arriving.value_type,
+            value_type,
             sort,
             threads=threads,
             release=release,

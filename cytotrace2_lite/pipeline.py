@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from cytotrace2_lite.samples import Samples
     from cytotrace2_lite.store import Counts
 
-__all__ = ["ModelInput", "Parameters", "Progress", "batches", "check", "prepare", "score_cells"]
+__all__ = ["PRESETS", "ModelInput", "Parameters", "Progress", "batches", "check", "prepare", "score_cells"]
 
+#: Settings by name: "paper" are those of Kang et al. (batches of 100,000 cells, 10,000 of them
+#: smoothed together), which need more memory and time than the defaults.
+PRESETS = {"paper": {"batch_size": 100_000, "smooth_batch_size": 10_000, "seed": 14}}
 _MIN_CELLS_FOR_BATCHES = 1000
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
 _CELLS_PER_STEP = 512

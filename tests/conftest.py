@@ -71,6 +71,18 @@ def tiny_table(tmp_path):
     return write
 
 
+def as_counts(matrix):
+    """Counts of a CSR matrix, cells x genes, as the pipeline has them."""
+    import numpy as np
+
+    from cytotrace2_lite.read import read_expression
+
+    n_cells, n_genes = matrix.shape
+    names = [f"g{i}" for i in range(n_genes)]
+    expression, _ = read_expression(matrix, genes=names, cells=[f"c{i}" for i in range(n_cells)])
+    return expression.over(np.arange(n_genes), n_genes)
+
+
 def random_counts(n_cells, n_expressed, seed=0):
     """Counts over the model's features, CSR of shape (n_cells, 14271)."""
     from scipy.sparse import csr_array

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import as_counts
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
@@ -150,7 +151,7 @@ class TestValues:
 
     def test_other_matrices_are_named(self):
         hint = Source("h5ad", matrix="X", other_matrices=("layers['counts']",)).hint()
-        (found,) = checks.check_values(csr_array(np.array([[0.5]])), 9.0, hint)
+        (found,) = checks.check_values(as_counts(csr_array(np.array([[0.5]]))), 9.0, hint)
         assert found.remedy == (
             "Give raw counts, CPM or TPM. It was X; there is also layers['counts'] (--layer, "
             "--use-raw; layer=, use_raw= in Python)."
@@ -168,8 +169,8 @@ class TestValues:
 
 
 class TestCells:
-    counts = csr_array(
-        np.array([[1] * 600, [1] * 600, [1] * 600, [1] * 400 + [0] * 200, [0] * 600])
+    counts = as_counts(
+        csr_array(np.array([[1] * 600, [1] * 600, [1] * 600, [1] * 400 + [0] * 200, [0] * 600]))
     )
 
     def test_empty_and_poor(self):
@@ -187,7 +188,9 @@ class TestCells:
     def test_a_fifth_of_poor_cells(self, n_poor, warned):
         values = np.ones((100, 600), dtype=int)
         values[:n_poor, 499:] = 0
-        found = by_code(checks.check_cells(csr_array(values), [f"c{i}" for i in range(100)]))
+        found = by_code(
+            checks.check_cells(as_counts(csr_array(values)), [f"c{i}" for i in range(100)])
+        )
         assert ("few_genes_per_cell" in found) == warned
 
     def test_poor_cells_of_a_sample(self):
@@ -211,7 +214,7 @@ class TestCells:
 class TestResources:
     @pytest.fixture
     def counts(self):
-        return csr_array(np.ones((200, 1000), dtype=np.uint8))
+        return as_counts(csr_array(np.ones((200, 1000), dtype=np.uint8)))
 
     def estimate(self, counts, n=1, threads=1):
         return checks.estimate(counts, np.array_split(np.arange(counts.shape[0]), n), threads)
@@ -219,7 +222,7 @@ class TestResources:
     def test_grows_with_the_work(self, counts, monkeypatch):
         monkeypatch.setattr(machine, "peak_memory", lambda: None)
         seconds, memory = self.estimate(counts)
-        double = csr_array(np.ones((400, 1000), dtype=np.uint8))
+        double = as_counts(csr_array(np.ones((400, 1000), dtype=np.uint8)))
         assert self.estimate(double)[0] == pytest.approx(2 * seconds, rel=0.01)
         assert self.estimate(double)[1] > memory
         assert self.estimate(counts, threads=2)[0] < seconds
@@ -234,20 +237,24 @@ class TestResources:
         monkeypatch.setattr(machine, "peak_memory", lambda: 50_000_000_000)
         monkeypatch.setattr(machine, "available_memory", lambda: 16_000_000_000)
         batches = [np.arange(200)]
-        note, warning = checks.check_resources(counts, batches, 1, 10_000)
-        assert (
-            note.what
-            == "about 1 s from here and about 50.0 GB of memory with 1 thread (an estimate)"
-        )
-        assert isinstance(warning.warning, ct2.LowMemoryWarning)
-        assert str(warning) == (
-            "about 50.0 GB of memory may be needed (an estimate), and 16.0 GB are there. The "
-            "system may end the run without a word. Use a machine with more, or a "
-            "-bs/--batch-size (batch_size in Python) smaller than 10,000."
-        )
-        for enough in (50_000_000_000, None):
+        for max_memory, there in (
+            (None, "16.0 GB are there"),
+            (20_000_000_000, "20.0 GB are allowed (--max-memory)"),
+        ):
+            with pytest.raises(ct2.UsageError) as caught:
+                checks.check_resources(counts, batches, 1, 10_000, max_memory)
+            assert str(caught.value) == (
+                f"about 50.0 GB of memory would be needed (an estimate), and {there}. Use a "
+                "-bs/--batch-size (batch_size in Python) smaller than 10,000, a machine with more "
+                "memory, or, where the estimate is too cautious, a larger --max-memory."
+            )
+        for enough, allowed in ((50_000_000_000, None), (None, None), (1, 50_000_000_000)):
             monkeypatch.setattr(machine, "available_memory", lambda enough=enough: enough)
-            assert len(checks.check_resources(counts, batches, 1, 10_000)) == 1
+            (note,) = checks.check_resources(counts, batches, 1, 10_000, allowed)
+            assert (
+                note.what
+                == "about 1 s from here and about 50.0 GB of memory with 1 thread (an estimate)"
+            )
 
     def test_available_memory(self, monkeypatch, tmp_path):
         for name, text in {

@@ -20,7 +20,7 @@ if find_spec("umap") is None:  # importing it takes seconds
     pytest.skip("umap-learn is not installed", allow_module_level=True)
 
 import matplotlib as mpl
-from conftest import random_counts
+from conftest import as_counts, random_counts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -398,7 +398,7 @@ class TestFiles:
     def test_too_few_cells_for_a_umap(self, tmp_path):
         labels = dict.fromkeys(made_up(20).cells, "a")
         paths, problems = plot.write_plots(
-            made_up_without_embedding(20), random_counts(20, 50), labels, tmp_path
+            made_up_without_embedding(20), as_counts(random_counts(20, 50)), labels, tmp_path
         )
         assert [path.name for path in paths] == ["cytotrace2_potency_score_by_phenotype.png"]
         assert [str(problem) for problem in problems] == [
@@ -414,7 +414,7 @@ class TestFiles:
         monkeypatch.setattr(embedding, "MAX_CELLS", 50)
         monkeypatch.setattr(plot, "MAX_CELLS", 50)
         result, counts = made_up_without_embedding(120), random_counts(120, 300)
-        paths, problems = plot.write_plots(result, counts, None, tmp_path)
+        paths, problems = plot.write_plots(result, as_counts(counts), None, tmp_path)
         assert len(paths) == 3
         assert [str(problem) for problem in problems] == [
             "a random 50 of the 120 cells are in the UMAP plots; --embedding can show all."
@@ -438,7 +438,7 @@ class TestFiles:
 class TestUmap:
     def test_the_same_for_any_number_of_threads(self):
         counts = random_counts(200, 300)
-        one, two = embedding.umap(counts), embedding.umap(counts, threads=2)
+        one, two = embedding.umap(as_counts(counts)), embedding.umap(as_counts(counts), threads=2)
         np.testing.assert_array_equal(one.coordinates, two.coordinates)
         assert one.axes == ("UMAP 1", "UMAP 2")
         assert np.isfinite(one.coordinates).all()
@@ -447,10 +447,10 @@ class TestUmap:
         counts = random_counts(120, 300)
         counts.data[counts.indptr[7] : counts.indptr[8]] = 0
         counts.eliminate_zeros()
-        coordinates = embedding.umap(counts).coordinates
+        coordinates = embedding.umap(as_counts(counts)).coordinates
         assert np.flatnonzero(np.isnan(coordinates).any(axis=1)).tolist() == [7]
         monkeypatch.setattr(embedding, "MAX_CELLS", 50)
-        coordinates = embedding.umap(counts).coordinates
+        coordinates = embedding.umap(as_counts(counts)).coordinates
         assert np.isfinite(coordinates).all(axis=1).sum() == 50
         assert np.isnan(coordinates[7]).all()
 
@@ -482,7 +482,7 @@ class TestUmap:
         second = second[:, ::-1]
         counts = csr_array(vstack([first + first[[0] * 60], second + second[[0] * 60]]))
         counts.sort_indices()
-        coordinates = embedding.umap(counts).coordinates
+        coordinates = embedding.umap(as_counts(counts)).coordinates
         centres = coordinates[:60].mean(axis=0), coordinates[60:].mean(axis=0)
         distance = [np.linalg.norm(coordinates - centre, axis=1) for centre in centres]
         assert ((distance[0] < distance[1]) == (np.arange(120) < 60)).all()

@@ -45,7 +45,7 @@ def data():
 
 def message(path, *, error=ct2.InputError, **options):
     with pytest.raises(error) as caught:
-        read_expression(path, wanted, **options)
+        _ = read_expression(path, wanted, **options)[0].values
     assert type(caught.value) is error
     return str(caught.value)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import random_counts
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from cytotrace2_lite import binning, diffusion, knn, pca, preprocess
 from cytotrace2_lite.errors import CytoTRACE2Error
@@ -35,10 +35,6 @@ def structured_counts(n_cells, seed=0):
     common.resize(counts.shape)
     counts += common
     return counts
-
-
-def structured(n_cells):
-    return preprocess.log2_cpm(structured_counts(n_cells)).tocsc()
 
 
 @pytest.fixture(params=["matrix", "products"])
@@ -150,12 +146,11 @@ class TestComponents:
             np.testing.assert_array_equal(components(counts, threads=threads), one)
 
     def test_input_is_left_alone(self):
-        counts, log2_cpm = structured_counts(120), structured(120)
-        for matrix in (counts, log2_cpm):
-            for part in (matrix.data, matrix.indices, matrix.indptr):
-                part.flags.writeable = False
+        counts = structured_counts(120)
+        for part in (counts.data, counts.indices, counts.indptr):
+            part.flags.writeable = False
         components(counts)
-        diffusion.diffuse(log2_cpm, np.linspace(0, 1, 120))
+        diffusion.diffuse(counts, np.linspace(0, 1, 120))
 
 
 class TestNeighbors:
@@ -168,6 +163,44 @@ class TestNeighbors:
         np.testing.assert_array_equal(neighbors, expected)
         share = np.take_along_axis(every, expected, axis=1) / every.max(axis=1, keepdims=True)
         np.testing.assert_allclose(distances, share, rtol=0, atol=1e-14)
+
+    def test_candidates_told_off_by_a_sample(self):
+        random = np.random.RandomState(0)
+        # Groups of very different sizes and widths: samples say much or nothing of a row.
+        sizes, widths = [40, 200, 760], [0.01, 3, 50]
+        coordinates = np.vstack(
+            [
+                random.normal(100 * i, width, (size, 30))
+                for i, (size, width) in enumerate(zip(sizes, widths, strict=True))
+            ]
+        )
+        for order in (np.arange(1000), random.permutation(1000)):
+            cells = coordinates[order]
+            neighbors, distances = knn.nearest_neighbors(cells)
+            every = distances_between(cells)
+            expected = np.argsort(every, axis=1, kind="stable")[:, :30]
+            np.testing.assert_array_equal(neighbors, expected)
+            share = np.take_along_axis(every, expected, axis=1) / every.max(axis=1, keepdims=True)
+            np.testing.assert_allclose(distances, share, rtol=0, atol=1e-14)
+
+    @pytest.mark.slow
+    def test_descent_finds_nearly_all_neighbors(self, monkeypatch):
+        random = np.random.RandomState(0)
+        coordinates = random.standard_normal((3000, 30)) * np.linspace(10, 1, 30)
+        coordinates[:100] = coordinates[0]  # more equal cells than neighbours are asked for
+        exact, distances = knn.nearest_neighbors(coordinates)
+        monkeypatch.setattr(knn, "MAX_EXACT", 1000)
+        found, at = knn.nearest_neighbors(coordinates, threads=2)
+        recall = np.mean([len(set(a) & set(b)) / 30 for a, b in zip(exact, found, strict=True)])
+        assert recall >= 0.96  # which of the 100 are found is chance
+        assert (
+            np.mean([len(set(a) & set(b)) for a, b in zip(exact[100:], found[100:], strict=True)])
+            >= 0.99 * 30
+        )
+        same = exact == found
+        np.testing.assert_allclose(at[same], distances[same], rtol=0, atol=1e-14)
+        again = knn.nearest_neighbors(coordinates, threads=2)
+        np.testing.assert_array_equal(again[0], found)
 
     @pytest.mark.parametrize("spread", [0.0, 1e-7])
     def test_more_equal_cells_than_candidates(self, spread):
@@ -228,7 +261,7 @@ class TestBinning:
 class TestDiffusion:
     def test_a_group_of_one_cell_keeps_its_score(self):
         score = np.array([0.1, 0.5, 0.9])
-        ours = diffusion.diffuse(structured(3), score, group_size=1)
+        ours = diffusion.diffuse(structured_counts(3), score, group_size=1)
         np.testing.assert_array_equal(ours, score)
 
     def test_groups(self):
@@ -239,9 +272,11 @@ class TestDiffusion:
         assert len(diffusion.smoothing_groups(1000, 1000, 14)) == 1
 
     def test_dispersion(self):
-        dense = structured(50).toarray()
-        dense[:, 5] = 3.0  # constant, but expressed
-        ours = diffusion.dispersion(csc_array(dense))
+        counts = structured_counts(50).toarray()
+        counts[:, 5] = 0
+        counts[:, 5] = counts.sum(axis=1)  # constant, but expressed: half of all
+        dense = np.log2(1e6 * counts / counts.sum(axis=1, keepdims=True) + 1)
+        ours = diffusion.dispersion(csr_array(counts))
         mean = dense.mean(axis=0)
         expected = np.divide(dense.var(axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-13)
@@ -249,13 +284,13 @@ class TestDiffusion:
 
     def test_threads_do_not_matter(self):
         score = np.random.RandomState(0).rand(300)
-        one = diffusion.diffuse(structured(300), score, group_size=70)
-        three = diffusion.diffuse(structured(300), score, group_size=70, threads=3)
+        one = diffusion.diffuse(structured_counts(300), score, group_size=70)
+        three = diffusion.diffuse(structured_counts(300), score, group_size=70, threads=3)
         np.testing.assert_array_equal(one, three)
 
     def test_global_random_state_is_left_alone(self):
         np.random.seed(1)  # noqa: NPY002 (the global state is what is tested)
         before = np.random.get_state()[1].copy()  # noqa: NPY002
-        diffusion.diffuse(structured(120), np.linspace(0, 1, 120))
+        diffusion.diffuse(structured_counts(120), np.linspace(0, 1, 120))
         components(structured_counts(120))
         np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002

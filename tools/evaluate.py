@@ -242,13 +242,11 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             data = prepare(expression, published.species)
         except InputError as error:
             raise type(error)(f"{folder}: {error}") from error
-        judged = np.flatnonzero(
-            (published.potency >= 0) & (np.diff(data.counts.indptr) >= MIN_GENES)
-        )
+        judged = np.flatnonzero((published.potency >= 0) & (data.counts.n_genes >= MIN_GENES))
         if not len(judged):
             print(f"{folder.name}: no cell to judge", file=sys.stderr)
             continue
-        whole = bool((data.counts.data % 1 == 0).all())
+        whole = data.counts.whole
         potency = published.potency[judged]
         datasets[folder.name] = {
             "species": published.species,

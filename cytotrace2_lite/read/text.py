@@ -165,7 +165,7 @@ class TextTable(StreamReader):
             self._rows += names
             self._next_line += len(names)
             gene, cell = (row, column) if self.by_gene else (column, row)
-            yield Block(gene, cell, value, float(value.max(initial=0.0)))
+            yield Block(gene, cell.astype(np.int32), value, float(value.max(initial=0.0)))
 
     def _read_whole_lines(self) -> Generator[bytes, None, None]:
         """Yield runs of whole lines, each run preceded by the newline before it.
