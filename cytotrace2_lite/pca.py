@@ -43,6 +43,7 @@ __all__ = [
 #: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
 #: |G u - l u| <= MAX_RESIDUAL * l_max, or the rounding error of G u where that is larger,
 #: 8 eps n_cells n_genes (cells that are all but equal; in real data it is 10 times smaller).
+#: G is that of the values as they are kept, see above.
 MAX_RESIDUAL = 1e-12
 _UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
 _MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 to 4,000 cells)
@@ -50,9 +51,10 @@ _MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 t
 _BLOCK = 4
 _MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
 _PROBE_ROUNDS = 4
+_CHECKED_AT_ONCE = 10
 _MAX_BASIS = 3000
 _DENSE_SHARE = 0.17
-_SHRUNK = 0.1
+_SHRUNK, _MAX_PASSES = 0.1, 3
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 # All partitions are fixed: they must not depend on the number of threads.
 _VALUES_PER_STEP = 1 << 17
@@ -218,7 +220,7 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
 
 
 def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """1 / standard deviation and mean / standard deviation of each cell over all genes.
+    """Return 1 / standard deviation and mean / standard deviation of each cell over all genes.
 
     Parameters
     ----------
@@ -285,7 +287,7 @@ def principal_components(
         else:
             values, vectors = _leading_eigenpairs(product, n_cells, n_components, noise, pool)
         error = 0.0
-        for some in _slices(n_components, _BLOCK):
+        for some in _slices(n_components, _CHECKED_AT_ONCE):
             difference = product(vectors[some]) - vectors[some] * values[some, None]
             error = max(error, float(np.linalg.norm(difference, axis=1).max()))
     tolerance = max(MAX_RESIDUAL * values[-1], noise)
@@ -562,11 +564,11 @@ def _orthogonalise(
 
     if recent:
         coefficients[recent:] = take_off(basis[recent:])
-    shrunk = len(basis) > 0
-    while shrunk:
+    for _ in range(_MAX_PASSES if len(basis) else 0):
         length = np.linalg.norm(rest, axis=1)
         coefficients += take_off(basis)
-        shrunk = (np.linalg.norm(rest, axis=1) < _SHRUNK * length).any()
+        if (np.linalg.norm(rest, axis=1) >= _SHRUNK * length).all():
+            break
     return rest, coefficients
 
 
