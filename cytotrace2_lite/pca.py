@@ -27,7 +27,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.preprocess import log2_cpm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -43,22 +43,25 @@ __all__ = [
 #: Guaranteed for each component u with eigenvalue l of the Gram matrix G:
 #: |G u - l u| <= MAX_RESIDUAL * l_max, or the rounding error of G u where that is larger,
 #: 8 eps n_cells n_genes (cells that are all but equal; in real data it is 10 times smaller).
+#: G is that of the values as they are kept, see above.
 MAX_RESIDUAL = 1e-12
 _UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
 _MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 to 4,000 cells)
 # A block of 4 needs a third fewer products than one of 8, at the same cost each.
 _BLOCK = 4
-_MAX_CELLS_OF_MATRIX = 768  # up to these the Gram matrix itself is faster than its products
+_MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
 _PROBE_ROUNDS = 4
+_CHECKED_AT_ONCE = 10
 _MAX_BASIS = 3000
-_DENSE_SHARE = 0.17
-_SHRUNK = 0.1
+_DENSE_SHARE = 0.2  # from 0.13 on dense is faster, but takes more memory
+_SHRUNK, _MAX_PASSES = 0.1, 3
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 # All partitions are fixed: they must not depend on the number of threads.
 _VALUES_PER_STEP = 1 << 16
 _DENSE_VALUES_PER_PART = 1 << 22
 _SPARSE_VALUES_PER_PART = 1 << 18
 _CELLS_PER_PART = 1024
+_GENES_PER_STEP = 512
 # Up to 100**3 multiplications OpenBLAS works in place, without packing its operands first.
 _MULTIPLICATIONS_PER_CALL = 1_000_000
 _MIN_GENES_PER_CALL = 32
@@ -119,8 +122,8 @@ class StandardisedCells:
     scale, shift
         1 / standard deviation and mean / standard deviation of log2(CPM + 1) of each cell over all
         genes; float64, shape (n_cells, 1).
-    n_genes
-        Number of genes, those that no cell expresses included.
+    n_genes, n_unexpressed
+        Number of genes, and of those that no cell expresses.
     unit
         1, or what the values are multiples of.
     dense
@@ -133,6 +136,7 @@ class StandardisedCells:
     scale: NDArray[np.float64]
     shift: NDArray[np.float64]
     n_genes: int
+    n_unexpressed: int
     unit: float
     dense: list[NDArray[np.int32] | NDArray[np.float64]]
     sparse: list[_SparseGenes]
@@ -161,11 +165,10 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
     scale, shift = np.empty((n_cells, 1)), np.empty((n_cells, 1))
 
     def expressing(cells: slice) -> NDArray[np.intp]:
-        values = slice(counts.indptr[cells.start], counts.indptr[cells.stop])
-        return np.bincount(counts.indices[values], minlength=n_genes)
+        return np.bincount(_rows(counts, cells).indices, minlength=n_genes)
 
     def by_gene(cells: slice) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.intp]]:
-        log2 = log2_cpm(counts[cells])
+        log2 = log2_cpm(_rows(counts, cells))
         values = log2.data
         if not exact:
             values = np.rint(values / unit)
@@ -211,11 +214,13 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
             )
         )
     parts = _slices(n_dense, max(_DENSE_VALUES_PER_PART // n_cells, _MIN_GENES_PER_CALL))
-    return StandardisedCells(scale, shift, n_genes, unit, [dense[some] for some in parts], sparse)
+    return StandardisedCells(
+        scale, shift, n_genes, n_genes - n_expressed, unit, [dense[some] for some in parts], sparse
+    )
 
 
 def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """1 / standard deviation and mean / standard deviation of each cell over all genes.
+    """Return 1 / standard deviation and mean / standard deviation of each cell over all genes.
 
     Parameters
     ----------
@@ -282,7 +287,7 @@ def principal_components(
         else:
             values, vectors = _leading_eigenpairs(product, n_cells, n_components, noise, pool)
         error = 0.0
-        for some in _slices(n_components, _BLOCK):
+        for some in _slices(n_components, _CHECKED_AT_ONCE):
             difference = product(vectors[some]) - vectors[some] * values[some, None]
             error = max(error, float(np.linalg.norm(difference, axis=1).max()))
     tolerance = max(MAX_RESIDUAL * values[-1], noise)
@@ -306,6 +311,18 @@ def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
     first = np.searchsorted(indptr, np.arange(0, indptr[-1], n_values))
     bounds: list[int] = np.unique(np.append(first, len(indptr) - 1)).tolist()
     return bounds
+
+
+def _rows(matrix: csr_array, rows: slice) -> csr_array:
+    """Return some rows of a CSR matrix, without copying them."""
+    from scipy.sparse import csr_array
+
+    indptr = matrix.indptr[rows.start : rows.stop + 1]
+    values = slice(indptr[0], indptr[-1])
+    return csr_array(
+        (matrix.data[values], matrix.indices[values], indptr - indptr[0]),
+        shape=(rows.stop - rows.start, matrix.shape[1]),
+    )
 
 
 def _slices(n: int, length: int) -> list[slice]:
@@ -340,22 +357,27 @@ def _gram_matrix(cells: StandardisedCells, pool: ThreadPoolExecutor) -> NDArray[
 
     scale, shift = cells.scale[:, 0], cells.shift[:, 0]
 
-    def of(part: NDArray[Any] | _SparseGenes) -> tuple[NDArray[np.float64], int]:
+    def of(part: NDArray[Any] | _SparseGenes) -> NDArray[np.float64]:
+        tiles: Iterator[NDArray[Any]]
         if isinstance(part, _SparseGenes):
-            data, indices, indptr = part.by_gene
-            shape = (len(indptr) - 1, len(scale))
-            part = csr_array((data, indices.astype(np.int32), indptr), shape=shape).toarray()
-        genes = part * (cells.unit * scale) - shift
-        genes -= genes.mean(axis=1, keepdims=True)
-        return genes.T @ genes, len(genes)
+            shape = (len(part.by_gene.indptr) - 1, len(scale))
+            sparse = csr_array(part.by_gene.unpacked(_Scratch()), shape=shape)
+            tiles = (sparse[some].toarray() for some in _slices(shape[0], _GENES_PER_STEP))
+        else:
+            tiles = (part[some] for some in _slices(len(part), _GENES_PER_STEP))
+        gram = np.zeros((len(scale), len(scale)))
+        for tile in tiles:
+            genes = tile * (cells.unit * scale) - shift
+            genes -= genes.mean(axis=1, keepdims=True)
+            gram += genes.T @ genes
+        return gram
 
-    n_unexpressed = cells.n_genes
     gram = np.zeros((len(scale), len(scale)))
-    for part_of_gram, n_genes in pool.map(of, [*cells.dense, *cells.sparse]):
+    for part_of_gram in pool.map(of, [*cells.dense, *cells.sparse]):
         gram += part_of_gram
-        n_unexpressed -= n_genes
     centred = shift - shift.mean()
-    gram += n_unexpressed * np.outer(centred, centred)
+    # The genes that no cell expresses are all alike.
+    gram += cells.n_unexpressed * np.outer(centred, centred)
     return gram
 
 
@@ -391,8 +413,6 @@ def _gram_product(
     def through_sparse(part: _SparseGenes) -> tuple[Any, Any]:
         return _through_sparse(part, columns, constant, scratch)
 
-    n_unexpressed = cells.n_genes - sum(len(part) for part in cells.dense)
-    n_unexpressed -= sum(len(part.by_gene.indptr) - 1 for part in cells.sparse)
     parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
     on_cells, total = np.zeros_like(vectors), np.zeros_like(constant)
     for part, part_total in parts[0]:
@@ -403,7 +423,7 @@ def _gram_product(
         from_sparse += part
         total += part_total
     on_cells += from_sparse.T
-    total -= constant * n_unexpressed  # the genes that no cell expresses are all alike
+    total -= constant * cells.n_unexpressed  # the genes that no cell expresses are all alike
     on_cells *= cells.unit * scale
     on_cells -= total[:, None] * shift
     on_cells -= on_cells.mean(axis=1, keepdims=True)
@@ -544,11 +564,11 @@ def _orthogonalise(
 
     if recent:
         coefficients[recent:] = take_off(basis[recent:])
-    shrunk = len(basis) > 0
-    while shrunk:
+    for _ in range(_MAX_PASSES if len(basis) else 0):
         length = np.linalg.norm(rest, axis=1)
         coefficients += take_off(basis)
-        shrunk = (np.linalg.norm(rest, axis=1) < _SHRUNK * length).any()
+        if (np.linalg.norm(rest, axis=1) >= _SHRUNK * length).all():
+            break
     return rest, coefficients
 
 
