@@ -16,7 +16,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.models import find_model, read_model
+from cytotrace2_lite.models import find_model, read_model, remedy
 from cytotrace2_lite.onnx_file import check_graph, metadata
 from cytotrace2_lite.tiles import TILE_CELLS, TileFeed
 
@@ -291,8 +291,7 @@ def _describe(
             raise ValueError(threshold)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            "the model does not describe itself as this version expects. Export it anew with "
-            "tools/export_onnx.py."
+            f"the model does not describe itself as this version expects. {remedy(path)}"
         ) from error
     if potencies != POTENCIES:
         raise ModelError("the model was made for other potencies than this package's.")

@@ -128,8 +128,8 @@ def test_metadata_that_is_missing_or_wrong(changed):
         model.metadata_props.extend(kept)
 
     expected = (
-        "the model does not describe itself as this version expects. Export it anew with "
-        "tools/export_onnx.py."
+        "the model does not describe itself as this version expects. Copy the file again, or "
+        "export it anew with tools/export_onnx.py."
     )
     assert changed(drop) == expected
 
