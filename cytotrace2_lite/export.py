@@ -7,7 +7,8 @@ is constant, so a network is a threshold on ranks, two vectors over the genes an
     logit = bias + rank_weight . relu(threshold - rank) + second_weight . second
 
 where `second` is log2 CPM in architecture 1.1.0 and, in 1.0.0, the share each gene has of the
-genes ranked under the threshold. Folding is done in float64; the model runs in float32.
+genes ranked under the threshold. Folding is done in float64; the model runs in float32, on the
+modules sorted by threshold (`cytotrace2_lite.tiles` says how and why).
 
 Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
 `common/models.py` (behaviour).
