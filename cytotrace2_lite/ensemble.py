@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models import find_model, read_model
+from cytotrace2_lite.genes import N_FEATURES
+from cytotrace2_lite.models import find_model, read_model, remedy
 from cytotrace2_lite.onnx_file import check_graph, metadata
+from cytotrace2_lite.tiles import TILE_CELLS, TileFeed
 
 if TYPE_CHECKING:
     import os
@@ -37,11 +38,6 @@ POTENCIES = (
     "Pluripotent",
     "Totipotent",
 )
-
-# Every run of the session has the same number of cells, and genes in steps: the order in which
-# float32 terms are added, and so the last bit of a score, must not depend on a cell's neighbours.
-_TILE_CELLS = 4
-_GENE_STEP = 64
 
 
 @dataclass(frozen=True)
@@ -108,11 +104,15 @@ class Ensemble:
     """
 
     def __init__(
-        self, session: Any, info: ModelInfo, max_rank: float, check_scores: Sequence[float]
+        self,
+        session: Any,
+        info: ModelInfo,
+        threshold: NDArray[np.float64],
+        check_scores: Sequence[float],
     ) -> None:
         self._session = session
-        self._max_rank = max_rank
-        self._inputs = {tensor.name for tensor in session.get_inputs()}
+        self._threshold = threshold
+        self._inputs = frozenset(tensor.name for tensor in session.get_inputs())
         self.info = info
         self.check_scores = tuple(check_scores)
 
@@ -143,9 +143,9 @@ class Ensemble:
         path = find_model(model)
         content = read_model(path)
         try:
-            check_graph(content)
             described = metadata(content)
-            info, max_rank, check_scores = _describe(described, content, path)
+            info, threshold, check_scores = _describe(described, content, path)
+            check_graph(content)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if tuple(described.get("features", "").split("\n")) != features():
@@ -156,8 +156,9 @@ class Ensemble:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A session of its own arena would keep the largest tile of every thread for good.
-        options.enable_cpu_mem_arena = False
+        # The arena keeps what a tile needs (tens of MB a thread). Without it the system gives and
+        # takes that memory for every tile, which in worker threads can cost as much as the work.
+        options.enable_cpu_mem_arena = True
         try:
             session = onnxruntime.InferenceSession(
                 content,
@@ -168,7 +169,7 @@ class Ensemble:
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
-        return cls(session, info, max_rank, check_scores)
+        return cls(session, info, threshold, check_scores)
 
     def predict(
         self,
@@ -227,37 +228,26 @@ class Ensemble:
         threads: int,
         progress: Callable[[int], None] | None,
     ) -> NDArray[Any]:
-        def run(start: int) -> NDArray[Any]:
-            stop = min(start + _TILE_CELLS, log2_cpm.shape[0])
-            (answer,) = self._session.run([output], self._feed(log2_cpm, rank, start, stop))
-            if progress is not None:
-                progress(stop - start)
-            tile: NDArray[Any] = answer[: stop - start]
-            return tile
+        n_cells = log2_cpm.shape[0]
+        starts = iter(range(0, n_cells, TILE_CELLS))
+        answers: dict[int, NDArray[Any]] = {}
 
-        with ThreadPoolExecutor(threads) as pool:
-            return np.concatenate(list(pool.map(run, range(0, log2_cpm.shape[0], _TILE_CELLS))))
+        def run() -> None:
+            feed = TileFeed(self._threshold, self._inputs, log2_cpm.shape[1])
+            for start in starts:  # shared: every thread takes the next one
+                n_tile = min(TILE_CELLS, n_cells - start)
+                (answer,) = self._session.run([output], feed(log2_cpm, rank, start))
+                answers[start] = answer[:n_tile]
+                if progress is not None:
+                    progress(n_tile)
 
-    def _feed(
-        self, log2_cpm: csr_array, rank: NDArray[np.float32], start: int, stop: int
-    ) -> dict[str, NDArray[Any]]:
-        """Dense inputs of one tile; cells and genes it does not fill add exactly nothing."""
-        cells = [slice(*log2_cpm.indptr[cell : cell + 2]) for cell in range(start, stop)]
-        counts = [np.flatnonzero(rank[values] < self._max_rank) for values in cells]
-        width = -(-max(1, *map(len, counts)) // _GENE_STEP) * _GENE_STEP
-        genes = np.zeros((_TILE_CELLS, width), np.int32)
-        ranks = np.full((_TILE_CELLS, width), self._max_rank + 1, np.float32)
-        for cell, values in enumerate(cells):
-            n_counts = len(counts[cell])
-            genes[cell, :n_counts] = log2_cpm.indices[values][counts[cell]]
-            ranks[cell, :n_counts] = rank[values][counts[cell]]
-        feed: dict[str, NDArray[Any]] = {"gene": genes, "rank": ranks}
-        if "log2_cpm" in self._inputs:
-            dense = np.zeros((_TILE_CELLS, log2_cpm.shape[1]), np.float32)
-            for cell, values in enumerate(cells):
-                dense[cell, log2_cpm.indices[values]] = log2_cpm.data[values]
-            feed["log2_cpm"] = dense
-        return feed
+        if threads == 1:
+            run()
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(run) for _ in range(threads)]:
+                    done.result()
+        return np.concatenate([answers[start] for start in sorted(answers)])
 
 
 def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -279,7 +269,7 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _describe(
     described: Mapping[str, str], content: bytes, path: Path
-) -> tuple[ModelInfo, float, list[float]]:
+) -> tuple[ModelInfo, NDArray[np.float64], list[float]]:
     """Take what the package needs from the metadata of a model."""
     try:
         info = ModelInfo(
@@ -293,15 +283,17 @@ def _describe(
             official=described.get("official", ""),
         )
         potencies = tuple(described["potencies"].split("\n"))
-        max_rank = float(described["max_rank"])
+        threshold = np.array(json.loads(described["thresholds"]), dtype=np.float64)
         check_scores = [float(score) for score in json.loads(described["check_scores"])]
-        if not 0 < max_rank < math.inf:
-            raise ValueError(max_rank)
+        if (
+            threshold.shape != (info.n_members * len(POTENCIES),)
+            or not ((threshold > 0) & (threshold < N_FEATURES)).all()
+        ):
+            raise ValueError(threshold)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            "the model does not describe itself as this version expects. Export it anew with "
-            "tools/export_onnx.py."
+            f"the model does not describe itself as this version expects. {remedy(path)}"
         ) from error
     if potencies != POTENCIES:
         raise ModelError("the model was made for other potencies than this package's.")
-    return info, max_rank, check_scores
+    return info, threshold, check_scores

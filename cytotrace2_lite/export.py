@@ -7,7 +7,8 @@ is constant, so a network is a threshold on ranks, two vectors over the genes an
     logit = bias + rank_weight . relu(threshold - rank) + second_weight . second
 
 where `second` is log2 CPM in architecture 1.1.0 and, in 1.0.0, the share each gene has of the
-genes ranked under the threshold. Folding is done in float64; the model runs in float32.
+genes ranked under the threshold. Folding is done in float64; the model runs in float32, on the
+modules sorted by threshold (`cytotrace2_lite.tiles` says how and why).
 
 Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
 `common/models.py` (behaviour).
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +33,7 @@ from cytotrace2_lite.models import seal
 from cytotrace2_lite.onnx_file import OPSET
 from cytotrace2_lite.preprocess import log2_cpm, rank_all
 from cytotrace2_lite.selfcheck import check_cells
+from cytotrace2_lite.tiles import CHUNK_GENES, band_start, bands, top
 from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
 
 if TYPE_CHECKING:
@@ -379,53 +382,87 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         ) from error
 
     n_modules = len(folded.bias)
+    thresholds = folded.threshold.astype(np.float32).astype(np.float64)  # as the model has them
+    highest = top(thresholds)
+    scale = 2.0 ** -math.ceil(math.log2(highest))  # a power of two: scaling is exact
+    parts = bands(thresholds)
 
     def constant(name: str, values: NDArray[Any]) -> Any:
         return numpy_helper.from_array(np.ascontiguousarray(values), name)
 
+    def number(name: str, value: float) -> Any:
+        return constant(name, np.array(value, np.float32))
+
+    def axes(name: str, *numbers: int) -> Any:
+        return constant(name, np.array(numbers, np.int64))
+
+    def table(name: str, weight: NDArray[np.float64], band: NDArray[np.intp]) -> Any:
+        """Weights of the modules of a band, and of no gene as the last one."""
+        return constant(name, np.pad(weight[:, band], ((0, 1), (0, 0))).astype(np.float32))
+
+    value, node = helper.make_tensor_value_info, helper.make_node
     weights = [
-        constant("threshold", folded.threshold.astype(np.float32)),
-        constant("rank_weight", folded.rank_weight.astype(np.float32)),
+        number("scale", 1 / scale),
         constant("bias", folded.bias.astype(np.float32)),
-        constant("last_axis", np.array([2], np.int64)),
-        constant("gene_axis", np.array([1], np.int64)),
-        constant("member_axis", np.array([1], np.int64)),
-        constant(
-            "by_member", np.array([-1, n_modules // len(POTENCIES), len(POTENCIES)], np.int64)
-        ),
+        constant("module", np.argsort(np.concatenate(parts))),
+        axes("second_axis", 1),
+        axes("by_member", -1, n_modules // len(POTENCIES), len(POTENCIES)),
     ]
-    inputs = [
-        helper.make_tensor_value_info("gene", TensorProto.INT32, ["cells", "genes"]),
-        helper.make_tensor_value_info("rank", TensorProto.FLOAT, ["cells", "genes"]),
-    ]
-    node = helper.make_node
-    nodes = [
-        node("Unsqueeze", ["rank", "last_axis"], ["rank_3d"]),
-        node("Sub", ["threshold", "rank_3d"], ["margin"]),
-        node("Relu", ["margin"], ["under"]),
-        node("Gather", ["rank_weight", "gene"], ["rank_weight_of_gene"], axis=0),
-        node("Mul", ["under", "rank_weight_of_gene"], ["rank_terms"]),
-        node("ReduceSum", ["rank_terms", "gene_axis"], ["rank_part"], keepdims=0),
-    ]
+    inputs = [value("under", TensorProto.FLOAT, ["cells", N_FEATURES + 1])]
+    nodes = []
+    for i, band in enumerate(parts):
+        threshold = thresholds[band]
+        start = band_start(threshold)
+        inputs += [
+            value(f"gene_{i}", TensorProto.INT32, [f"chunks_{i}", CHUNK_GENES]),
+            value(f"rank_{i}", TensorProto.FLOAT, [f"chunks_{i}", 2]),
+            value(f"cell_{i}", TensorProto.INT64, [f"chunks_{i}", 1]),
+        ]
+        weights += [
+            constant(
+                f"lines_{i}", np.stack([-np.ones_like(threshold), threshold]).astype(np.float32)
+            ),
+            constant(f"sum_{i}", np.tile(np.eye(len(band), dtype=np.float32), (CHUNK_GENES, 1))),
+            axes(f"by_chunk_{i}", -1, CHUNK_GENES * len(band)),
+            constant(f"over_start_{i}", (threshold - start).astype(np.float32)),
+            table(f"rank_weight_{i}", folded.rank_weight, band),
+        ]
+        # Clipped to [0, 1]: how far, and whether, a rank is under the start. Both are exact.
+        for name, slope in (("depth", scale), ("below", 2.0)):
+            offset = -slope * (highest - start)
+            nodes.append(node("HardSigmoid", ["under"], [f"{name}_{i}"], alpha=slope, beta=offset))
+        nodes += [
+            node("MatMul", [f"depth_{i}", f"rank_weight_{i}"], [f"scaled_{i}"]),
+            node("Mul", [f"scaled_{i}", "scale"], [f"under_start_{i}"]),
+            node("MatMul", [f"below_{i}", f"rank_weight_{i}"], [f"weight_below_{i}"]),
+            node("Mul", [f"weight_below_{i}", f"over_start_{i}"], [f"from_start_{i}"]),
+            node("Add", [f"under_start_{i}", f"from_start_{i}"], [f"rank_below_{i}"]),
+            node("MatMul", [f"rank_{i}", f"lines_{i}"], [f"margin_{i}"]),
+            node("Relu", [f"margin_{i}"], [f"positive_{i}"]),
+            *_in_band(node, i, f"positive_{i}", "rank_weight", "rank_below", "rank_part"),
+        ]
+        if folded.architecture == "1.0.0":
+            weights.append(table(f"share_weight_{i}", folded.second_weight, band))
+            nodes += [
+                node("MatMul", [f"below_{i}", f"share_weight_{i}"], [f"share_below_{i}"]),
+                node("Less", ["zero", f"margin_{i}"], [f"is_under_{i}"]),
+                node("Cast", [f"is_under_{i}"], [f"indicator_{i}"], to=TensorProto.FLOAT),
+                *_in_band(node, i, f"indicator_{i}", "share_weight", "share_below", "share_sum"),
+            ]
+    whole = ["rank_part", *(["share_sum"] if folded.architecture == "1.0.0" else [])]
+    for name in whole:
+        nodes += [
+            node("Concat", [f"{name}_{i}" for i in range(len(parts))], [f"{name}_all"], axis=1),
+            node("Gather", [f"{name}_all", "module"], [name], axis=1),
+        ]
     if folded.architecture == "1.1.0":
-        inputs.append(
-            helper.make_tensor_value_info("log2_cpm", TensorProto.FLOAT, ["cells", N_FEATURES])
-        )
+        inputs.append(value("log2_cpm", TensorProto.FLOAT, ["cells", N_FEATURES]))
         weights.append(constant("log2_weight", folded.second_weight.astype(np.float32)))
         nodes.append(node("MatMul", ["log2_cpm", "log2_weight"], ["second_part"]))
     else:
-        weights.append(constant("share_weight", folded.second_weight.astype(np.float32)))
-        weights.append(constant("one", np.array(1, np.float32)))
-        nodes += [
-            node("Less", ["rank_3d", "threshold"], ["is_under"]),
-            node("Cast", ["is_under"], ["indicator"], to=TensorProto.FLOAT),
-            node("ReduceSum", ["indicator", "gene_axis"], ["n_under"], keepdims=0),
-            node("Max", ["n_under", "one"], ["n_under_or_one"]),
-            node("Gather", ["share_weight", "gene"], ["share_weight_of_gene"], axis=0),
-            node("Mul", ["indicator", "share_weight_of_gene"], ["share_terms"]),
-            node("ReduceSum", ["share_terms", "gene_axis"], ["share_sum"], keepdims=0),
-            node("Div", ["share_sum", "n_under_or_one"], ["second_part"]),
-        ]
+        weights.append(number("zero", 0))
+        inputs.append(value("n_under", TensorProto.FLOAT, ["cells", n_modules]))
+        nodes.append(node("Div", ["share_sum", "n_under"], ["second_part"]))
     nodes += [
         node("Add", ["rank_part", "second_part"], ["both_parts"]),
         node("Add", ["both_parts", "bias"], ["logits"]),
@@ -433,7 +470,7 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         node("Cast", ["logits"], ["logits_64"], to=TensorProto.DOUBLE),
         node("Reshape", ["logits_64", "by_member"], ["member_logits"]),
         node("Softmax", ["member_logits"], ["member_probabilities"], axis=2),
-        node("ReduceMean", ["member_probabilities", "member_axis"], ["probabilities"], keepdims=0),
+        node("ReduceMean", ["member_probabilities", "second_axis"], ["probabilities"], keepdims=0),
     ]
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["cells", n_modules]),
@@ -452,7 +489,7 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
         model,
         {
             "architecture": folded.architecture,
-            "max_rank": repr(float(folded.threshold.max())),
+            "thresholds": json.dumps(thresholds.tolist()),
             "check_scores": json.dumps(_check_scores(folded)),
             "n_members": str(n_modules // len(POTENCIES)),
             "potencies": "\n".join(POTENCIES),
@@ -559,6 +596,26 @@ def mean_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(members - members.max(axis=2, keepdims=True))
     mean: NDArray[np.float64] = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
     return mean
+
+
+def _in_band(node: Any, i: int, factor: str, weight: str, below: str, output: str) -> list[Any]:
+    """Add to what lies under a band what the genes ranked inside of it contribute."""
+    of_gene, of_genes, of_chunk, terms = (
+        f"{weight}_{part}_{i}" for part in ("of_gene", "of_genes", "of_chunk", "terms")
+    )
+    return [
+        node("Gather", [f"{weight}_{i}", f"gene_{i}"], [of_gene], axis=0),
+        # One product is faster than a sum over the middle axis.
+        node("Reshape", [of_gene, f"by_chunk_{i}"], [of_genes]),
+        node("MatMul", [of_genes, f"sum_{i}"], [of_chunk]),
+        node("Mul", [factor, of_chunk], [terms]),
+        node(
+            "ScatterND",
+            [f"{below}_{i}", f"cell_{i}", terms],
+            [f"{output}_{i}"],
+            reduction="add",
+        ),
+    ]
 
 
 def _check_scores(folded: FoldedEnsemble) -> list[float]:

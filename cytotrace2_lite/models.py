@@ -36,6 +36,7 @@ __all__ = [
     "is_model_name",
     "models_folder",
     "read_model",
+    "remedy",
     "seal",
 ]
 
@@ -152,13 +153,13 @@ def read_model(path: Path) -> bytes:
     if content[-len(_TRAILER_HEAD) - 64 : -64] != _TRAILER_HEAD:
         raise ModelError(
             f"{path}: not a cytotrace2_lite model, or truncated ({len(content)} bytes). "
-            f"{_remedy(path)}"
+            f"{remedy(path)}"
         )
-    body = content[: -len(_TRAILER_HEAD) - 64]
-    if seal(body) != content:
+    body = memoryview(content)[: -len(_TRAILER_HEAD) - 64]
+    if hashlib.sha256(body).hexdigest().encode() != content[-64:]:
         raise ModelError(
             f"{path}: the model was altered after it was written (its SHA-256 does not match). "
-            f"{_remedy(path)}"
+            f"{remedy(path)}"
         )
     return content
 
@@ -349,9 +350,8 @@ def describe(path: Path) -> ModelFile:
     except ModelError as error:
         return ModelFile(path.stem, path, problem=str(error))
     try:
-        onnx_file.check_graph(content)
         entries = onnx_file.metadata(content)
-        return ModelFile(
+        described = ModelFile(
             name=path.stem,
             path=path,
             size=len(content),
@@ -361,12 +361,19 @@ def describe(path: Path) -> ModelFile:
             n_members=int(entries["n_members"]),
             official=entries.get("official", ""),
         )
+        if "thresholds" in entries:  # a model of an earlier version of this package has none
+            onnx_file.check_graph(content)
+            return described
     except ModelError as error:
         return ModelFile(path.stem, path, problem=f"{path}: {error}")
     except (KeyError, ValueError):
-        return ModelFile(
-            path.stem, path, problem=f"{path}: the model does not describe itself. {_remedy(path)}"
-        )
+        pass
+    return ModelFile(
+        path.stem,
+        path,
+        problem=f"{path}: the model does not describe itself as this version expects. "
+        f"{remedy(path)}",
+    )
 
 
 def _locate(model: str | os.PathLike[str]) -> Path:
@@ -408,7 +415,19 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _remedy(path: Path) -> str:
+def remedy(path: Path) -> str:
+    """Say what to do about a model file that cannot be used.
+
+    Parameters
+    ----------
+    path
+        The model file.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
     if installed_model(path.stem) != path:
         return "Copy the file again, or export it anew with tools/export_onnx.py."
     if path.stem in OFFICIAL_MODELS:

@@ -22,8 +22,8 @@ OPSET = 18
 #: Operators the exporter writes.
 OPERATORS = frozenset(
     {
-        *("Add", "Cast", "Div", "Gather", "Less", "MatMul", "Max", "Mul", "ReduceMean"),
-        *("ReduceSum", "Relu", "Reshape", "Softmax", "Sub", "Unsqueeze"),
+        *("Add", "Cast", "Concat", "Div", "Gather", "HardSigmoid", "Less", "MatMul", "Mul"),
+        *("ReduceMean", "Relu", "Reshape", "ScatterND", "Softmax"),
     }
 )
 
@@ -34,7 +34,16 @@ _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _GRAPH_KNOWN = {_GRAPH_NODE, 2, _GRAPH_INITIALIZER, 10, 11, 12, 13}
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
-_ATTRIBUTE_NUMBERS = {1, 2, 3, 7, 8, 13, 20}  # name, float, int, floats, ints, text, type
+_ATTRIBUTE_NUMBERS = {
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    13,
+    20,
+}  # name, float, int, text, floats, ints, comment, type
 
 
 def metadata(content: bytes) -> dict[str, str]:
@@ -116,7 +125,9 @@ def _check_nodes(graph: memoryview) -> None:
                 if number == _NODE_ATTRIBUTE and not _ATTRIBUTE_NUMBERS.issuperset(
                     inner for inner, _ in _fields(_bytes(attribute))
                 ):
-                    raise ModelError(f"operator {operator!r} has an attribute other than numbers.")
+                    raise ModelError(
+                        f"operator {operator!r} has an attribute other than numbers and text."
+                    )
         elif field == _GRAPH_INITIALIZER:
             fields = dict(_fields(_bytes(value)))
             if _TENSOR_EXTERNAL in fields or fields.get(_TENSOR_LOCATION, 0) != 0:

@@ -145,7 +145,7 @@ def _small_whole_numbers(values: NDArray[Any], limit: int) -> NDArray[Any] | Non
 
 
 def _rank(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Rank small whole numbers cell by cell without sorting: how often does each occur?"""
+    """Rank small whole numbers cell by cell: no sorting, only how often each occurs."""
     n_cells, span = len(starts) - 1, int(values.max()) + 1
     # Backwards, so that a running sum counts the higher ones: 0 is the highest.
     key = np.repeat(np.arange(n_cells) * span + (span - 1), np.diff(starts))

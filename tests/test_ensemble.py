@@ -11,7 +11,10 @@ from conftest import random_counts
 from cytotrace2_lite import preprocess
 from cytotrace2_lite.ensemble import POTENCIES, Ensemble
 from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.export import FoldedEnsemble, to_onnx
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models import find_model, read_model, seal
+from cytotrace2_lite.tiles import TILE_CELLS
 
 
 def inputs(n_cells=21, n_expressed=900, seed=0):
@@ -36,14 +39,15 @@ class TestPrediction:
         np.testing.assert_allclose(ours, logits, rtol=5e-7, atol=1e-4)
 
     def test_a_cell_does_not_depend_on_its_neighbours_or_on_threads(self, ensembles, version):
-        log2_cpm, rank = inputs()
+        n_cells = 2 * TILE_CELLS + 22
+        log2_cpm, rank = inputs(n_cells)
         whole = ensembles[version].predict(log2_cpm, rank)
         threaded = ensembles[version].predict(log2_cpm, rank, threads=3)
         np.testing.assert_array_equal(whole.probabilities, threaded.probabilities)
-        for cell in (0, 7, 20):
-            values = slice(log2_cpm.indptr[cell], log2_cpm.indptr[cell + 1])
-            alone = ensembles[version].predict(log2_cpm[[cell]], rank[values])
-            np.testing.assert_array_equal(alone.probabilities[0], whole.probabilities[cell])
+        for first, last in ((0, 1), (7, 8), (5, n_cells), (TILE_CELLS - 1, TILE_CELLS + 1)):
+            values = slice(log2_cpm.indptr[first], log2_cpm.indptr[last])
+            part = ensembles[version].predict(log2_cpm[first:last], rank[values])
+            np.testing.assert_array_equal(part.probabilities, whole.probabilities[first:last])
 
     def test_no_gene_below_the_threshold(self, ensembles, version):
         # All genes equal: every rank is 7136, over every threshold.
@@ -76,6 +80,40 @@ def test_info(ensembles, model_files):
     assert (info.name, info.architecture, info.n_members) == ("made-up", "1.0.0", 3)
     assert info.sha256 == hashlib.sha256(model_files["1.0.0"].read_bytes()).hexdigest()
     assert info.path == str(model_files["1.0.0"])
+
+
+@pytest.mark.parametrize("architecture", ["1.1.0", "1.0.0"])
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        np.full(6, 1000.0),
+        [10.0, 10.5, 11.0, 11.25, 7000.75, 7136.0],
+        np.repeat([300.0, 300.5, 301.0], 8),
+        np.linspace(50, 4000, 48),
+        np.r_[np.full(30, 700.0), np.full(30, 1400.5)],
+    ],
+)
+def test_any_thresholds(architecture, threshold, tmp_path):
+    random = np.random.RandomState(5)
+    threshold = random.permutation(np.array(threshold))
+    shape = (N_FEATURES, len(threshold))
+    folded = FoldedEnsemble(
+        architecture,
+        threshold,
+        random.normal(0, 1e-5, shape) * (random.random_sample(shape) < 0.3),
+        random.normal(0, 1e-3, shape),
+        random.normal(size=len(threshold)),
+    )
+    path = tmp_path / "model.onnx"
+    path.write_bytes(to_onnx(folded, {"name": "n", "licence": "l", "sources": "[]"}))
+    counts = random_counts(9, 4000)
+    counts.data[: counts.indptr[3]] = 1 + np.arange(counts.indptr[3]) % 7
+    counts.data[counts.indptr[3] : counts.indptr[4]] = np.arange(4000) + 1
+    counts.data[counts.indptr[4] : counts.indptr[5]] = 3
+    log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
+    expected = folded.logits(preprocess.rank_all(counts), log2_cpm.toarray())
+    found = Ensemble.load(path).logits(log2_cpm, rank)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
 class TestModelFile:

@@ -58,7 +58,7 @@ def test_other_operators(changed):
     def custom(model):
         model.graph.node[0].domain = "com.example"
 
-    assert changed(custom) == "the model uses operator 'Unsqueeze', which is not run."
+    assert changed(custom) == "the model uses operator 'HardSigmoid', which is not run."
 
 
 def test_subgraphs(changed):
@@ -66,7 +66,7 @@ def test_subgraphs(changed):
         graph = helper.make_graph([], "inner", [], [])
         model.graph.node[0].attribute.append(helper.make_attribute("body", graph))
 
-    assert changed(add) == "operator 'Unsqueeze' has an attribute other than numbers."
+    assert changed(add) == "operator 'HardSigmoid' has an attribute other than numbers and text."
 
 
 def test_external_data(changed, tmp_path):
@@ -123,13 +123,13 @@ def test_a_second_graph(exported):
 
 def test_metadata_that_is_missing_or_wrong(changed):
     def drop(model):
-        kept = [entry for entry in model.metadata_props if entry.key != "max_rank"]
+        kept = [entry for entry in model.metadata_props if entry.key != "thresholds"]
         del model.metadata_props[:]
         model.metadata_props.extend(kept)
 
     expected = (
-        "the model does not describe itself as this version expects. Export it anew with "
-        "tools/export_onnx.py."
+        "the model does not describe itself as this version expects. Copy the file again, or "
+        "export it anew with tools/export_onnx.py."
     )
     assert changed(drop) == expected
 
