@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from cytotrace2_lite.samples import Samples
     from cytotrace2_lite.store import Counts
 
-__all__ = ["PRESETS", "ModelInput", "Parameters", "Progress", "batches", "check", "prepare", "score_cells"]
+__all__ = [
+    "PRESETS",
+    "ModelInput",
+    "Parameters",
+    "Progress",
+    "batches",
+    "check",
+    "prepare",
+    "score_cells",
+]
 
 #: Settings by name: "paper" are those of Kang et al. (batches of 100,000 cells, 10,000 of them
 #: smoothed together), which need more memory and time than the defaults.

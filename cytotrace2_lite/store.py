@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -277,7 +278,7 @@ class Counts:
         for tile in in_order(sorted_tile, tiles, threads):
             stop = cell + tile.shape[0]
             indptr[cell + 1 : stop + 1] = size + tile.indptr[1:]
-            total[cell:stop] = tile.sum(axis=1, dtype=np.float64)
+            total[cell:stop] = tile.astype(np.float64).sum(axis=1)
             whole = whole and (tile.dtype.kind in "bui" or not np.any(tile.data % 1))
             arrays[0][size : size + tile.nnz] = tile.indices
             arrays[1][size : size + tile.nnz] = tile.data
@@ -377,6 +378,7 @@ class _File:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (as long as its arrays)
         except OSError as error:
             raise _no_room(error) from error
+        weakref.finalize(self, self._file.close)
 
     def append(self, array: NDArray[Any]) -> _FileArray:
         """Write an array."""

@@ -118,6 +118,9 @@ class Full:
     def seek(self, _):
         pass
 
+    def close(self):
+        pass
+
     def write(self, _):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -161,6 +164,12 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
             formats.Dataset(counts, names, list(ct2.genes.features())), tmp_path / name, "csr"
         )
     results = []
+    files = []
+
+    def new_file(make=store._File):
+        files.append(make())
+        return files[-1]
+
     for case, options in {
         "memory": [],
         "disk": ["--max-memory", "4T"],
@@ -171,9 +180,7 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
                 patch.setattr(store, "_CHUNK_VALUES", 20_000)
                 patch.setattr(store, "_TILE_VALUES", 30_000)
                 patch.setattr(ct2.api, "MAX_BYTES", 0)
-                before = store._File
-                files = []
-                patch.setattr(store, "_File", lambda: files.append(before()) or files[-1])
+                patch.setattr(store, "_File", new_file)
             with pytest.raises(SystemExit) as ended:
                 main(["run", str(path), "-o", str(tmp_path / case), "-dpl", "-q", *options])
             assert ended.value.code == 0
@@ -247,10 +254,7 @@ def test_the_settings_of_the_paper(tmp_path):
         ("-bs", "200", "-r", "3"): (200, 10_000, 3),
     }.items():
         with pytest.raises(SystemExit) as ended:
-            main(
-                ["run", str(table), "-o", str(tmp_path), "-dpl", "-q", "--preset", "paper"]
-                + list(options)
-            )
+            main(["run", str(table), "-o", str(tmp_path), "-dpl", "-q", "--preset=paper", *options])
         assert ended.value.code == 0
         parameters = json.loads((tmp_path / "run.json").read_text())["parameters"]
         names = ("batch_size", "smooth_batch_size", "seed")
