@@ -133,17 +133,21 @@ class TestComponents:
     def test_threads_do_not_matter(self, rounded, monkeypatch):
         if rounded:
             monkeypatch.setattr(pca, "_MAX_EXACT_VALUES", 0)
+        counts = structured_counts(250)
+        whole = distances_between(components(counts))
         # Parts so small that there are several of every kind.
         for limit in ("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"):
             monkeypatch.setattr(pca, limit, 10_000)
+        monkeypatch.setattr(pca, "_MULTIPLICATIONS_PER_CALL", 10_000)
         monkeypatch.setattr(pca, "_CELLS_PER_PART", 100)
-        counts = structured_counts(250)
         cells = pca.standardise(counts)
         assert len(cells.dense) > 2
         assert len(cells.sparse) > 2
         one = components(counts, threads=1)
         for threads in (2, 4):
             np.testing.assert_array_equal(components(counts, threads=threads), one)
+        parted = distances_between(one)
+        np.testing.assert_allclose(parted, whole, rtol=0, atol=1e-9 * whole.max())
 
     def test_input_is_left_alone(self):
         counts = structured_counts(120)
