@@ -34,7 +34,7 @@ def matrix(seed=0, n_cells=90, n_genes=70, scale=300):
     random = np.random.default_rng(seed)
     made = random_array((n_cells, n_genes), density=0.3, format="csr", random_state=random)
     made.data = np.ceil(made.data * scale)
-    made.data[::7] += 0.5 if scale > 1000 else 0
+    made.data[::7] += 0.5 if scale > 100_000 else 0
     return csr_array(made)
 
 
