@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.preprocess import log2_cpm, some_cells
+from cytotrace2_lite.preprocess import log2_cpm
 from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
@@ -20,23 +20,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+    from cytotrace2_lite.store import Counts
+
 __all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
 
 N_VARIABLE_GENES = 1000
 _RESTART = 0.1
 _TOLERANCE = 1e-6
 _MAX_ROUNDS = 10_000
-_CELLS_PER_STEP = 512  # fixed: sums must not depend on the number of threads
+_CELLS_PER_STEP = 256  # fixed: sums must not depend on the number of threads
 _CONSTANT = 1e-24  # variance / mean**2 of a gene that is the same in all cells, at most
 
 
-def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
+def dispersion(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     """Variance over mean of log2(CPM + 1) of each gene.
 
     Parameters
     ----------
     counts
-        Counts or CPM/TPM, CSR, shape (n_cells, n_genes), a value in every cell.
+        Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
     threads
         How many threads share the cells. The result does not depend on it.
 
@@ -50,7 +52,7 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     steps = range(0, n_cells, _CELLS_PER_STEP)
 
     def sums(start: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
+        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
         return (
             np.bincount(log2.indices, log2.data, n_genes),
             np.bincount(log2.indices, minlength=n_genes),
@@ -63,7 +65,7 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     mean /= n_cells
 
     def squares(start: int) -> NDArray[Any]:
-        log2 = log2_cpm(some_cells(counts, start, start + _CELLS_PER_STEP))
+        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
         log2.data -= mean[log2.indices]
         log2.data *= log2.data
         return np.bincount(log2.indices, log2.data, n_genes)
@@ -78,7 +80,7 @@ def dispersion(counts: csr_array, *, threads: int = 1) -> NDArray[np.float64]:
     return ratio
 
 
-def variable_genes(counts: csr_array, *, threads: int = 1) -> NDArray[np.intp]:
+def variable_genes(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.intp]:
     """Find the 1,000 genes of largest dispersion; constant genes fill up.
 
     Parameters
@@ -119,7 +121,7 @@ def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[n
 
 
 def diffuse(
-    counts: csr_array,
+    counts: Counts | csr_array,
     score: NDArray[np.floating],
     *,
     group_size: int = 1000,
@@ -132,7 +134,7 @@ def diffuse(
     Parameters
     ----------
     counts
-        Counts or CPM/TPM, CSR, shape (n_cells, n_genes), a value in every cell.
+        Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
     score
         Score of each cell before smoothing; shape (n_cells,). Its share of the result is computed
         in its own precision, as upstream does with float32.
@@ -161,12 +163,13 @@ def diffuse(
 
     def run(group: NDArray[np.intp]) -> None:
         if len(group) > 1:
-            log2 = log2_cpm(counts[group])
-            columns = column[log2.indices]
-            kept = columns >= 0
-            rows = np.repeat(np.arange(len(group)), np.diff(log2.indptr))
             expression = np.zeros((len(group), len(variable)))
-            expression[rows[kept], columns[kept]] = log2.data[kept]
+            for start in range(0, len(group), _CELLS_PER_STEP):
+                log2 = log2_cpm(counts[group[start : start + _CELLS_PER_STEP]])
+                columns = column[log2.indices]
+                kept = columns >= 0
+                rows = np.repeat(np.arange(start, start + log2.shape[0]), np.diff(log2.indptr))
+                expression[rows[kept], columns[kept]] = log2.data[kept]
             smoothed[group] = _diffuse_group(expression, score[group])
         if progress is not None:
             progress(len(group))

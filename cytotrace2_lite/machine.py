@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_cores", "available_memory", "peak_memory"]
+__all__ = ["available_cores", "available_memory", "peak_memory", "release_memory"]
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = (
@@ -81,6 +82,15 @@ def available_memory() -> int | None:
     except (OSError, ValueError, IndexError, StopIteration):
         return None
     return min([free * 1024 + held, *_cgroup_memory()])
+
+
+def release_memory() -> None:
+    """Give back to the system what was freed: the C library keeps much of it for later.
+
+    Only glibc has a call for this, and only there it is needed.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _cgroup_memory() -> list[int]:

@@ -25,12 +25,15 @@ import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.preprocess import log2_cpm
+from cytotrace2_lite.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
+
+    from cytotrace2_lite.store import Counts
 
 __all__ = [
     "MAX_RESIDUAL",
@@ -142,13 +145,13 @@ class StandardisedCells:
     sparse: list[_SparseGenes]
 
 
-def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
+def standardise(counts: Counts | csr_array, *, threads: int = 1) -> StandardisedCells:
     """Prepare the cells of a batch for `principal_components`.
 
     Parameters
     ----------
     counts
-        Counts or CPM/TPM over the features, CSR, shape (n_cells, n_features), values > 0, at least
+        Counts or CPM/TPM over the features, shape (n_cells, n_features), values > 0, at least
         one in each cell.
     threads
         How many threads share the cells. The result does not depend on it.
@@ -165,10 +168,10 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
     scale, shift = np.empty((n_cells, 1)), np.empty((n_cells, 1))
 
     def expressing(cells: slice) -> NDArray[np.intp]:
-        return np.bincount(_rows(counts, cells).indices, minlength=n_genes)
+        return np.bincount(counts[cells].indices, minlength=n_genes)
 
     def by_gene(cells: slice) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.intp]]:
-        log2 = log2_cpm(_rows(counts, cells))
+        log2 = log2_cpm(counts[cells])
         values = log2.data
         if not exact:
             values = np.rint(values / unit)
@@ -201,7 +204,7 @@ def standardise(counts: csr_array, *, threads: int = 1) -> StandardisedCells:
         data = np.empty(starts[-1], dtype=dtype)
         indices = np.empty(starts[-1], dtype=_narrowest(n_cells))
         free = starts[:-1].copy()
-        for values, cell, n_values in pool.map(by_gene, steps):
+        for values, cell, n_values in in_order(by_gene, steps, threads):
             target = np.repeat(free - np.cumsum(n_values) + n_values, n_values)
             target += np.arange(len(target))
             data[target], indices[target] = values, cell
@@ -300,7 +303,7 @@ def principal_components(
     return np.ascontiguousarray((vectors * lengths[:, None])[::-1].T)
 
 
-def _steps(indptr: NDArray[np.int32]) -> list[slice]:
+def _steps(indptr: NDArray[Any]) -> list[slice]:
     """Cells in steps of about _VALUES_PER_STEP values."""
     bounds = _bounds(indptr, _VALUES_PER_STEP)
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
@@ -311,18 +314,6 @@ def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
     first = np.searchsorted(indptr, np.arange(0, indptr[-1], n_values))
     bounds: list[int] = np.unique(np.append(first, len(indptr) - 1)).tolist()
     return bounds
-
-
-def _rows(matrix: csr_array, rows: slice) -> csr_array:
-    """Return some rows of a CSR matrix, without copying them."""
-    from scipy.sparse import csr_array
-
-    indptr = matrix.indptr[rows.start : rows.stop + 1]
-    values = slice(indptr[0], indptr[-1])
-    return csr_array(
-        (matrix.data[values], matrix.indices[values], indptr - indptr[0]),
-        shape=(rows.stop - rows.start, matrix.shape[1]),
-    )
 
 
 def _slices(n: int, length: int) -> list[slice]:

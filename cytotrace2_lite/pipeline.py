@@ -20,6 +20,7 @@ import numpy as np
 from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
 from cytotrace2_lite.ensemble import POTENCIES, Prediction
 from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
+from cytotrace2_lite.machine import release_memory
 from cytotrace2_lite.results import Result
 from cytotrace2_lite.threads import in_order
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
     from cytotrace2_lite.checks import Finding
     from cytotrace2_lite.ensemble import Ensemble
@@ -51,7 +51,7 @@ __all__ = [
 PRESETS = {"paper": {"batch_size": 100_000, "smooth_batch_size": 10_000, "seed": 14}}
 _MIN_CELLS_FOR_BATCHES = 1000
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
-_CELLS_PER_STEP = 512
+_CELLS_PER_STEP = 256
 _STAGES_OF_NEIGHBORS = ("components", "neighbors")
 
 
@@ -221,6 +221,7 @@ def prepare(
             f"of the {len(expression.cells)} cells. Check that the table holds the expression "
             "values and that the species is right."
         )
+    release_memory()
     _refuse_overflow(counts, mapping.feature, expression)
     return ModelInput(
         counts,
@@ -440,6 +441,7 @@ class _Run:
         self.advance(stage, 0)
         try:
             yield
+            release_memory()
         finally:
             self.seconds[stage] += time.perf_counter() - start
 
@@ -456,8 +458,8 @@ class _Run:
         threads, n_cells = self.parameters.max_cores, len(cells)
         smooth_over_neighbors = n_cells >= checks.MIN_CELLS_FOR_NEIGHBORS
         with self.timed("preprocess"):
-            of_batch = counts[cells]
-            genes_per_cell = np.diff(of_batch.indptr)
+            of_batch = counts.take(cells)
+            genes_per_cell = of_batch.n_genes
             self.quality.append(
                 ({"sample": batch.sample} if batch.sample else {})
                 | {
@@ -486,6 +488,7 @@ class _Run:
             with self.timed("components"):
                 standardised = pca.standardise(of_batch, threads=threads)
                 del of_batch
+                release_memory()  # the most memory is taken from here on
                 coordinates = pca.principal_components(
                     standardised, knn.N_COMPONENTS, threads=threads
                 )
@@ -502,11 +505,11 @@ class _Run:
         scores.preknn[cells] = preknn
         scores.score[cells] = score
 
-    def _predict(self, counts: csr_array) -> Prediction:
+    def _predict(self, counts: Counts) -> Prediction:
         """Predict some cells at a time: log2 CPM and ranks of all would be the largest arrays."""
 
         def predict(start: int) -> Prediction:
-            some = preprocess.some_cells(counts, start, start + _CELLS_PER_STEP)
+            some = counts[start : start + _CELLS_PER_STEP]
             prediction = self.ensemble.predict(
                 preprocess.log2_cpm(some), preprocess.rank_expressed(some)
             )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csc_array, csr_array
 
-__all__ = ["counts_over_features", "log2_cpm", "rank_all", "rank_expressed", "some_cells"]
+__all__ = ["counts_over_features", "log2_cpm", "rank_all", "rank_expressed"]
 
 _CELLS_RANKED_TOGETHER = 32  # what is counted for them fits the cache
 
@@ -50,33 +50,6 @@ def counts_over_features(
         shape=(values.shape[0], n_features),
     )
     return by_feature.tocsr()
-
-
-def some_cells(counts: csr_array, start: int, stop: int) -> csr_array:
-    """Take consecutive cells without a copy of their values.
-
-    Parameters
-    ----------
-    counts
-        CSR, shape (n_cells, n_features).
-    start, stop
-        The first cell, and the one after the last; it may be beyond the end.
-
-    Returns
-    -------
-    csr_array
-        Shape (n, n_features).
-    """
-    from scipy.sparse import csr_array
-
-    indptr = counts.indptr[start : stop + 1]
-    values = slice(indptr[0], indptr[-1])
-    some = csr_array(
-        (counts.data[values], counts.indices[values], indptr - indptr[0]),
-        shape=(len(indptr) - 1, counts.shape[1]),
-    )
-    some.has_canonical_format = True
-    return some
 
 
 def log2_cpm(counts: csr_array) -> csr_array:

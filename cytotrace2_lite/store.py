@@ -301,10 +301,49 @@ class Counts:
         """Give the counts of some cells, in the order given, with sorted indices."""
         if isinstance(cells, slice):
             cells = np.arange(*cells.indices(self.shape[0]))
+        indptr, genes, values = self._gather(cells)
+        index = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
+        matrix = csr_array(
+            (values, genes.astype(index), indptr.astype(index)),
+            shape=(len(cells), self.shape[1]),
+            copy=False,
+        )
+        matrix.has_canonical_format = True
+        return matrix
+
+    def take(self, cells: NDArray[np.intp]) -> Counts:
+        """Give the counts of some cells, in memory, where they lie in the order given.
+
+        Parameters
+        ----------
+        cells
+            Their indices.
+
+        Returns
+        -------
+        Counts
+            This object, where these are all its cells, in memory and in this order.
+        """
+        if self.n_bytes and np.array_equal(cells, np.arange(self.shape[0])):
+            return self
+        indptr, genes, values = self._gather(cells)
+        return Counts(
+            (len(cells), self.shape[1]),
+            indptr,
+            genes,
+            values,
+            self.total[cells],
+            whole=self.whole,
+            n_bytes=genes.nbytes + values.nbytes,
+        )
+
+    def _gather(
+        self, cells: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+        """Where each cell begins, genes and values of some cells."""
         sizes = self.indptr[cells + 1] - self.indptr[cells]
         indptr = np.concatenate([[0], np.cumsum(sizes)])
-        index = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
-        genes = np.empty(indptr[-1], index)
+        genes = np.empty(indptr[-1], self._genes.dtype)
         values = np.empty(indptr[-1], self._values.dtype)
         # Cells that lie one after the other are copied at once.
         breaks = np.flatnonzero(np.diff(cells) != 1) + 1
@@ -318,11 +357,7 @@ class Counts:
         ):
             genes[to : to + stop - start] = self._genes[start:stop]
             values[to : to + stop - start] = self._values[start:stop]
-        matrix = csr_array(
-            (values, genes, indptr.astype(index)), shape=(len(cells), self.shape[1]), copy=False
-        )
-        matrix.has_canonical_format = True
-        return matrix
+        return indptr, genes, values
 
 
 class _Growing:

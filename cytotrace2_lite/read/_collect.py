@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cytotrace2_lite.expression import Expression
+from cytotrace2_lite.machine import release_memory
 from cytotrace2_lite.store import MAX_BYTES, Arriving
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def collect(
         max_value = max(max_value, block.max_value)
         if progress is not None:
             progress(reader.n_read, reader.n_total, reader.unit)
+    release_memory()
     source = reader.source
     genes, place = reader.genes, np.arange(len(reader.genes))
     if options.duplicate_genes != "error":
