@@ -52,7 +52,8 @@ class Scored(NamedTuple):
     result
         As it was written; with the coordinates of the user, if there are any.
     counts
-        Expression over the model's features, shape (n_cells, 14271).
+        Expression over the model's features, shape (n_cells, 14271); without values where they
+        were not kept.
     labels
         Cell id to label, of the annotation; None without one.
     """
@@ -198,7 +199,7 @@ def run(
         embed=None if given is None else partial(_check_embedding, given),
     )
     _give_warnings(job.findings, stacklevel=3)
-    result = job.score(progress)
+    result = job.score(progress, release=not to_compute)
     if to_compute:
         from cytotrace2_lite.embedding import umap
 
@@ -310,6 +311,7 @@ def score_to_directory(
     extra_columns: bool = False,
     file_format: str = "txt",
     write_h5ad: str | os.PathLike[str] | None = None,
+    keep_counts: bool = True,
     **options: Any,
 ) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
@@ -340,6 +342,8 @@ def score_to_directory(
         As for `Result.write`.
     write_h5ad
         Name of a copy of the input with the results, as for `Result.write_h5ad`.
+    keep_counts
+        Whether a UMAP is to be computed of the counts; else less memory is taken.
     **options
         As for `run`.
 
@@ -371,7 +375,7 @@ def score_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
-        result = job.score(options.get("progress"))
+        result = job.score(options.get("progress"), release=not keep_counts)
         if embedding is not None:
             result.info["embedding"] = str(embedding)
         contents: dict[Path, Any] = {}
@@ -447,6 +451,7 @@ def cytotrace2(
         output_dir,
         annotation_path=annotation_path,
         on_checked=partial(_give_warnings, stacklevel=4),
+        keep_counts=not disable_plotting,
         species=species,
         batch_size=batch_size,
         smooth_batch_size=smooth_batch_size,
@@ -478,7 +483,7 @@ class _Job:
     started: float
     read_seconds: float
 
-    def score(self, progress: Callable[[Progress], None] | None) -> Result:
+    def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
         result = score_cells(
             self.data,
             self.ensemble,
@@ -486,6 +491,7 @@ class _Job:
             progress,
             samples=self.samples,
             findings=self.findings,
+            release=release,
         )
         result.info["input"] = asdict(self.source) | result.info["input"]
         result.info.update(self.about)

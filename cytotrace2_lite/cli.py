@@ -289,6 +289,7 @@ def run(
             path,
             None if to_stdout else output_dir,
             embedding=None if disable_plotting else embedding,
+            keep_counts=not (disable_plotting or to_stdout or embedding is not None),
             max_cores=1 if disable_parallelization else max_cores,
             progress=reporter,
             on_checked=on_checked,

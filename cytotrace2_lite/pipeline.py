@@ -304,6 +304,7 @@ def score_cells(
     *,
     samples: Samples | None = None,
     findings: Sequence[Finding] = (),
+    release: bool = False,
 ) -> Result:
     """Compute the scores of all cells.
 
@@ -321,6 +322,9 @@ def score_cells(
         Score the cells of each sample as if they were alone.
     findings
         What was found out about the dataset, to go with the result.
+    release
+        Whether the values of `data` are not needed afterwards: they are dropped with the last
+        batch's, before the stage that takes the most memory.
 
     Returns
     -------
@@ -339,7 +343,7 @@ def score_cells(
 
     scores = _Scores.empty(n_cells)
     for batch in split:
-        run.score_batch(data.counts, batch, scores)
+        run.score_batch(data.counts, batch, scores, release=release and batch is split[-1])
 
     relative = np.full(n_cells, np.nan)
     cells_of_sample: defaultdict[str, list[NDArray[np.intp]]] = defaultdict(list)
@@ -452,7 +456,7 @@ class _Run:
                 total = self._n_smoothed if stage in _STAGES_OF_NEIGHBORS else self._n_cells
                 self.progress(Progress(stage, self._done[stage], total))
 
-    def score_batch(self, counts: Counts, batch: _Batch, scores: _Scores) -> None:
+    def score_batch(self, counts: Counts, batch: _Batch, scores: _Scores, *, release: bool) -> None:
         """Run all stages on some cells that have counts, and fill in their scores."""
         cells = batch.cells
         threads, n_cells = self.parameters.max_cores, len(cells)
@@ -488,6 +492,8 @@ class _Run:
             with self.timed("components"):
                 standardised = pca.standardise(of_batch, threads=threads)
                 del of_batch
+                if release:
+                    counts.release()
                 release_memory()  # the most memory is taken from here on
                 coordinates = pca.principal_components(
                     standardised, knn.N_COMPONENTS, threads=threads

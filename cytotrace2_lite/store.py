@@ -311,6 +311,11 @@ class Counts:
         matrix.has_canonical_format = True
         return matrix
 
+    def release(self) -> None:
+        """Drop the values; how many each cell has, and their sums, stay."""
+        self._genes, self._values = self._genes[0:0], self._values[0:0]
+        self.n_bytes = 0
+
     def take(self, cells: NDArray[np.intp]) -> Counts:
         """Give the counts of some cells, in memory, where they lie in the order given.
 

@@ -14,7 +14,7 @@ import synthetic_ensemble
 from goldens import tables
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import binning, diffusion, genes, knn, pca, preprocess
+from cytotrace2_lite import binning, diffusion, genes, knn, pca, pipeline, preprocess
 from cytotrace2_lite.ensemble import POTENCIES, ModelInfo, Prediction
 from cytotrace2_lite.pipeline import Parameters, batches, prepare, score_cells
 from cytotrace2_lite.read import read_expression
@@ -219,7 +219,8 @@ class Given:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads):
+def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads, monkeypatch):
+    monkeypatch.setattr(pipeline, "_CELLS_PER_STEP", 10_000)  # a batch at a time, in order
     expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
     result = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))
