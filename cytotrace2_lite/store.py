@@ -313,7 +313,8 @@ class Counts:
 
     def release(self) -> None:
         """Drop the values; how many each cell has, and their sums, stay."""
-        self._genes, self._values = self._genes[0:0], self._values[0:0]
+        self._genes = np.empty(0, self._genes.dtype)
+        self._values = np.empty(0, self._values.dtype)
         self.n_bytes = 0
 
     def take(self, cells: NDArray[np.intp]) -> Counts:
