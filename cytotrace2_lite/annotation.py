@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.checks import Finding
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
 
 if TYPE_CHECKING:
     import os
@@ -63,13 +63,14 @@ class Annotation:
         where = [i for i, title in enumerate(self.header) if title == name]
         if len(where) != 1:
             raise UsageError(
-                f"{self.path}: {'two columns are' if where else 'no column is'} called {name!r}. "
-                f"Its columns after the ids are {first_few(self.header[1:], most=20)}."
+                f"{self.path}: {'two columns are' if where else 'no column is'} called "
+                f"{shown(name)}. Its columns after the ids are "
+                f"{first_few(self.header[1:], most=20)}."
             )
         if where == [0]:
             raise UsageError(
-                f"{self.path}: {name!r} is the column of the cell ids. The columns after it are "
-                f"{first_few(self.header[1:], most=20)}."
+                f"{self.path}: {shown(name)} is the column of the cell ids. The columns after it "
+                f"are {first_few(self.header[1:], most=20)}."
             )
         index = where[0] - 1
         return [
@@ -113,7 +114,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
                     )
                 if row[0] in fields:
                     raise InputError(
-                        f"{path}: cell {row[0]!r} appears twice (second time on line "
+                        f"{path}: cell {shown(row[0])} appears twice (second time on line "
                         f"{rows.line_num}). Keep one of its labels."
                     )
                 fields[row[0]] = row[1:]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.cli_progress import DownloadReporter
+from cytotrace2_lite.cli_progress import DownloadReporter, say
 from cytotrace2_lite.errors import ModelError, UsageError
 from cytotrace2_lite.models import (
     BUNDLED_MODEL,
@@ -150,8 +150,10 @@ def verify(model: str | None) -> None:
         return ""
 
     problems = [text for text in map(problem, paths) if text]
+    for text in problems[:-1]:
+        say(f"Error: {text}")
     if problems:
-        raise ModelError("\n".join(problems))
+        raise ModelError(problems[-1])
 
 
 @models.command("path")

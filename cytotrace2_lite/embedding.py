@@ -23,7 +23,7 @@ import numpy as np
 
 from cytotrace2_lite import knn, pca, preprocess
 from cytotrace2_lite.checks import Finding
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few, shown
 from cytotrace2_lite.read import h5ad
 
 if TYPE_CHECKING:
@@ -132,18 +132,22 @@ def obsm_embedding(data: Any, key: str) -> Embedding:
         arrays = getattr(data, "obsm", None)
         if arrays is None:
             raise UsageError(
-                f"embedding is {key!r}, the name of an array of AnnData's obsm, but the data are "
+                f"embedding is {shown(key)}, the name of an array of AnnData's obsm, but the data "
+                "are "
                 'none. Pass "umap", or numbers of shape (n_cells, 2).'
             )
         if key not in arrays:
             raise UsageError(
-                f"obsm has no array {key!r}. Its arrays are {first_few(list(arrays), most=20)}."
+                f"obsm has no array {shown(key)}. Its arrays are "
+                f"{first_few(list(arrays), most=20)}."
                 if len(arrays)
-                else f"obsm has no array {key!r}; it is empty."
+                else f"obsm has no array {shown(key)}; it is empty."
             )
         values = np.asarray(arrays[key])
     if values.ndim != 2 or values.shape[1] < 2:
-        raise UsageError(f"obsm[{key!r}] has the shape {values.shape}; two columns are needed.")
+        raise UsageError(
+            f"obsm[{shown(key)}] has the shape {values.shape}; two columns are needed."
+        )
     name = key.removeprefix("X_")
     name = name.upper() if name.islower() else name
     checked = embedding_of(values[:, :2], len(values))
@@ -396,9 +400,9 @@ def _add_row(coordinates: dict[str, tuple[float, float]], row: list[str], where:
     for text in texts:
         if not _is_number(text):
             raise InputError(
-                f"{where}, cell {cell!r}: {text!r} is not a finite number. Leave the line out "
-                "where a cell has no coordinates."
+                f"{where}, cell {shown(cell)}: {shown(text)} is not a finite number. Leave the "
+                "line out where a cell has no coordinates."
             )
     if cell in coordinates:
-        raise InputError(f"{where}: cell {cell!r} appears twice. Keep one of its lines.")
+        raise InputError(f"{where}: cell {shown(cell)} appears twice. Keep one of its lines.")
     coordinates[cell] = (float(texts[0]), float(texts[1]))

@@ -17,7 +17,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models import find_model, read_model
-from cytotrace2_lite.onnx_file import check_graph, metadata
+from cytotrace2_lite.onnx_file import check_graph, metadata, one_line
 
 if TYPE_CHECKING:
     import os
@@ -283,21 +283,22 @@ def _describe(
     """Take what the package needs from the metadata of a model."""
     try:
         info = ModelInfo(
-            name=described["name"],
-            licence=described["licence"],
-            architecture=described["architecture"],
+            name=one_line(described, "name"),
+            licence=one_line(described, "licence"),
+            architecture=one_line(described, "architecture"),
             n_members=int(described["n_members"]),
             sha256=hashlib.sha256(content).hexdigest(),
             path=str(path),
             sources=tuple(json.loads(described["sources"])),
-            official=described.get("official", ""),
+            official=one_line(described, "official", ""),
         )
         potencies = tuple(described["potencies"].split("\n"))
         max_rank = float(described["max_rank"])
         check_scores = [float(score) for score in json.loads(described["check_scores"])]
         if not 0 < max_rank < math.inf:
             raise ValueError(max_rank)
-    except (KeyError, TypeError, ValueError) as error:
+    # RecursionError: of JSON that is nested without end.
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             "the model does not describe itself as this version expects. Export it anew with "
             "tools/export_onnx.py."

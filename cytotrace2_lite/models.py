@@ -356,10 +356,10 @@ def describe(path: Path) -> ModelFile:
             path=path,
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            architecture=entries["architecture"],
-            licence=entries["licence"],
+            architecture=onnx_file.one_line(entries, "architecture"),
+            licence=onnx_file.one_line(entries, "licence"),
             n_members=int(entries["n_members"]),
-            official=entries.get("official", ""),
+            official=onnx_file.one_line(entries, "official", ""),
         )
     except ModelError as error:
         return ModelFile(path.stem, path, problem=f"{path}: {error}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
 from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
+from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError, shown
 from cytotrace2_lite.results import Result
 
 if TYPE_CHECKING:
@@ -486,6 +486,7 @@ def _refuse_overflow(counts: csr_array, feature: NDArray[np.int32], expression: 
         largest = row.indices[row.data.argmax()]
         gene = expression.genes[int(np.flatnonzero(feature == largest)[0])]
         raise InputError(
-            f"cell {expression.cells[cells[0]]!r}: its values add up to {total[cells[0]]:g} (the "
-            f"largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or TPM."
+            f"cell {shown(expression.cells[cells[0]])}: its values add up to {total[cells[0]]:g} "
+            f"(the largest, {row.data.max():g}, is of gene {shown(gene)}). These are no counts, "
+            "CPM or TPM."
         )

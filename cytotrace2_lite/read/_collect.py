@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.sparse import coo_array, csc_array, hstack
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.expression import Expression
 
 if TYPE_CHECKING:
@@ -186,8 +186,8 @@ def _refuse_repeated_values(values: csc_array, reader: Reader) -> None:
     gene = np.searchsorted(values.indptr, again, side="right") - 1
     first = int(np.flatnonzero(again > values.indptr[gene])[0])  # others are the first of a gene
     raise InputError(
-        f"{reader.name}: gene {reader.genes[gene[first]]!r} has two values in cell "
-        f"{reader.cells[values.indices[again[first]]]!r}. Write the matrix anew."
+        f"{reader.name}: gene {shown(reader.genes[gene[first]])} has two values in cell "
+        f"{shown(reader.cells[values.indices[again[first]]])}. Write the matrix anew."
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.expression import Block
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._options import ReadOptions
@@ -233,7 +233,7 @@ class TextTable(StreamReader):
 
     def _comment(self, header: bytes) -> InputError:
         return InputError(
-            f"{self.name}: line 1 is a comment ({_shown(header)}). Remove the lines before the "
+            f"{self.name}: line 1 is a comment ({shown(header)}). Remove the lines before the "
             f"header, which names the {self._column}s."
         )
 
@@ -286,7 +286,7 @@ class TextTable(StreamReader):
             if name in column_of and not may_repeat:
                 remedy = "Rename or drop one." if kind == "cell" else duplicates_remedy(name)
                 raise InputError(
-                    f"{self.name}: {kind} {_shown(name)} appears twice "
+                    f"{self.name}: {kind} {shown(name)} appears twice "
                     f"(columns {column_of[name]} and {column}). {remedy}"
                 )
             column_of[name] = column
@@ -377,7 +377,7 @@ class TextTable(StreamReader):
                 name = _name(fields[0])
             except UnicodeDecodeError:
                 return InputError(
-                    f"{where} has a {self._row} name that is not UTF-8 ({_shown(fields[0])}). "
+                    f"{where} has a {self._row} name that is not UTF-8 ({shown(fields[0])}). "
                     f"{_SAVE_AS_UTF8}"
                 )
             if not name:
@@ -387,28 +387,28 @@ class TextTable(StreamReader):
             ends = not fields[-1] and len(fields) > 1
             if ends and len(fields) in {width, width + 1}:
                 return InputError(
-                    f"{where} ({self._row} {_shown(name)}) ends with a {separator}: the value of "
+                    f"{where} ({self._row} {shown(name)}) ends with a {separator}: the value of "
                     f"the last {self._column} is missing, or a {separator} too many ends each "
                     "line. Write 0 there, or remove it."
                 )
             if len(fields) != width:
                 found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 return InputError(
-                    f"{where} ({self._row} {_shown(name)}) has {found} instead of {width}, the "
+                    f"{where} ({self._row} {shown(name)}) has {found} instead of {width}, the "
                     f"{self._row}'s name and one per {self._column}. Look for a missing or an "
                     f"extra {separator}."
                 )
             if name in self._line_of and not (self.by_gene and self._genes_may_repeat):
                 remedy = "Rename or drop one." if self._row == "cell" else duplicates_remedy(name)
                 return InputError(
-                    f"{self.name}: {self._row} {_shown(name)} appears twice "
+                    f"{self.name}: {self._row} {shown(name)} appears twice "
                     f"(lines {self._line_of[name]} and {number}). {remedy}"
                 )
             self._line_of[name] = number
             for column, field in zip(self._columns, fields[1:], strict=True):
                 if field != b"0" and (problem := _problem(field, self._row)):
                     return InputError(
-                        f"{where}, {self._row} {_shown(name)}, {self._column} {_shown(column)}: "
+                        f"{where}, {self._row} {shown(name)}, {self._column} {shown(column)}: "
                         f"{problem}"
                     )
         raise AssertionError(f"{self.name}: no error from line {self._next_line} on")
@@ -443,13 +443,6 @@ def _name(field: bytes) -> str:
     if len(name) > 1 and name[0] == name[-1] == '"':
         return name[1:-1].replace('""', '"')
     return name
-
-
-def _shown(text: str | bytes) -> str:
-    """Quote a name or a value for a message: cut, and with control characters escaped."""
-    if isinstance(text, bytes):
-        text = text.decode(errors="replace")
-    return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
 def _numbers(
@@ -530,13 +523,13 @@ def _problem(field: bytes, row: str) -> str:
         token = token[1:-1].strip(b" ")
     value = _number(token)
     if token.lower() in _INFINITE or value == np.inf or value == -np.inf:
-        return f"{_shown(token)} is infinite. Correct the value or remove the {row}."
+        return f"{shown(token)} is infinite. Correct the value or remove the {row}."
     if value < 0:
-        return f"{_shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
+        return f"{shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
     if value >= 0:
         return ""
     if not token:
         return f"the value is missing (empty field). Write 0 or remove the {row}."
     if token.lower() in _MISSING:
-        return f"the value is missing ({_shown(token)}). Write 0 or remove the {row}."
-    return f"{_shown(token)} is not a number. Only the header and the first column may hold text."
+        return f"the value is missing ({shown(token)}). Write 0 or remove the {row}."
+    return f"{shown(token)} is not a number. Only the header and the first column may hold text."
