@@ -273,7 +273,11 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray
         float64, shape (n_cells,), in [0, 1] where rows sum to 1.
     """
-    score: NDArray[np.float64] = probabilities @ (np.arange(len(POTENCIES)) / (len(POTENCIES) - 1))
+    # Not a matrix product: BLAS adds in an order that depends on the number of cells.
+    score = np.zeros(len(probabilities))
+    for k, share in enumerate(probabilities.T):
+        score += share * (k / (len(POTENCIES) - 1))
+    np.minimum(score, 1, out=score)  # rows may sum to a last bit more than 1
     return score
 
 
