@@ -45,6 +45,9 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 _ANYWAY = 1 << 26  # bytes that are worth no question
 _BEST_COMPRESSION = 2000  # of gzip, 1032; that of others can be better, of no real data
 _LARGEST_CHUNK = 1 << 30
+# HDF5 takes some 6 kB of memory for each chunk that it reads at a time; h5py's have 8 KiB or more.
+_FEW_VALUES = 128
+_MANY_CHUNKS = 10_000
 _BYTES_OF_OBJECT = 64  # that becomes of a value in Python
 
 
@@ -395,10 +398,21 @@ def _check_claims(path: str, dataset: Any) -> None:
             f"{path}: {shown(dataset.name)} claims {dataset.size:,} values, but the file holds "
             f"{stored:,} bytes of them. Copy or write it again."
         )
-    if math.prod(dataset.chunks or ()) * itemsize > _LARGEST_CHUNK:
+    if dataset.chunks is None:
+        return
+    size = math.prod(dataset.chunks)
+    if size * itemsize > _LARGEST_CHUNK:
         raise InputError(
             f"{path}: {shown(dataset.name)} has chunks of more than 1 GiB. Write it with smaller "
             "chunks."
+        )
+    n_chunks = math.prod(
+        -(-length // part) for length, part in zip(dataset.shape, dataset.chunks, strict=True)
+    )
+    if size < _FEW_VALUES and n_chunks > _MANY_CHUNKS:
+        raise InputError(
+            f"{path}: {shown(dataset.name)} has {n_chunks:,} chunks of {size} values. Write it "
+            "with larger chunks."
         )
 
 
