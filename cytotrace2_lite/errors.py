@@ -54,10 +54,6 @@ __all__ = [
     "SampleWarning",
     "SpeciesWarning",
     "UsageError",
-    "contained",
-    "first_few",
-    "printable",
-    "shown",
 ]
 
 _LONGEST_MESSAGE = 2000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytotrace2_lite.errors import InputError, shown
+from cytotrace2_lite.machine import available_memory
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, columns_are_genes, prefix
 from cytotrace2_lite.read._stream import Source, digest
@@ -41,6 +43,7 @@ ARROW_FILE = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"
 
 _N_VALUES = 1 << 22  # at a time
+_BYTES_OF_NAME = 100
 
 
 class Table:
@@ -298,6 +301,11 @@ def _parquet(path: str) -> tuple[Any, Columns]:
     with _reading(path):
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
+    n_rows = file.metadata.num_rows
+    if n_rows * _BYTES_OF_NAME > (available_memory() or math.inf):
+        raise InputError(
+            f"{path}: the names of its {n_rows:,} rows do not fit into memory. Is the file damaged?"
+        )
 
     def read(positions: Sequence[int]) -> list[Any]:
         # Columns are asked for by name, which gives also those of the same name, and those whose

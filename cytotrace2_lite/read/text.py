@@ -45,6 +45,8 @@ _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
 _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
 
+_LONGEST_LINE = 1 << 26  # some millions of columns
+
 _UNCLOSED = "a double quote that is not closed. Close or remove it."
 _SAVE_AS_UTF8 = "Save the table as UTF-8."
 _AS_TEXT = "Write the genes x cells table as tab-separated text."
@@ -168,11 +170,18 @@ class TextTable(StreamReader):
         the end of the file are dropped.
         """
         pieces = [b"\n"]
+        length = 0  # of the pieces
         chunks = iter(partial(self._stream.read, self._block_size), b"")
         for chunk in itertools.chain(chunks, [b"\n"]):  # the last line may lack its newline
             cut = chunk.rfind(b"\n") + 1
             if not cut:
                 pieces.append(chunk)
+                length += len(chunk)
+                if length > _LONGEST_LINE:  # as of data that decompress without end
+                    raise InputError(
+                        f"{self.name}: a line has more than {_LONGEST_LINE >> 20} MiB. Is this a "
+                        "table? Write it as .h5ad or 10x directory if so."
+                    )
                 if b"\0" not in chunk:
                     continue
                 yield b"".join([*pieces, b"\n"])  # a binary file must not pile up for want of lines
@@ -182,6 +191,7 @@ class TextTable(StreamReader):
             while text.endswith((b"\n\n", b"\n\r\n"), 0, end):
                 end = text.rindex(b"\n", 0, end - 1) + 1
             pieces = [text[end - 1 : end + 2], chunk[cut:]]  # one empty line stands for all
+            length = len(pieces[1])
             if end > 1:
                 yield text if end == len(text) else text[:end]
 
