@@ -155,7 +155,7 @@ class Ensemble:
         # in the same order whatever their number.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are raised; logged they would hold names of nodes
         # A session of its own arena would keep the largest tile of every thread for good.
         options.enable_cpu_mem_arena = False
         try:
@@ -198,6 +198,10 @@ class Ensemble:
             Probabilities, score and potency of each cell.
         """
         probabilities = self._run(log2_cpm, rank, "probabilities", threads, progress)
+        if probabilities.shape != (log2_cpm.shape[0], len(POTENCIES)):
+            raise ModelError(
+                f"{self.info.path}: the model does not give {len(POTENCIES)} potencies."
+            )
         return Prediction(
             probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
         )
@@ -229,7 +233,16 @@ class Ensemble:
     ) -> NDArray[Any]:
         def run(start: int) -> NDArray[Any]:
             stop = min(start + _TILE_CELLS, log2_cpm.shape[0])
-            (answer,) = self._session.run([output], self._feed(log2_cpm, rank, start, stop))
+            feed = self._feed(log2_cpm, rank, start, stop)
+            try:
+                (answer,) = self._session.run([output], feed)
+            # onnxruntime has no public base class of its exceptions.
+            except Exception as error:
+                raise ModelError(
+                    f"{self.info.path}: onnxruntime cannot run the model: {error}"
+                ) from error
+            if answer.shape[0] != _TILE_CELLS or not np.isfinite(answer).all():
+                raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
             if progress is not None:
                 progress(stop - start)
             tile: NDArray[Any] = answer[: stop - start]
