@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import time
 import warnings
 import xml.etree.ElementTree as ET
 import zipfile
@@ -254,6 +255,36 @@ class TestReaders:
         path = tmp_path / "t.gz"
         path.write_bytes(gzip.compress(b"a\t" * (33 << 20), 1))
         self.refused(path, r"t\.gz: a line has more than 64 MiB\. Is this a table\?")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            # Each took hours, with steps that looked at all of the rest again.
+            (b"\tc\nActb\t" + b"1" * (1 << 20) + b"x\n", "is not a number"),
+            (
+                b"\tc\nActb\t" + b" " * (1 << 22) + b"1" + b" " * (1 << 22) + b"x\n",
+                "is not a number",
+            ),
+            (b'"' + b"\t" * (1 << 20) + b'"\tc\nActb\tx\n', "is not a number"),
+            (b'\tc\n"' + b"\t" * (1 << 20) + b'"\tx\n', "is not a number"),
+        ],
+        ids=["digits", "blanks", "quoted header", "quoted name"],
+    )
+    def test_time_grows_with_the_size(self, tmp_path, text, message):
+        path = tmp_path / "t"
+        path.write_bytes(text)
+        started = time.process_time()
+        self.refused(path, message)
+        assert time.process_time() - started < 20
+
+    @pytest.mark.parametrize("n_blanks", [1, 2, 7, 8, 9, 100])
+    def test_blanks_around_numbers(self, tmp_path, n_blanks):
+        path = tmp_path / "t"
+        blanks = " " * n_blanks
+        path.write_text(f'\ta\tb\tc\nActb\t{blanks}1.5\t2.5{blanks}\t{blanks}"{blanks}3.5 "\n')
+        assert read_expression(path)[0].values.toarray().ravel().tolist() == [1.5, 2.5, 3.5]
+        path.write_text(f"\ta\nActb\t{blanks}\n")
+        self.refused(path, "the value is missing")
 
     def test_names_without_end(self, tmp_path, monkeypatch):
         monkeypatch.setattr("cytotrace2_lite.read.mtx._LARGEST_COMPANION", 1 << 23)

@@ -41,10 +41,12 @@ _OTHER_DELIMITERS = (
     (b";", "semicolons", "Save the table as tab-separated text with decimal points."),
     (b" ", "spaces", 'Save it as tab-separated text: in R, write.table(..., sep = "\\t").'),
 )
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# There is one way only to match each text: of two, a megabyte of digits would try all splits.
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
 _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
 
+_FEW_BLANKS = 8  # that pad a number, mostly
 _LONGEST_LINE = 1 << 26  # some millions of columns
 
 _UNCLOSED = "a double quote that is not closed. Close or remove it."
@@ -428,16 +430,15 @@ def _split(line: bytes, delimiter: bytes) -> list[bytes]:
     """Split a line at the delimiters outside quotes; empty where a quote is not closed."""
     if line.count(b'"') % 2:
         return []
-    fields = [b""]
-    is_open = True  # the next piece belongs to the last field
+    fields = []
+    pieces = []  # of a field, which is open while it has an odd number of quotes
+    is_open = False
     for piece in line.split(delimiter):
-        if is_open:
-            fields[-1] += piece
-        else:
-            fields.append(piece)
-        is_open = fields[-1].count(b'"') % 2 == 1
-        if is_open:
-            fields[-1] += delimiter
+        pieces.append(piece)
+        is_open ^= piece.count(b'"') % 2 == 1
+        if not is_open:
+            fields.append(delimiter.join(pieces))
+            pieces = []
     return fields
 
 
@@ -515,10 +516,18 @@ def _cast(
 def _strip_blanks(
     byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    while (is_blank := (start < end) & (byte[start] == _SPACE)).any():
-        start = start + is_blank
-    while (is_blank := (start < end) & (byte[end - 1] == _SPACE)).any():
-        end = end - is_blank
+    for _ in range(_FEW_BLANKS):
+        is_led = (start < end) & (byte[start] == _SPACE)
+        is_followed = (start < end) & (byte[end - 1] == _SPACE)
+        if not (is_led | is_followed).any():
+            return start, end
+        start = start + is_led
+        end = np.maximum(start, end - is_followed)  # a lone blank is both
+    # One by one where there are more: each round takes one blank of every token.
+    for i in np.flatnonzero(is_led | is_followed):
+        token = byte[start[i] : end[i]].tobytes()
+        start[i] += len(token) - len(token.lstrip(b" "))
+        end[i] = start[i] + len(token.strip(b" "))
     return start, end
 
 
