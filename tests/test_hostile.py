@@ -134,12 +134,15 @@ class TestNames:
                 lines = names + "\n" + f"{cell}{row}" + f"both{row.replace('0.5', str(len(name)))}"
                 (tmp_path / name).write_text(lines)
             words = ["compare", "one", "other"]
+        # As on a terminal: elsewhere click takes colours out.
+        monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_, **__: False)
         with pytest.raises(SystemExit):
             main(words)
         said = capsys.readouterr()
         text = said.out + said.err
-        assert text
         assert only_printable(text), text[:500]
+        if command == "check":
+            assert "\n\\x1b[31m\\ntable: can be scored, 5 warnings\n" in said.out
         assert max(map(len, text.split("\n"))) <= 2200
 
     def test_plots(self, result):

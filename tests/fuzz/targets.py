@@ -672,7 +672,9 @@ def run_everything(data, folder):
     assert names == (["cytotrace2_results.txt", "run.json"] if done else [])
     if done:
         rows = list(
-            csv.reader(io.StringIO((out / names[0]).read_text(), newline=""), delimiter="\t")
+            csv.reader(
+                io.StringIO((out / names[0]).read_bytes().decode(), newline=""), delimiter="\t"
+            )
         )
         assert [row[0] for row in rows[1:]] == scored.result.cells
         json.loads((out / "run.json").read_text())
