@@ -259,7 +259,7 @@ def _names(path: str, frame: Any, name: str) -> list[str] | None:
 def _column(path: str, frame: Any, name: str) -> list[Any] | None:
     """Read a column of a data frame, with None for what is missing; None where there is none."""
     if hasattr(frame, "dtype"):
-        return _items(whole(frame.fields(name))) if name in _columns(frame) else None
+        return _items(whole(frame, frame.fields(name))) if name in _columns(frame) else None
     item = child(path, frame, name)
     if item is None:
         return None

@@ -416,13 +416,15 @@ def _check_claims(path: str, dataset: Any) -> None:
         )
 
 
-def whole(dataset: Any) -> NDArray[Any]:
+def whole(dataset: Any, view: Any = None) -> NDArray[Any]:
     """Read all values of a dataset that are held in memory at once: names, labels, offsets.
 
     Parameters
     ----------
     dataset
-        The dataset, of which `here` thinks nothing bad; or a view of its strings or of a field.
+        The dataset, of which `here` thinks nothing bad.
+    view
+        What to read of it, its strings or a field; all by default.
 
     Returns
     -------
@@ -438,7 +440,7 @@ def whole(dataset: Any) -> NDArray[Any]:
     needed = n_values * (dataset.dtype.itemsize + _BYTES_OF_OBJECT)
     if needed > _ANYWAY and needed > (available_memory() or math.inf):
         raise ValueError(f"its {n_values:,} names or labels do not fit into memory")
-    values: NDArray[Any] = dataset[:]
+    values: NDArray[Any] = (dataset if view is None else view)[:]
     return values
 
 
@@ -466,7 +468,7 @@ def strings(dataset: Any) -> list[str]:
         raise TypeError(f"{dataset.name} has {dataset.ndim} dimensions")
     if dataset.dtype.kind in "iu":
         return [str(number) for number in whole(dataset).tolist()]
-    names: list[str] = whole(dataset.asstr()).tolist()
+    names: list[str] = whole(dataset, dataset.asstr()).tolist()
     return names
 
 
