@@ -8,12 +8,12 @@ import math
 import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
+from cytotrace2_lite.read._stream import read_whole
 from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS, LABELS, Result
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _read(results: str | os.PathLike[str] | Result) -> _Table:
         return _Table("the result", results.cells, results.columns(extra_columns=True))
     path = os.fspath(results)
     try:
-        content = Path(path).read_bytes()  # once: it may be a pipe
+        content = read_whole(path)  # once: it may be a pipe
         if content.startswith((b"PAR1", b"ARROW1")):
             return _read_arrow(path, content)
         return _read_text(path, content.decode("utf-8-sig"))

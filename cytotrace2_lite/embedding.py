@@ -25,6 +25,7 @@ from cytotrace2_lite import knn, pca, preprocess
 from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few, shown
 from cytotrace2_lite.read import h5ad
+from cytotrace2_lite.read._stream import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,20 +182,19 @@ def read_embedding(
     coordinates: dict[str, tuple[float, float]] = {}
     axes = Embedding.axes
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (path may be a str)
-            text = io.StringIO(file.read(), newline="")
-            delimiter = "\t" if "\t" in text.readline() else ","
-            text.seek(0)
-            rows = csv.reader(text, delimiter=delimiter, strict=True)
-            for row in rows:
-                if rows.line_num == 1 and not _is_data(row):
-                    # R names the columns of numbers only.
-                    names = row if len(row) == 2 else row[1:3]
-                    if len(names) == 2 and not any(_is_number(name) for name in names):
-                        axes = (names[0], names[1])
-                    continue
-                if row:
-                    _add_row(coordinates, row, f"{path}: line {rows.line_num}")
+        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
+        delimiter = "\t" if "\t" in text.readline() else ","
+        text.seek(0)
+        rows = csv.reader(text, delimiter=delimiter, strict=True)
+        for row in rows:
+            if rows.line_num == 1 and not _is_data(row):
+                # R names the columns of numbers only.
+                names = row if len(row) == 2 else row[1:3]
+                if len(names) == 2 and not any(_is_number(name) for name in names):
+                    axes = (names[0], names[1])
+                continue
+            if row:
+                _add_row(coordinates, row, f"{path}: line {rows.line_num}")
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file with an embedding. The name of an array in obsm needs an .h5ad "

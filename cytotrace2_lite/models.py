@@ -55,6 +55,7 @@ _TRAILER_HEAD = (
     + bytes([0x12, 64])
 )
 _SUFFIX = ".onnx"
+_LARGEST = 1 << 30
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -143,7 +144,8 @@ def read_model(path: Path) -> bytes:
         The file cannot be read, is no model of this package, or is truncated or altered.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST)  # the path may be one of a device that never ends
     except OSError as error:
         raise ModelError(
             f"{path}: cannot read the model ({error.strerror}). Give the path of an .onnx file "

@@ -6,12 +6,12 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.errors import InputError, first_few, shown
 from cytotrace2_lite.genes import known_mouse_symbols
+from cytotrace2_lite.read._stream import read_whole
 
 if TYPE_CHECKING:
     import os
@@ -97,8 +97,10 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
         no gene of the model.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_whole(path)
         text = content.decode("utf-8-sig")
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot read the orthologs ({reason}).") from None

@@ -9,6 +9,7 @@ import time
 import warnings
 import xml.etree.ElementTree as ET
 import zipfile
+from pathlib import Path
 
 import formats
 import numpy as np
@@ -23,10 +24,13 @@ from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite import models, onnx_file
+from cytotrace2_lite.annotation import read_annotation
 from cytotrace2_lite.cli import main
+from cytotrace2_lite.embedding import read_embedding
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import CytoTRACE2Error, contained, printable, shown
 from cytotrace2_lite.genes import features
+from cytotrace2_lite.orthologs import read_orthologs
 from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.torch_file import TorchFile
 
@@ -432,3 +436,16 @@ class TestModels:
         path.write_bytes(changed)
         with pytest.raises(ct2.ModelError, match=r"data\.pkl is damaged"), TorchFile(path):
             pass
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_device_that_never_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytotrace2_lite.read._stream._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.models._LARGEST", 1 << 20)
+    for read in (read_annotation, read_embedding, read_orthologs, ct2.compare):
+        with pytest.raises(ct2.InputError, match=r"^/dev/zero: the file has more than 1 MiB"):
+            read(*["/dev/zero"] * (2 if read is ct2.compare else 1))
+    with pytest.raises(ct2.ModelError, match=r"^/dev/zero: not a cytotrace2_lite model"):
+        models.read_model(Path("/dev/zero"))
+    with pytest.raises(ct2.InputError, match=r"^/dev/zero: this is not a text table"):
+        read_expression("/dev/zero")
