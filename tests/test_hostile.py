@@ -274,8 +274,9 @@ class TestReaders:
             ),
             (b'"' + b"\t" * (1 << 20) + b'"\tc\nActb\tx\n', "is not a number"),
             (b'\tc\n"' + b"\t" * (1 << 20) + b'"\tx\n', "is not a number"),
+            (b"\tc\nActb\t1" + b"\r\n" * (1 << 26) + b"Actb\tx", "line 3 is empty"),
         ],
-        ids=["digits", "blanks", "quoted header", "quoted name"],
+        ids=["digits", "blanks", "quoted header", "quoted name", "empty lines"],
     )
     def test_time_grows_with_the_size(self, tmp_path, text, message):
         path = tmp_path / "t"

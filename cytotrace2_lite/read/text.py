@@ -189,9 +189,9 @@ class TextTable(StreamReader):
                 yield b"".join([*pieces, b"\n"])  # a binary file must not pile up for want of lines
                 return
             text = b"".join([*pieces, memoryview(chunk)[:cut]])
-            end = len(text)
-            while text.endswith((b"\n\n", b"\n\r\n"), 0, end):
-                end = text.rindex(b"\n", 0, end - 1) + 1
+            end = len(text.rstrip(b"\r\n"))
+            end = max(end, text.rfind(b"\r\r", end) + 1)  # a lone carriage return ends no line
+            end = text.index(b"\n", end) + 1
             pieces = [text[end - 1 : end + 2], chunk[cut:]]  # one empty line stands for all
             length = len(pieces[1])
             if end > 1:
@@ -428,7 +428,10 @@ class TextTable(StreamReader):
 
 def _split(line: bytes, delimiter: bytes) -> list[bytes]:
     """Split a line at the delimiters outside quotes; empty where a quote is not closed."""
-    if line.count(b'"') % 2:
+    n_quotes = line.count(b'"')
+    if not n_quotes:
+        return line.split(delimiter)
+    if n_quotes % 2:
         return []
     fields = []
     pieces = []  # of a field, which is open while it has an odd number of quotes
