@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, shown
 from cytotrace2_lite.read.h5ad import is_h5ad_path, row_names
 from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
 from cytotrace2_lite.results import LABELS, STATUSES, require_writable
@@ -164,7 +164,9 @@ def _check_cells(
         reason = f"it has {len(names):,} cells, the results {len(result.cells):,}"
     else:
         cell = next(i for i, name in enumerate(names) if name != result.cells[i])
-        reason = f"cell {cell + 1:,} is {names[cell]!r}, in the results {result.cells[cell]!r}"
+        reason = (
+            f"cell {cell + 1:,} is {shown(names[cell])}, in the results {shown(result.cells[cell])}"
+        )
     raise error(f"{what}: these are not the cells that were scored ({reason}). Run it again.")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.checks import Finding
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
+from cytotrace2_lite.read._stream import read_whole
 
 if TYPE_CHECKING:
     import os
@@ -63,13 +65,14 @@ class Annotation:
         where = [i for i, title in enumerate(self.header) if title == name]
         if len(where) != 1:
             raise UsageError(
-                f"{self.path}: {'two columns are' if where else 'no column is'} called {name!r}. "
-                f"Its columns after the ids are {first_few(self.header[1:], most=20)}."
+                f"{self.path}: {'two columns are' if where else 'no column is'} called "
+                f"{shown(name)}. Its columns after the ids are "
+                f"{first_few(self.header[1:], most=20)}."
             )
         if where == [0]:
             raise UsageError(
-                f"{self.path}: {name!r} is the column of the cell ids. The columns after it are "
-                f"{first_few(self.header[1:], most=20)}."
+                f"{self.path}: {shown(name)} is the column of the cell ids. The columns after it "
+                f"are {first_few(self.header[1:], most=20)}."
             )
         index = where[0] - 1
         return [
@@ -100,24 +103,24 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
     fields: dict[str, list[str]] = {}
     widths = set()
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (path may be a str)
-            rows = csv.reader(file, delimiter="\t", strict=True)
-            header = next(rows, [])
-            for row in rows:
-                if not row:
-                    continue
-                if len(row) < 2:
-                    raise InputError(
-                        f"{path}: line {rows.line_num} has no label: it needs a cell id and a "
-                        "label separated by a tab."
-                    )
-                if row[0] in fields:
-                    raise InputError(
-                        f"{path}: cell {row[0]!r} appears twice (second time on line "
-                        f"{rows.line_num}). Keep one of its labels."
-                    )
-                fields[row[0]] = row[1:]
-                widths.add(len(row))
+        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
+        rows = csv.reader(text, delimiter="\t", strict=True)
+        header = next(rows, [])
+        for row in rows:
+            if not row:
+                continue
+            if len(row) < 2:
+                raise InputError(
+                    f"{path}: line {rows.line_num} has no label: it needs a cell id and a "
+                    "label separated by a tab."
+                )
+            if row[0] in fields:
+                raise InputError(
+                    f"{path}: cell {shown(row[0])} appears twice (second time on line "
+                    f"{rows.line_num}). Keep one of its labels."
+                )
+            fields[row[0]] = row[1:]
+            widths.add(len(row))
     except OSError as error:
         raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
     except UnicodeDecodeError:

@@ -37,7 +37,9 @@ from cytotrace2_lite.errors import (
     SampleWarning,
     SpeciesWarning,
     UsageError,
+    contained,
     first_few,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ class Finding:
     def sentences(self) -> list[str]:
         """What, why and remedy, as far as there are any."""
         what = self.what if self.what.endswith(".") else f"{self.what}."
-        return [text for text in (what, self.why, self.remedy) if text]
+        return [contained(text) for text in (what, self.why, self.remedy) if text]
 
     @property
     def warning(self) -> CytoTRACE2Warning:
@@ -411,9 +413,9 @@ def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -
     found = []
     if samples is not None:
         sizes = samples.sizes
-        listed = ", ".join(f"{name!r} {n:,}" for name, n in list(sizes.items())[:10])
+        listed = ", ".join(f"{shown(name)} {n:,}" for name, n in list(sizes.items())[:10])
         more = ", ..." if len(sizes) > 10 else ""
-        of = f" of {samples.key!r}" if samples.key else ""
+        of = f" of {shown(samples.key)}" if samples.key else ""
         if len(sizes) == 1:
             found.append(
                 Finding(

@@ -16,7 +16,7 @@ from cytotrace2_lite.cli_compare import compare
 from cytotrace2_lite.cli_models import models
 from cytotrace2_lite.cli_progress import StageReporter, say
 from cytotrace2_lite.cli_stdout import QuietGroup, check_stdout, write_stdout
-from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.errors import CytoTRACE2Error, printable
 from cytotrace2_lite.models import BUNDLED_MODEL
 
 if TYPE_CHECKING:
@@ -397,7 +397,7 @@ def _check_table(
         click.echo(f"{finding.severity:<8} " + f"\n{'':<9}".join(finding.sentences))
     n_warnings = sum(finding.severity == "warning" for finding in findings)
     count = f"{n_warnings or 'no'} warning{'' if n_warnings == 1 else 's'}"
-    click.echo(f"{path}: can be scored, {count}")
+    click.echo(f"{printable(path)}: can be scored, {count}")
 
 
 def _check_installation(model: str | None, max_cores: int | None) -> None:
@@ -414,7 +414,7 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
     click.echo(f"cytotrace2_lite {__version__}, Python {platform.python_version()}, {versions}")
     ensemble = Ensemble.load(model)
     click.echo(_model_line(ensemble.info))
-    click.echo(ensemble.info.path)
+    click.echo(printable(ensemble.info.path))
     result = check_model(ensemble, threads=threads)
     memory = peak_memory()
     held = "" if memory is None else f", {memory / 1e6:.0f} MB of memory"

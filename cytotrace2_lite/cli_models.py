@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.cli_progress import DownloadReporter
-from cytotrace2_lite.errors import ModelError, UsageError
+from cytotrace2_lite.cli_progress import DownloadReporter, say
+from cytotrace2_lite.errors import ModelError, UsageError, printable
 from cytotrace2_lite.models import (
     BUNDLED_MODEL,
     OFFICIAL_MODELS,
@@ -55,7 +55,7 @@ def list_models() -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, path in zip(rows, [None, *paths], strict=True):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(f"{'*' if path and path == chosen else ' '} {cells}".rstrip())
+        click.echo(f"{'*' if path and path == chosen else ' '} {printable(cells)}".rstrip())
     for model in found:
         if model.problem:
             click.echo(f"\nbroken: {model.problem}")
@@ -129,7 +129,7 @@ def install(
         install_model(installation, DownloadReporter())
     path = find_model(installation.name)
     done = "is installed already" if already else "installed"
-    click.echo(f"{_line(describe(path))}, {done}: {path}", err=True)
+    say(f"{_line(describe(path))}, {done}: {path}")
     _say_what_run_uses(path)
 
 
@@ -150,8 +150,10 @@ def verify(model: str | None) -> None:
         return ""
 
     problems = [text for text in map(problem, paths) if text]
+    for text in problems[:-1]:
+        say(f"Error: {text}")
     if problems:
-        raise ModelError("\n".join(problems))
+        raise ModelError(problems[-1])
 
 
 @models.command("path")
@@ -174,7 +176,7 @@ def remove(model: str) -> None:
         path.unlink()
     except OSError as error:
         raise ModelError(f"{path}: cannot be removed ({error.strerror}).") from error
-    click.echo(f"Removed {path}", err=True)
+    say(f"Removed {path}")
 
 
 def _ask_consent(installation: Installation, *, accepted: bool) -> None:

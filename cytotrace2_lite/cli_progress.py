@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.errors import printable
+
 if TYPE_CHECKING:
     from cytotrace2_lite.install import Download
     from cytotrace2_lite.pipeline import Progress
@@ -37,10 +39,11 @@ _STAGES = {
 }
 
 
-def say(text: str, *, end: str = "\n") -> None:
+def say(text: str, *, start: str = "", end: str = "\n") -> None:
     """Write to standard error; nobody reading it is no reason to lose results."""
     with contextlib.suppress(OSError):
-        click.echo(text + end, err=True, nl=False)
+        # What a file holds, or is called, must not move the cursor.
+        click.echo(start + printable(text, keep="\n") + end, err=True, nl=False)
 
 
 class _Line:
@@ -56,13 +59,13 @@ class _Line:
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
             text = text[: _columns()]
-            say(f"\r{text.ljust(self._width)}", end="")
+            say(text.ljust(self._width), start="\r", end="")
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
         """Write a line for good, in place of what stands there."""
         start = "\r" if self._width else ""
-        say(f"{start}{text.ljust(self._width)}")
+        say(text.ljust(self._width), start=start)
         self._width = 0
 
     def leave(self) -> None:

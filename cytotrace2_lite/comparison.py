@@ -8,12 +8,12 @@ import math
 import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
+from cytotrace2_lite.read._stream import read_whole
 from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS, LABELS, Result
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _judge(column: NumberColumn, tolerance: float) -> list[str]:
     if column.n_beyond:
         sentences.append(
             f"{column.name}: {column.n_beyond:,} of {column.n_cells:,} cells differ by more than "
-            f"{tolerance:g}, by {column.largest:.3g} at most (cell {column.cell!r})"
+            f"{tolerance:g}, by {column.largest:.3g} at most (cell {shown(column.cell)})"
         )
     if column.n_one_sided:
         n_cells = column.n_cells + column.n_one_sided
@@ -279,7 +279,7 @@ def _read(results: str | os.PathLike[str] | Result) -> _Table:
         return _Table("the result", results.cells, results.columns(extra_columns=True))
     path = os.fspath(results)
     try:
-        content = Path(path).read_bytes()  # once: it may be a pipe
+        content = read_whole(path)  # once: it may be a pipe
         if content.startswith((b"PAR1", b"ARROW1")):
             return _read_arrow(path, content)
         return _read_text(path, content.decode("utf-8-sig"))
@@ -298,13 +298,13 @@ def _read(results: str | os.PathLike[str] | Result) -> _Table:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: the file cannot be read ({reason}).") from None
+        raise InputError(f"{path}: the file cannot be read ({reason}). Copy it again.") from None
 
 
 def _check_header(path: str, names: list[str]) -> None:
     again = [name for name, n in Counter(names).items() if n > 1]
     if again:
-        raise InputError(f"{path}: column {again[0]!r} appears twice.")
+        raise InputError(f"{path}: column {shown(again[0])} appears twice.")
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise InputError(
@@ -321,8 +321,8 @@ def _check_cells(path: str, cells: list[str], places: list[str]) -> None:
     for row, cell in enumerate(cells):
         if first.setdefault(cell, row) != row:
             raise InputError(
-                f"{path}: cell {cell!r} appears twice ({places[first[cell]]} and {places[row]}). "
-                "Rename or drop one."
+                f"{path}: cell {shown(cell)} appears twice ({places[first[cell]]} and "
+                f"{places[row]}). Rename or drop one."
             )
 
 
@@ -348,7 +348,8 @@ def _column(path: str, name: str, cells: list[str], fields: list[Any]) -> NDArra
     except (KeyError, TypeError, ValueError):
         expected = f"one of {', '.join(index)}" if index else "a finite number"
         raise InputError(
-            f"{path}: cell {cells[row]!r}, column {name}: {fields[row]!r} is not {expected}."
+            f"{path}: cell {shown(cells[row])}, column {name}: {shown(fields[row])} is not "
+            f"{expected}."
         ) from None
     return values
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.errors import CytoTRACE2Error, printable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +57,7 @@ _OUTLINE_COLOR = "#404040"
 _SEED = 14
 _SIDE = 4.5  # inches, of the square axes
 TITLE_SIZE, _TEXT_SIZE, _LEGEND_SIZE = 12, 10, 9  # points
+_LONGEST_AXIS_NAME = 60
 
 
 class Cells(NamedTuple):
@@ -285,7 +286,8 @@ def _prepare(ax: Axes, cells: Cells) -> float:
         low, high = float(values.min()), float(values.max())
         margin = 0.04 * (high - low) or 1.0
         ax.set(**{f"{axis}lim": (low - margin, high + margin), f"{axis}ticks": []})
-        getattr(ax, f"set_{axis}label")(one_line(name), fontsize=_TEXT_SIZE, parse_math=False)
+        label = one_line(name)[:_LONGEST_AXIS_NAME]
+        getattr(ax, f"set_{axis}label")(label, fontsize=_TEXT_SIZE, parse_math=False)
     ax.set_box_aspect(1)
     ax.spines[["right", "top"]].set_visible(False)
     ax.set_title("CytoTRACE 2", fontsize=TITLE_SIZE)
@@ -511,7 +513,7 @@ def show_potencies(bar: Axes) -> None:
 
 
 def one_line(text: str) -> str:
-    """Turn whatever separates the words of a text into single spaces.
+    """Turn whatever separates the words of a text into single spaces, and escape the unprintable.
 
     Parameters
     ----------
@@ -523,7 +525,7 @@ def one_line(text: str) -> str:
     str
         One line.
     """
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _name_potencies(axis: Any) -> None:

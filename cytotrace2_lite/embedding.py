@@ -23,8 +23,9 @@ import numpy as np
 
 from cytotrace2_lite import knn, pca, preprocess
 from cytotrace2_lite.checks import Finding
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few, shown
 from cytotrace2_lite.read import h5ad
+from cytotrace2_lite.read._stream import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,18 +134,22 @@ def obsm_embedding(data: Any, key: str) -> Embedding:
         arrays = getattr(data, "obsm", None)
         if arrays is None:
             raise UsageError(
-                f"embedding is {key!r}, the name of an array of AnnData's obsm, but the data are "
+                f"embedding is {shown(key)}, the name of an array of AnnData's obsm, but the data "
+                "are "
                 'none. Pass "umap", or numbers of shape (n_cells, 2).'
             )
         if key not in arrays:
             raise UsageError(
-                f"obsm has no array {key!r}. Its arrays are {first_few(list(arrays), most=20)}."
+                f"obsm has no array {shown(key)}. Its arrays are "
+                f"{first_few(list(arrays), most=20)}."
                 if len(arrays)
-                else f"obsm has no array {key!r}; it is empty."
+                else f"obsm has no array {shown(key)}; it is empty."
             )
         values = np.asarray(arrays[key])
     if values.ndim != 2 or values.shape[1] < 2:
-        raise UsageError(f"obsm[{key!r}] has the shape {values.shape}; two columns are needed.")
+        raise UsageError(
+            f"obsm[{shown(key)}] has the shape {values.shape}; two columns are needed."
+        )
     name = key.removeprefix("X_")
     name = name.upper() if name.islower() else name
     checked = embedding_of(values[:, :2], len(values))
@@ -178,20 +183,19 @@ def read_embedding(
     coordinates: dict[str, tuple[float, float]] = {}
     axes = Embedding.axes
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123 (path may be a str)
-            text = io.StringIO(file.read(), newline="")
-            delimiter = "\t" if "\t" in text.readline() else ","
-            text.seek(0)
-            rows = csv.reader(text, delimiter=delimiter, strict=True)
-            for row in rows:
-                if rows.line_num == 1 and not _is_data(row):
-                    # R names the columns of numbers only.
-                    names = row if len(row) == 2 else row[1:3]
-                    if len(names) == 2 and not any(_is_number(name) for name in names):
-                        axes = (names[0], names[1])
-                    continue
-                if row:
-                    _add_row(coordinates, row, f"{path}: line {rows.line_num}")
+        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
+        delimiter = "\t" if "\t" in text.readline() else ","
+        text.seek(0)
+        rows = csv.reader(text, delimiter=delimiter, strict=True)
+        for row in rows:
+            if rows.line_num == 1 and not _is_data(row):
+                # R names the columns of numbers only.
+                names = row if len(row) == 2 else row[1:3]
+                if len(names) == 2 and not any(_is_number(name) for name in names):
+                    axes = (names[0], names[1])
+                continue
+            if row:
+                _add_row(coordinates, row, f"{path}: line {rows.line_num}")
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file with an embedding. The name of an array in obsm needs an .h5ad "
@@ -395,9 +399,9 @@ def _add_row(coordinates: dict[str, tuple[float, float]], row: list[str], where:
     for text in texts:
         if not _is_number(text):
             raise InputError(
-                f"{where}, cell {cell!r}: {text!r} is not a finite number. Leave the line out "
-                "where a cell has no coordinates."
+                f"{where}, cell {shown(cell)}: {shown(text)} is not a finite number. Leave the "
+                "line out where a cell has no coordinates."
             )
     if cell in coordinates:
-        raise InputError(f"{where}: cell {cell!r} appears twice. Keep one of its lines.")
+        raise InputError(f"{where}: cell {shown(cell)} appears twice. Keep one of its lines.")
     coordinates[cell] = (float(texts[0]), float(texts[1]))

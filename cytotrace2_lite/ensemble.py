@@ -17,7 +17,7 @@ import numpy as np
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models import find_model, read_model, remedy
-from cytotrace2_lite.onnx_file import check_graph, metadata
+from cytotrace2_lite.onnx_file import check_graph, metadata, one_line
 from cytotrace2_lite.tiles import TILE_CELLS, TileFeed
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Ensemble:
         # in the same order whatever their number.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are raised; logged they would hold names of nodes
         # The arena keeps what a tile needs (tens of MB a thread). Without it the system gives and
         # takes that memory for every tile, which in worker threads can cost as much as the work.
         options.enable_cpu_mem_arena = True
@@ -199,6 +199,10 @@ class Ensemble:
             Probabilities, score and potency of each cell.
         """
         probabilities = self._run(log2_cpm, rank, "probabilities", threads, progress)
+        if probabilities.shape != (log2_cpm.shape[0], len(POTENCIES)):
+            raise ModelError(
+                f"{self.info.path}: the model does not give {len(POTENCIES)} potencies."
+            )
         return Prediction(
             probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
         )
@@ -236,7 +240,18 @@ class Ensemble:
             feed = TileFeed(self._threshold, self._inputs, log2_cpm.shape[1])
             for start in starts:  # shared: every thread takes the next one
                 n_tile = min(TILE_CELLS, n_cells - start)
-                (answer,) = self._session.run([output], feed(log2_cpm, rank, start))
+                tile = feed(log2_cpm, rank, start)
+                try:
+                    (answer,) = self._session.run([output], tile)
+                # onnxruntime has no public base class of its exceptions.
+                except Exception as error:
+                    raise ModelError(
+                        f"{self.info.path}: onnxruntime cannot run the model: {error}"
+                    ) from error
+                if answer.shape[0] != TILE_CELLS or not np.isfinite(answer).all():
+                    raise ModelError(
+                        f"{self.info.path}: the model does not give a number per cell."
+                    )
                 answers[start] = answer[:n_tile]
                 if progress is not None:
                     progress(n_tile)
@@ -263,7 +278,11 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray
         float64, shape (n_cells,), in [0, 1] where rows sum to 1.
     """
-    score: NDArray[np.float64] = probabilities @ (np.arange(len(POTENCIES)) / (len(POTENCIES) - 1))
+    # Not a matrix product: BLAS adds in an order that depends on the number of cells.
+    score = np.zeros(len(probabilities))
+    for k, share in enumerate(probabilities.T):
+        score += share * (k / (len(POTENCIES) - 1))
+    np.minimum(score, 1, out=score)  # rows may sum to a last bit more than 1
     return score
 
 
@@ -273,14 +292,14 @@ def _describe(
     """Take what the package needs from the metadata of a model."""
     try:
         info = ModelInfo(
-            name=described["name"],
-            licence=described["licence"],
-            architecture=described["architecture"],
+            name=one_line(described, "name"),
+            licence=one_line(described, "licence"),
+            architecture=one_line(described, "architecture"),
             n_members=int(described["n_members"]),
             sha256=hashlib.sha256(content).hexdigest(),
             path=str(path),
             sources=tuple(json.loads(described["sources"])),
-            official=described.get("official", ""),
+            official=one_line(described, "official", ""),
         )
         potencies = tuple(described["potencies"].split("\n"))
         threshold = np.array(json.loads(described["thresholds"]), dtype=np.float64)
@@ -290,7 +309,8 @@ def _describe(
             or not ((threshold > 0) & (threshold < N_FEATURES)).all()
         ):
             raise ValueError(threshold)
-    except (KeyError, TypeError, ValueError) as error:
+    # RecursionError: of JSON that is nested without end.
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the model does not describe itself as this version expects. {remedy(path)}"
         ) from error

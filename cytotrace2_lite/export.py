@@ -166,7 +166,9 @@ def member_files(folder: Path) -> list[Path]:
         raise ModelError(f"{folder}: no such directory of ensemble members (.pt files).")
     files = sorted(
         (path for path in folder.glob("*.pt") if path.name != "background.pt"),
-        key=lambda path: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", path.name)],
+        key=lambda path: [
+            int(s) if i % 2 else s for i, s in enumerate(re.split(r"(\d+)", path.name))
+        ],
     )
     if not files:
         raise ModelError(f"{folder}: no ensemble member (.pt file) in this directory.")

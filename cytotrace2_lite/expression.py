@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.store import Counts, as_they_are
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class Expression:
         column = int(matrix.indices[again[0]])
         gene = self.place[column] if feature is None else np.flatnonzero(feature == column)[0]
         raise InputError(
-            f"{self.name}: gene {self.genes[gene]!r} has two values in cell "
-            f"{self.cells[start + int(cell[0])]!r}. Write the matrix anew."
+            f"{self.name}: gene {shown(self.genes[gene])} has two values in cell "
+            f"{shown(self.cells[start + int(cell[0])])}. Write the matrix anew."
         )
 
 

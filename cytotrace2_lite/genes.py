@@ -33,6 +33,7 @@ from cytotrace2_lite.errors import (
     NoUsableGenesError,
     UsageError,
     first_few,
+    shown,
 )
 from cytotrace2_lite.spreadsheet import is_date
 
@@ -434,7 +435,7 @@ def _refuse_repeated(names: Sequence[str]) -> None:
     for i, name in enumerate(names):
         if name in first:
             raise InputError(
-                f"gene {name!r} appears twice (genes {first[name] + 1:,} and {i + 1:,}). "
+                f"gene {shown(name)} appears twice (genes {first[name] + 1:,} and {i + 1:,}). "
                 "Sum or drop one."
             )
         first[name] = i

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from cytotrace2_lite import onnx_file
 from cytotrace2_lite.download import check_url, download, git_blob_id
-from cytotrace2_lite.errors import CytoTRACE2Error, ModelError, OutputError, UsageError
+from cytotrace2_lite.errors import CytoTRACE2Error, ModelError, OutputError, UsageError, shown
 from cytotrace2_lite.models import (
     BUNDLED_MODEL,
     FOLDER_VARIABLE,
@@ -261,8 +261,8 @@ def from_files(source: Path, official: str | None = None, name: str | None = Non
     """
     if name is not None and (name == BUNDLED_MODEL or not is_model_name(name)):
         raise UsageError(
-            f"--name {name!r}: give another name: lower-case letters, digits, '.', '_' and '-', "
-            f"not {BUNDLED_MODEL!r}, which is the bundled model."
+            f"--name {shown(name)}: give another name: lower-case letters, digits, '.', '_' and "
+            f"'-', not {BUNDLED_MODEL!r}, which is the bundled model."
         )
     try:
         source.stat()
@@ -447,7 +447,9 @@ def _from_model_file(source: Path, official: str | None, name: str | None) -> In
         raise ModelError(f"{source}: not {official}, but {entries['name']}.")
     wanted = name or entries["name"]
     if wanted == BUNDLED_MODEL or not is_model_name(wanted):
-        raise UsageError(f"{source}: {wanted!r} cannot be its name here. Give one with --name.")
+        raise UsageError(
+            f"{source}: {shown(wanted)} cannot be its name here. Give one with --name."
+        )
 
     def give(_: Path, report: Report) -> bytes:
         if version:

@@ -56,6 +56,7 @@ _TRAILER_HEAD = (
     + bytes([0x12, 64])
 )
 _SUFFIX = ".onnx"
+_LARGEST = 1 << 30
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -144,7 +145,8 @@ def read_model(path: Path) -> bytes:
         The file cannot be read, is no model of this package, or is truncated or altered.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST)  # the path may be one of a device that never ends
     except OSError as error:
         raise ModelError(
             f"{path}: cannot read the model ({error.strerror}). Give the path of an .onnx file "
@@ -356,10 +358,10 @@ def describe(path: Path) -> ModelFile:
             path=path,
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            architecture=entries["architecture"],
-            licence=entries["licence"],
+            architecture=onnx_file.one_line(entries, "architecture"),
+            licence=onnx_file.one_line(entries, "licence"),
             n_members=int(entries["n_members"]),
-            official=entries.get("official", ""),
+            official=onnx_file.one_line(entries, "official", ""),
         )
         if "thresholds" in entries:  # a model of an earlier version of this package has none
             onnx_file.check_graph(content)

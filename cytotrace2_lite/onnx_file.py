@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.errors import ModelError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["OPERATORS", "OPSET", "check_graph", "metadata"]
+__all__ = ["OPERATORS", "OPSET", "check_graph", "metadata", "one_line"]
 
 #: ONNX operator set the exporter writes.
 OPSET = 18
@@ -26,6 +26,8 @@ OPERATORS = frozenset(
         *("ReduceMean", "Relu", "Reshape", "ScatterND", "Softmax"),
     }
 )
+
+_LONGEST_LINE = 200
 
 # Field numbers by message.
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
@@ -76,6 +78,36 @@ def metadata(content: bytes) -> dict[str, str]:
     return entries
 
 
+def one_line(entries: Mapping[str, str], key: str, default: str | None = None) -> str:
+    """Take an entry of the metadata that is shown to users.
+
+    Parameters
+    ----------
+    entries
+        The metadata.
+    key
+        Which.
+    default
+        What it is where there is none.
+
+    Returns
+    -------
+    str
+        A line of printable text.
+
+    Raises
+    ------
+    KeyError
+        There is none.
+    ValueError
+        It is more than a line, or has control characters.
+    """
+    text = entries[key] if default is None else entries.get(key, default)
+    if len(text) > _LONGEST_LINE or not text.isprintable():
+        raise ValueError(key)
+    return text
+
+
 def check_graph(content: bytes) -> None:
     """Refuse a model that is not of the kind the exporter writes.
 
@@ -98,10 +130,9 @@ def check_graph(content: bytes) -> None:
             entry = dict(_fields(_bytes(value)))
             domain, version = bytes(_bytes(entry.get(1, b""))), entry.get(2)
             if domain or version != OPSET:
-                name = domain.decode(errors="replace")[:40]
                 raise ModelError(
-                    f"the model uses operator set {version} of domain {name!r}; only {OPSET} of "
-                    "the default domain is run."
+                    f"the model uses operator set {version} of domain {shown(domain)}; only "
+                    f"{OPSET} of the default domain is run."
                 )
         elif field == _MODEL_GRAPH:
             n_graphs += 1
@@ -120,13 +151,13 @@ def _check_nodes(graph: memoryview) -> None:
             name = b"".join(bytes(_bytes(v)) for number, v in parts if number == _NODE_OPERATOR)
             operator = name.decode(errors="replace")
             if domain or operator not in OPERATORS:
-                raise ModelError(f"the model uses operator {operator[:40]!r}, which is not run.")
+                raise ModelError(f"the model uses operator {shown(operator)}, which is not run.")
             for number, attribute in parts:
                 if number == _NODE_ATTRIBUTE and not _ATTRIBUTE_NUMBERS.issuperset(
                     inner for inner, _ in _fields(_bytes(attribute))
                 ):
                     raise ModelError(
-                        f"operator {operator!r} has an attribute other than numbers and text."
+                        f"operator {shown(operator)} has an attribute other than numbers and text."
                     )
         elif field == _GRAPH_INITIALIZER:
             fields = dict(_fields(_bytes(value)))

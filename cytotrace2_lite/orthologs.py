@@ -6,12 +6,12 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.checks import Finding
-from cytotrace2_lite.errors import InputError, first_few
+from cytotrace2_lite.errors import InputError, first_few, shown
 from cytotrace2_lite.genes import known_mouse_symbols
+from cytotrace2_lite.read._stream import read_whole
 
 if TYPE_CHECKING:
     import os
@@ -97,8 +97,10 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
         no gene of the model.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_whole(path)
         text = content.decode("utf-8-sig")
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot read the orthologs ({reason}).") from None
@@ -123,8 +125,8 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
             continue
         if symbol_of.setdefault(gene, symbol) != symbol:
             raise InputError(
-                f"{path}: gene {gene!r} has two mouse symbols, {symbol_of[gene]!r} (line "
-                f"{line_of[gene]}) and {symbol!r} (line {rows.line_num}). Keep one of them."
+                f"{path}: gene {shown(gene)} has two mouse symbols, {shown(symbol_of[gene])} (line "
+                f"{line_of[gene]}) and {shown(symbol)} (line {rows.line_num}). Keep one of them."
             )
         line_of.setdefault(gene, rows.line_num)
     known = known_mouse_symbols(symbol_of.values())

@@ -19,7 +19,7 @@ import numpy as np
 
 from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
 from cytotrace2_lite.ensemble import POTENCIES, Prediction
-from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
+from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError, shown
 from cytotrace2_lite.machine import release_memory
 from cytotrace2_lite.results import Result
 from cytotrace2_lite.threads import in_order
@@ -539,7 +539,7 @@ def _refuse_overflow(counts: Counts, feature: NDArray[np.int32], expression: Exp
         largest = row.indices[row.data.argmax()]
         gene = expression.genes[int(np.flatnonzero(feature == largest)[0])]
         raise InputError(
-            f"cell {expression.cells[cells[0]]!r}: its values add up to {counts.total[cells[0]]:g} "
-            f"(the largest, {row.data.max():g}, is of gene {gene!r}). These are no counts, CPM or "
-            "TPM."
+            f"cell {shown(expression.cells[cells[0]])}: its values add up to "
+            f"{counts.total[cells[0]]:g} (the largest, {row.data.max():g}, is of gene "
+            f"{shown(gene)}). These are no counts, CPM or TPM."
         )

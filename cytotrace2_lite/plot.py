@@ -457,10 +457,10 @@ def _labels(
         raise UsageError(f"labels holds {len(values)} labels for {len(cells)} cells.")
 
     def natural(name: str) -> list[tuple[bool, int, str]]:
-        parts = re.split(r"([0-9]+)", name)
+        parts = re.split(r"([0-9]{1,18})", name)  # Python makes no number of thousands of digits
         return [
-            (part.isdecimal(), int(part) if part.isdecimal() else 0, part.casefold())
-            for part in parts
+            (True, int(part), "") if i % 2 else (False, 0, part.casefold())
+            for i, part in enumerate(parts)
         ]
 
     names = sorted(sorted(set(values) - {""}), key=natural)

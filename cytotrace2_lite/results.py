@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
 import io
 import json
@@ -68,6 +67,8 @@ LABELS = {
     "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
     "CytoTRACE2_Status": STATUSES,
 }
+
+_SPECIAL = frozenset('\t\n\r"')
 
 #: Formats of the results file, and the ends of its name.
 FORMATS = ("txt", "parquet", "arrow")
@@ -387,11 +388,12 @@ class Result:
                 for cell in np.flatnonzero(np.isnan(values)):
                     column[cell] = ""
             fields.append(column)
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-        writer.writerow(["", *columns])
-        writer.writerows(zip(self.cells, *fields, strict=True))
-        return text.getvalue()
+        lines = ["\t".join(["", *columns])]
+        lines += [
+            "\t".join([_quoted(cell), *map(str, row)])
+            for cell, *row in zip(self.cells, *fields, strict=True)
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def require_pandas() -> Any:
@@ -518,6 +520,14 @@ def _no_place(folder: Path, error: OSError, option: str = "-o/--output-dir") -> 
         f"{folder}: cannot write results here ({error.strerror}). "
         f"Choose another directory ({option})."
     )
+
+
+def _quoted(name: str) -> str:
+    """Quote a name that would leave its field; `csv` leaves a lone carriage return as it is."""
+    if not _SPECIAL.isdisjoint(name):
+        name = name.replace('"', '""')
+        return f'"{name}"'
+    return name
 
 
 def _labels(index: NDArray[np.int8], labels: Sequence[str]) -> NDArray[np.str_]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
             f"batches has {shape} labels; there must be one for each of the {len(cells):,} cells."
         )
     texts = [str(label) for label in given]
-    source = f" in {key!r}" if key else ""
+    source = f" in {shown(key)}" if key else ""
     missing = [i for i, text in enumerate(texts) if text.strip().lower() in _MISSING]
     if missing:
         raise InputError(
@@ -122,12 +122,12 @@ def obs_column(data: Any, column: str) -> Any:
     obs = getattr(data, "obs", None)
     if obs is None:
         raise UsageError(
-            f"batches is {column!r}, the name of a column of an AnnData's obs, but the data are "
-            "none. Pass one label per cell."
+            f"batches is {shown(column)}, the name of a column of an AnnData's obs, but the data "
+            "are none. Pass one label per cell."
         )
     if column not in obs:
         raise UsageError(
-            f"obs has no column {column!r}. "
+            f"obs has no column {shown(column)}. "
             f"Its columns are {first_few(list(obs.columns), most=20)}."
         )
     return obs[column]

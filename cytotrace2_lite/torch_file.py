@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.errors import ModelError, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,7 +214,8 @@ class TorchFile:
             raise ModelError(f"{self._path}: {name} is compressed, as torch.save never does.")
         try:
             data = self._zip.read(info)
-        except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        # ValueError: of a name in the archive that is no text.
+        except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
             raise ModelError(f"{self._path}: {name} is damaged ({_reason(error)}).") from error
         if len(data) != info.file_size:
             raise ModelError(f"{self._path}: {name} is shorter than the archive says.")
@@ -243,9 +244,7 @@ class TorchFile:
         dtype: np.dtype[Any] = _STORAGE_DTYPES[storage_type.name]
         info = self._entries.get(f"{self._prefix}data/{key}")
         if kind != "storage" or info is None or info.file_size != _count(n_items) * dtype.itemsize:
-            raise ModelError(
-                f"storage {str(key)[:40]!r} is missing or of another size than stated."
-            )
+            raise ModelError(f"storage {shown(key)} is missing or of another size than stated.")
         return _Storage(key, dtype, n_items)
 
 
@@ -322,7 +321,7 @@ def _run_pickle(pickled: bytes, storage: Any) -> Any:
 def _known(name: str) -> _Global:
     if name not in _FUNCTIONS and name not in _STORAGE_DTYPES:
         raise ModelError(
-            f"the pickle names {name[:80]!r}; only plain tensors are read. Nothing was executed."
+            f"the pickle names {shown(name)}; only plain tensors are read. Nothing was executed."
         )
     return _Global(name)
 

@@ -20,6 +20,15 @@ from cytotrace2_lite.export import export
 TESTS = Path(__file__).parent
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes minutes, unless `-m` asks for it."""
+    if "slow" in config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
+
+
 @pytest.fixture(scope="session")
 def members(tmp_path_factory):
     """Directories of the made-up ensembles' member files, by version."""

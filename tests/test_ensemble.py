@@ -29,7 +29,7 @@ class TestPrediction:
         assert prediction.probabilities.shape == (21, len(POTENCIES))
         np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, rtol=0, atol=1e-14)
         expected = prediction.probabilities @ (np.arange(6) / 5)
-        np.testing.assert_array_equal(prediction.score, expected)
+        np.testing.assert_allclose(prediction.score, expected, rtol=0, atol=1e-15)
 
     def test_float32_is_near_the_float64_networks(self, exported, ensembles, version):
         log2_cpm, rank = inputs()

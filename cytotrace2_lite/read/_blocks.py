@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.expression import Block
 from cytotrace2_lite.read._names import prefix
 
@@ -83,8 +83,8 @@ def _bad(
 ) -> InputError:
     problem = "negative" if -np.inf < value < 0 else "not a finite number"
     return InputError(
-        f"{prefix(name)}gene {genes[gene]!r}, cell {cells[cell]!r}: the value {value:g} is "
-        f"{problem}. {_GIVE}{hint}"
+        f"{prefix(name)}gene {shown(genes[gene])}, cell {shown(cells[cell])}: the value {value:g} "
+        f"is {problem}. {_GIVE}{hint}"
     )
 
 
@@ -118,7 +118,8 @@ def compressed_parts(
     n_major, n_minor = shape
     n_values = data.shape[0]
     if not (
-        indptr.shape == (n_major + 1,)
+        n_values <= n_major * n_minor
+        and indptr.shape == (n_major + 1,)
         and indptr.dtype.kind in "iu"
         and indptr[0] == 0
         and indptr[-1] == n_values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.spreadsheet import is_date
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def check_cells(where: str, cells: Sequence[str]) -> None:
     if len(set(cells)) < len(cells):
         name, one, other = _first_repeated(cells)
         raise InputError(
-            f"{prefix(where)}cell {name!r} appears twice (cells {one:,} and {other:,}). "
+            f"{prefix(where)}cell {shown(name)} appears twice (cells {one:,} and {other:,}). "
             "Rename or drop one."
         )
 
@@ -139,7 +139,7 @@ def choose_gene_names(
         others = sum(n > 1 for n in Counter(names).values()) - 1
         also = f"; so do {others:,} more" if others > 1 else "; so does 1 more" if others else ""
         raise InputError(
-            f"{prefix(where)}gene {name!r} appears twice (genes {one:,} and {other:,}){also}. "
+            f"{prefix(where)}gene {shown(name)} appears twice (genes {one:,} and {other:,}){also}. "
             f"{duplicates_remedy(name)}"
         )
     return best, names
@@ -179,7 +179,7 @@ def _refuse_unusable(where: str, what: str, names: Sequence[str]) -> None:
             )
         if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise InputError(
-                f"{prefix(where)}the name {name!r} of {what} {position:,} is not valid text. "
+                f"{prefix(where)}the name {shown(name)} of {what} {position:,} is not valid text. "
                 "Rename it."
             )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,6 @@ def gene_expression(name: str, types: Sequence[str]) -> NDArray[np.intp]:
     if found & _OTHER_TYPES:
         raise InputError(
             f"{name}: there are no features of the type {_GENE_EXPRESSION!r}, only of "
-            f"{', '.join(map(repr, sorted(found)))}. Give the matrix of gene expression."
+            f"{first_few(sorted(found), most=5)}. Give the matrix of gene expression."
         )
     return np.arange(len(types))

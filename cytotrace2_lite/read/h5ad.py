@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read.anndata import choose_matrix, is_gene_column
 from cytotrace2_lite.read.hdf5 import (
@@ -23,6 +23,7 @@ from cytotrace2_lite.read.hdf5 import (
     here,
     opened,
     strings,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def obs_column(path: str | os.PathLike[str], column: str) -> list[str]:
         if values is None:
             columns = [name for name in _columns(obs) if name not in {index, "__categories"}]
             there = f"Its columns are {first_few(columns)}." if columns else "It has no columns."
-            raise UsageError(f"{path}: obs has no column {column!r} of labels. {there}")
+            raise UsageError(f"{path}: obs has no column {shown(column)} of labels. {there}")
     return ["" if value is None else str(value) for value in values]
 
 
@@ -129,10 +130,9 @@ def obsm(path: str | os.PathLike[str], key: str) -> NDArray[Any]:
         item = child(path, group, key)
         if item is None or not hasattr(item, "dtype"):
             keys = [] if group is None else _columns(group)
-            there = f"There is {', '.join(map(repr, keys))}." if keys else "It is empty."
-            raise UsageError(f"{path}: obsm has no array {key!r}. {there}")
-        values: NDArray[Any] = item[:]
-    return values
+            there = f"There is {first_few(keys, most=20)}." if keys else "It is empty."
+            raise UsageError(f"{path}: obsm has no array {shown(key)}. {there}")
+        return whole(item)
 
 
 def open_h5ad(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
@@ -205,7 +205,10 @@ def _matrix(path: str, item: Any) -> Any:
         return item
     kind = attribute(item, "encoding-type") or attribute(item, "h5sparse_format")
     if kind not in {"csr_matrix", "csc_matrix", "csr", "csc"}:
-        raise InputError(f"{path}: {item.name} is a {kind}, not a dense, CSR or CSC matrix.")
+        raise InputError(
+            f"{path}: {item.name} is a {kind}, not a dense, CSR or CSC matrix. Write it as one of "
+            "these."
+        )
     shape = item.attrs["shape" if "shape" in item.attrs else "h5sparse_shape"]
     n_rows, n_columns = (int(length) for length in shape)
     return SparseGroup(path, item, (n_rows, n_columns), by_row=kind.startswith("csr"))
@@ -256,27 +259,27 @@ def _names(path: str, frame: Any, name: str) -> list[str] | None:
 def _column(path: str, frame: Any, name: str) -> list[Any] | None:
     """Read a column of a data frame, with None for what is missing; None where there is none."""
     if hasattr(frame, "dtype"):
-        return _items(frame.fields(name)[:]) if name in _columns(frame) else None
+        return _items(whole(frame, frame.fields(name))) if name in _columns(frame) else None
     item = child(path, frame, name)
     if item is None:
         return None
     if not hasattr(item, "dtype"):
         if (codes := child(path, item, "codes")) is not None:
-            return _take(codes[:], _dataset(child(path, item, "categories")))
+            return _take(whole(codes), _dataset(child(path, item, "categories")))
         if (values := child(path, item, "values")) is not None:  # nullable
             mask = child(path, item, "mask")
             if mask is not None:
-                pairs = zip(_dataset(values), mask[:].tolist(), strict=True)
+                pairs = zip(_dataset(values), whole(mask).tolist(), strict=True)
                 return [None if is_missing else value for value, is_missing in pairs]
         return None
     categories = item.attrs.get("categories")  # anndata 0.7: a reference
     if categories is not None:
-        return _take(item[:], _dataset(here(path, item.file[categories])))
+        return _take(whole(item), _dataset(here(path, item.file[categories])))
     return _dataset(item)
 
 
 def _dataset(dataset: Any) -> list[Any]:
-    return strings(dataset) if dataset.dtype.kind in "SO" else _items(dataset[:])
+    return strings(dataset) if dataset.dtype.kind in "SO" else _items(whole(dataset))
 
 
 def _items(values: NDArray[Any]) -> list[Any]:

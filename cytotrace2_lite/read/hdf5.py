@@ -5,10 +5,12 @@ They are read with h5py, an extra.
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, first_few, shown
+from cytotrace2_lite.machine import available_memory
 from cytotrace2_lite.read._blocks import block_of, compressed_parts, dense_parts
 from cytotrace2_lite.read._other_formats import FROM_R
 from cytotrace2_lite.read._stream import Source, digest
@@ -35,9 +37,18 @@ __all__ = [
     "reading",
     "require_h5py",
     "strings",
+    "whole",
 ]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+
+_ANYWAY = 1 << 26  # bytes that are worth no question
+_BEST_COMPRESSION = 2000  # of gzip, 1032; that of others can be better, of no real data
+_LARGEST_CHUNK = 1 << 30
+# HDF5 takes some 6 kB of memory for each chunk that it reads at a time; h5py's have 8 KiB or more.
+_FEW_VALUES = 128
+_MANY_CHUNKS = 10_000
+_BYTES_OF_OBJECT = 64  # that becomes of a value in Python
 
 
 def open_hdf5(path: str, options: ReadOptions) -> Hdf5Matrix:
@@ -96,7 +107,7 @@ def _open(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
     ):
         if marks <= keys:
             raise InputError(f"{path}: this is {what}, which is not read. {remedy}")
-    found = ", ".join(map(repr, sorted(keys)[:5])) or "nothing"
+    found = first_few(sorted(keys), most=5) or "nothing"
     raise InputError(
         f"{path}: this HDF5 file is neither .h5ad nor the .h5 of a 10x matrix; it holds {found}."
     )
@@ -228,7 +239,7 @@ class SparseGroup:
         self.data, self._indices, indptr = parts
         if self.data.dtype.kind not in "biuf":
             raise InputError(f"{path}: the matrix holds {self.data.dtype}, not real numbers.")
-        self._indptr = indptr[:]
+        self._indptr = whole(indptr)
 
     def parts(self) -> Iterator[Any]:
         """Go through the values as `compressed_parts` does."""
@@ -315,7 +326,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
                 f"{path}: it is compressed in a way that h5py lacks a filter for ({text}). Write "
                 'it with compression="gzip".'
             ) from None
-        raise InputError(f"{path}: the HDF5 file cannot be read ({text}).") from error
+        raise InputError(
+            f"{path}: the HDF5 file cannot be read ({text}). Copy or write it again."
+        ) from error
 
 
 def child(path: str, group: Any, name: str) -> Any:
@@ -366,7 +379,69 @@ def here(path: str, item: Any) -> Any:
     """
     if getattr(item, "external", None) or getattr(item, "is_virtual", False):
         raise _elsewhere(path, item.name)
+    if hasattr(item, "dtype"):
+        _check_claims(path, item)
     return item
+
+
+def _check_claims(path: str, dataset: Any) -> None:
+    """Refuse a dataset whose header claims far more than the file holds.
+
+    HDF5 reads values that were never written as if they had been, and decompresses a chunk as a
+    whole.
+    """
+    itemsize = dataset.dtype.itemsize
+    n_bytes = (dataset.size or 0) * itemsize
+    stored = dataset.id.get_storage_size()
+    if n_bytes > _ANYWAY + _BEST_COMPRESSION * stored:
+        raise InputError(
+            f"{path}: {shown(dataset.name)} claims {dataset.size:,} values, but the file holds "
+            f"{stored:,} bytes of them. Copy or write it again."
+        )
+    if dataset.chunks is None:
+        return
+    size = math.prod(dataset.chunks)
+    if size * itemsize > _LARGEST_CHUNK:
+        raise InputError(
+            f"{path}: {shown(dataset.name)} has chunks of more than 1 GiB. Write it with smaller "
+            "chunks."
+        )
+    n_chunks = math.prod(
+        -(-length // part) for length, part in zip(dataset.shape, dataset.chunks, strict=True)
+    )
+    if size < _FEW_VALUES and n_chunks > _MANY_CHUNKS:
+        raise InputError(
+            f"{path}: {shown(dataset.name)} has {n_chunks:,} chunks of {size} values. Write it "
+            "with larger chunks."
+        )
+
+
+def whole(dataset: Any, view: Any = None) -> NDArray[Any]:
+    """Read all values of a dataset that are held in memory at once: names, labels, offsets.
+
+    Parameters
+    ----------
+    dataset
+        The dataset, of which `here` thinks nothing bad.
+    view
+        What to read of it, its strings or a field; all by default.
+
+    Returns
+    -------
+    ndarray
+        Its values.
+
+    Raises
+    ------
+    ValueError
+        They would not fit into the memory there is.
+    """
+    n_values = math.prod(dataset.shape)
+    needed = n_values * (dataset.dtype.itemsize + _BYTES_OF_OBJECT)
+    if needed > _ANYWAY and needed > (available_memory() or math.inf):
+        raise ValueError(f"its {n_values:,} names or labels do not fit into memory")
+    values: NDArray[Any] = (dataset if view is None else view)[:]
+    return values
 
 
 def _elsewhere(path: str, name: str) -> InputError:
@@ -392,8 +467,8 @@ def strings(dataset: Any) -> list[str]:
     if dataset.ndim != 1:
         raise TypeError(f"{dataset.name} has {dataset.ndim} dimensions")
     if dataset.dtype.kind in "iu":
-        return [str(number) for number in dataset[:].tolist()]
-    names: list[str] = dataset.asstr()[:].tolist()
+        return [str(number) for number in whole(dataset).tolist()]
+    names: list[str] = whole(dataset, dataset.asstr()).tolist()
     return names
 
 

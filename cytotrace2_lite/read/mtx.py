@@ -36,6 +36,7 @@ _MATRIX = re.compile(r"(.*)matrix\.mtx(\.gz|\.bz2|\.zst)?", re.DOTALL)
 _COMPRESSED = ("", ".gz", ".bz2", ".zst")
 _FIELDS = ("integer", "real", "double", "unsigned-integer")
 _BLOCK_SIZE = 1 << 22
+_LARGEST_COMPANION = 1 << 28
 
 
 def find_matrix(directory: str) -> str:
@@ -262,7 +263,15 @@ class MatrixMarket(StreamReader):
             )
         stream = ByteStream(path)
         try:
-            text = b"".join(iter(lambda: stream.read(_BLOCK_SIZE), b"")).decode()
+            blocks = []
+            for block in iter(lambda: stream.read(_BLOCK_SIZE), b""):
+                blocks.append(block)
+                if len(blocks) * _BLOCK_SIZE > _LARGEST_COMPANION:  # it decompresses without end
+                    raise InputError(
+                        f"{path}: the file has more than {_LARGEST_COMPANION >> 20} MiB, too many "
+                        "for a list of names. Copy or download it again."
+                    )
+            text = b"".join(blocks).decode()
         except UnicodeDecodeError:
             raise InputError(f"{path}: this is not UTF-8 text. Save it as UTF-8.") from None
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
+from cytotrace2_lite.machine import available_memory
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, columns_are_genes, prefix
 from cytotrace2_lite.read._stream import Source, digest
@@ -41,6 +43,7 @@ ARROW_FILE = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"
 
 _N_VALUES = 1 << 22  # at a time
+_BYTES_OF_NAME = 100
 
 
 class Table:
@@ -210,7 +213,7 @@ def from_pandas(frame: Any, options: ReadOptions) -> Table:
         except (TypeError, ValueError):
             column = next(i for i in range(start, stop) if not _is_numeric(frame.iloc[:, i]))
             raise InputError(
-                f"column {str(frame.columns[column])!r} does not hold numbers. Make it the index "
+                f"column {shown(frame.columns[column])} does not hold numbers. Make it the index "
                 "or leave it out."
             ) from None
         return values
@@ -232,20 +235,24 @@ def _of_fields(
 ) -> Table:
     """Make a table of one whose first column, or the one that pandas says, has the names."""
     where = prefix(name)
+    with _reading(name or "the names of the columns"):
+        columns = schema.names
     index = _position_of_names(where, schema)
     fields = [i for i in range(len(schema)) if i != index]
     for i in fields:
         kind = schema.field(i).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_bool(kind)):
             raise InputError(
-                f"{where}column {schema.field(i).name!r} holds {kind}, not numbers. Leave it out: "
-                "one column has names, all others numbers."
+                f"{where}column {shown(schema.field(i).name)} holds {kind}, not numbers. Leave it "
+                "out: one column has names, all others numbers."
             )
     names = read_fields([index])[0]
+    with _reading(name or "the names of the rows"):
+        names.validate(full=True)  # that they are UTF-8
     if names.null_count:
-        raise InputError(f"{where}column {schema.field(index).name!r} lacks names of rows.")
+        raise InputError(f"{where}column {shown(schema.field(index).name)} lacks names of rows.")
     rows = [str(row) for row in names.to_pylist()]
-    columns = [schema.field(i).name for i in fields]
+    columns = [columns[i] for i in fields]
 
     def read(start: int, stop: int) -> NDArray[np.float64]:
         values = np.empty((stop - start, len(rows)))
@@ -253,8 +260,8 @@ def _of_fields(
             if column.null_count:
                 row = rows[column.is_null().index(True).as_py()]
                 raise InputError(
-                    f"{where}row {row!r}, column {columns[start + i]!r}: the value is missing. "
-                    "Write 0 where nothing was counted."
+                    f"{where}row {shown(row)}, column {shown(columns[start + i])}: the value is "
+                    "missing. Write 0 where nothing was counted."
                 )
             values[i] = pc.cast(column, pa.float64(), safe=False).to_numpy()
         return values
@@ -270,9 +277,9 @@ def _position_of_names(where: str, schema: Any) -> int:
     metadata = schema.metadata or {}
     try:
         index = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         index = []
-    names = [name for name in index if isinstance(name, str)]
+    names = [name for name in index if isinstance(name, str)] if isinstance(index, list) else []
     if len(names) > 1:
         raise InputError(f"{where}the index has {len(names)} levels: {names}. Keep one.")
     if names and schema.get_field_index(names[0]) >= 0:
@@ -294,6 +301,11 @@ def _parquet(path: str) -> tuple[Any, Columns]:
     with _reading(path):
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
+    n_rows = file.metadata.num_rows
+    if n_rows * _BYTES_OF_NAME > (available_memory() or math.inf):
+        raise InputError(
+            f"{path}: the names of its {n_rows:,} rows do not fit into memory. Is the file damaged?"
+        )
 
     def read(positions: Sequence[int]) -> list[Any]:
         # Columns are asked for by name, which gives also those of the same name, and those whose
@@ -315,7 +327,7 @@ def _reading(path: str) -> Iterator[None]:
     """Make an `InputError` of what pyarrow raises at a damaged file."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: the file cannot be read ({str(error).splitlines()[0]}). Copy or download it "
             "again."

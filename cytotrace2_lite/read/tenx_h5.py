@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.errors import InputError, UsageError, first_few
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._tenx import gene_expression
-from cytotrace2_lite.read.hdf5 import Hdf5Matrix, SparseGroup, child, strings
+from cytotrace2_lite.read.hdf5 import Hdf5Matrix, SparseGroup, child, strings, whole
 
 if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions
@@ -68,7 +68,7 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
     if len(groups) == 1 or options.use_raw:
         options.refuse(f"{path}: a 10x .h5 file of one genome", matrix=True)
     if len(groups) > 1 and options.layer not in groups:
-        there = ", ".join(map(repr, groups))
+        there = first_few(groups, most=20)
         raise UsageError(f"{path}: this has the genomes {there}; choose one with --layer NAME.")
     name = groups[0] if options.layer is None else options.layer
     group = child(path, file, name)
@@ -91,7 +91,7 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
     check_cells(path, cells)
     candidates = {origin: [names[i] for i in kept] for origin, names in columns.items()}
     origin, genes = choose_gene_names(path, candidates, options)
-    n_rows, n_columns = child(path, group, "shape")[:].tolist()  # features x barcodes, CSC
+    n_rows, n_columns = whole(child(path, group, "shape")).tolist()  # features x barcodes, CSC
     source = {
         "format": "10x h5",
         "matrix": name if len(groups) > 1 else None,

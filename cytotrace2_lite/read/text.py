@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.expression import Block
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._options import ReadOptions
@@ -45,9 +45,13 @@ _OTHER_DELIMITERS = (
     (b";", "semicolons", "Save the table as tab-separated text with decimal points."),
     (b" ", "spaces", 'Save it as tab-separated text: in R, write.table(..., sep = "\\t").'),
 )
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# There is one way only to match each text: of two, a megabyte of digits would try all splits.
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
 _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
+
+_FEW_BLANKS = 8  # that pad a number, mostly
+_LONGEST_LINE = 1 << 26  # some millions of columns
 
 _UNCLOSED = "a double quote that is not closed. Close or remove it."
 _SAVE_AS_UTF8 = "Save the table as UTF-8."
@@ -174,20 +178,28 @@ class TextTable(StreamReader):
         the end of the file are dropped.
         """
         pieces = [b"\n"]
+        length = 0  # of the pieces
         chunks = iter(partial(self._stream.read, self._block_size), b"")
         for chunk in itertools.chain(chunks, [b"\n"]):  # the last line may lack its newline
             cut = chunk.rfind(b"\n") + 1
             if not cut:
                 pieces.append(chunk)
+                length += len(chunk)
+                if length > _LONGEST_LINE:  # as of data that decompress without end
+                    raise InputError(
+                        f"{self.name}: a line has more than {_LONGEST_LINE >> 20} MiB. Is this a "
+                        "table? Write it as .h5ad or 10x directory if so."
+                    )
                 if b"\0" not in chunk:
                     continue
                 yield b"".join([*pieces, b"\n"])  # a binary file must not pile up for want of lines
                 return
             text = b"".join([*pieces, memoryview(chunk)[:cut]])
-            end = len(text)
-            while text.endswith((b"\n\n", b"\n\r\n"), 0, end):
-                end = text.rindex(b"\n", 0, end - 1) + 1
+            end = len(text.rstrip(b"\r\n"))
+            end = max(end, text.rfind(b"\r\r", end) + 1)  # a lone carriage return ends no line
+            end = text.index(b"\n", end) + 1
             pieces = [text[end - 1 : end + 2], chunk[cut:]]  # one empty line stands for all
+            length = len(pieces[1])
             if end > 1:
                 yield text if end == len(text) else text[:end]
 
@@ -239,7 +251,7 @@ class TextTable(StreamReader):
 
     def _comment(self, header: bytes) -> InputError:
         return InputError(
-            f"{self.name}: line 1 is a comment ({_shown(header)}). Remove the lines before the "
+            f"{self.name}: line 1 is a comment ({shown(header)}). Remove the lines before the "
             f"header, which names the {self._column}s."
         )
 
@@ -292,7 +304,7 @@ class TextTable(StreamReader):
             if name in column_of and not may_repeat:
                 remedy = "Rename or drop one." if kind == "cell" else duplicates_remedy(name)
                 raise InputError(
-                    f"{self.name}: {kind} {_shown(name)} appears twice "
+                    f"{self.name}: {kind} {shown(name)} appears twice "
                     f"(columns {column_of[name]} and {column}). {remedy}"
                 )
             column_of[name] = column
@@ -382,7 +394,7 @@ class TextTable(StreamReader):
                 name = _name(fields[0])
             except UnicodeDecodeError:
                 return InputError(
-                    f"{where} has a {self._row} name that is not UTF-8 ({_shown(fields[0])}). "
+                    f"{where} has a {self._row} name that is not UTF-8 ({shown(fields[0])}). "
                     f"{_SAVE_AS_UTF8}"
                 )
             if not name:
@@ -392,28 +404,28 @@ class TextTable(StreamReader):
             ends = not fields[-1] and len(fields) > 1
             if ends and len(fields) in {width, width + 1}:
                 return InputError(
-                    f"{where} ({self._row} {_shown(name)}) ends with a {separator}: the value of "
+                    f"{where} ({self._row} {shown(name)}) ends with a {separator}: the value of "
                     f"the last {self._column} is missing, or a {separator} too many ends each "
                     "line. Write 0 there, or remove it."
                 )
             if len(fields) != width:
                 found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 return InputError(
-                    f"{where} ({self._row} {_shown(name)}) has {found} instead of {width}, the "
+                    f"{where} ({self._row} {shown(name)}) has {found} instead of {width}, the "
                     f"{self._row}'s name and one per {self._column}. Look for a missing or an "
                     f"extra {separator}."
                 )
             if name in self._line_of and not (self.by_gene and self._genes_may_repeat):
                 remedy = "Rename or drop one." if self._row == "cell" else duplicates_remedy(name)
                 return InputError(
-                    f"{self.name}: {self._row} {_shown(name)} appears twice "
+                    f"{self.name}: {self._row} {shown(name)} appears twice "
                     f"(lines {self._line_of[name]} and {number}). {remedy}"
                 )
             self._line_of[name] = number
             for column, field in zip(self._columns, fields[1:], strict=True):
                 if field != b"0" and (problem := _problem(field, self._row)):
                     return InputError(
-                        f"{where}, {self._row} {_shown(name)}, {self._column} {_shown(column)}: "
+                        f"{where}, {self._row} {shown(name)}, {self._column} {shown(column)}: "
                         f"{problem}"
                     )
         raise AssertionError(f"{self.name}: no error from line {self._next_line} on")
@@ -421,18 +433,20 @@ class TextTable(StreamReader):
 
 def _split(line: bytes, delimiter: bytes) -> list[bytes]:
     """Split a line at the delimiters outside quotes; empty where a quote is not closed."""
-    if line.count(b'"') % 2:
+    n_quotes = line.count(b'"')
+    if not n_quotes:
+        return line.split(delimiter)
+    if n_quotes % 2:
         return []
-    fields = [b""]
-    is_open = True  # the next piece belongs to the last field
+    fields = []
+    pieces = []  # of a field, which is open while it has an odd number of quotes
+    is_open = False
     for piece in line.split(delimiter):
-        if is_open:
-            fields[-1] += piece
-        else:
-            fields.append(piece)
-        is_open = fields[-1].count(b'"') % 2 == 1
-        if is_open:
-            fields[-1] += delimiter
+        pieces.append(piece)
+        is_open ^= piece.count(b'"') % 2 == 1
+        if not is_open:
+            fields.append(delimiter.join(pieces))
+            pieces = []
     return fields
 
 
@@ -448,13 +462,6 @@ def _name(field: bytes) -> str:
     if len(name) > 1 and name[0] == name[-1] == '"':
         return name[1:-1].replace('""', '"')
     return name
-
-
-def _shown(text: str | bytes) -> str:
-    """Quote a name or a value for a message: cut, and with control characters escaped."""
-    if isinstance(text, bytes):
-        text = text.decode(errors="replace")
-    return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
 def _numbers(
@@ -517,10 +524,18 @@ def _cast(
 def _strip_blanks(
     byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    while (is_blank := (start < end) & (byte[start] == _SPACE)).any():
-        start = start + is_blank
-    while (is_blank := (start < end) & (byte[end - 1] == _SPACE)).any():
-        end = end - is_blank
+    for _ in range(_FEW_BLANKS):
+        is_led = (start < end) & (byte[start] == _SPACE)
+        is_followed = (start < end) & (byte[end - 1] == _SPACE)
+        if not (is_led | is_followed).any():
+            return start, end
+        start = start + is_led
+        end = np.maximum(start, end - is_followed)  # a lone blank is both
+    # One by one where there are more: each round takes one blank of every token.
+    for i in np.flatnonzero(is_led | is_followed):
+        token = byte[start[i] : end[i]].tobytes()
+        start[i] += len(token) - len(token.lstrip(b" "))
+        end[i] = start[i] + len(token.strip(b" "))
     return start, end
 
 
@@ -535,13 +550,13 @@ def _problem(field: bytes, row: str) -> str:
         token = token[1:-1].strip(b" ")
     value = _number(token)
     if token.lower() in _INFINITE or value == np.inf or value == -np.inf:
-        return f"{_shown(token)} is infinite. Correct the value or remove the {row}."
+        return f"{shown(token)} is infinite. Correct the value or remove the {row}."
     if value < 0:
-        return f"{_shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
+        return f"{shown(token)} is negative. Give counts or CPM/TPM, neither logged nor scaled."
     if value >= 0:
         return ""
     if not token:
         return f"the value is missing (empty field). Write 0 or remove the {row}."
     if token.lower() in _MISSING:
-        return f"the value is missing ({_shown(token)}). Write 0 or remove the {row}."
-    return f"{_shown(token)} is not a number. Only the header and the first column may hold text."
+        return f"the value is missing ({shown(token)}). Write 0 or remove the {row}."
+    return f"{shown(token)} is not a number. Only the header and the first column may hold text."
