@@ -369,6 +369,8 @@ def score_to_directory(
             contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
         if write_h5ad is not None:
             contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+        if folder is not None:
+            prepare_directory(folder)  # anew, where it was removed meanwhile
         if contents:
             progress = options.get("progress") or (lambda _: None)
             n_cells = len(result.cells)
