@@ -36,6 +36,12 @@ _ENDINGS = {
     for name, word in (("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up"))
     if hasattr(signal, name)  # Windows lacks one
 }
+# What libraries say that are loaded, or start a thread, where the memory of the process is limited.
+_SIGNS_OF_LITTLE_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "can't start new thread",
+)
 # Options of `run` that `check` has, too: those on what is read and how it is scored.
 _CHECKED = (
     "expression",
@@ -225,7 +231,10 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
-    # Only here are the heavy libraries imported: --help answers at once.
+    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, where it is loaded
+    # when no memory is left, tries for ever: it must come before the data.
+    import scipy.linalg  # noqa: F401
+
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
 
@@ -419,15 +428,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"Error: {error}")
         code = error.exit_code
     except MemoryError:
-        say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
-        code = 1
+        code = _out_of_memory()
     except (KeyboardInterrupt, click.Abort):
         code = _interrupt.exit_code
-    except Exception:
+    except Exception as error:
         # NumPy makes an ImportError of a Ctrl-C while it is imported.
-        if _interrupt.number is None:
+        if _interrupt.number is not None:
+            code = _interrupt.exit_code
+        elif any(sign in str(error).lower() for sign in _SIGNS_OF_LITTLE_MEMORY):
+            code = _out_of_memory()
+        else:
             raise
-        code = _interrupt.exit_code
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -440,6 +451,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         say(word + outcome)
     sys.exit(code)
+
+
+def _out_of_memory() -> int:
+    say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
+    return 1
 
 
 class _Interrupt:

@@ -155,7 +155,7 @@ class Ensemble:
         # in the same order whatever their number.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised
         # A session of its own arena would keep the largest tile of every thread for good.
         options.enable_cpu_mem_arena = False
         try:
@@ -167,6 +167,7 @@ class Ensemble:
             )
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
+            _raise_memory_error(error)
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
         return cls(session, info, max_rank, check_scores)
 
@@ -229,7 +230,12 @@ class Ensemble:
     ) -> NDArray[Any]:
         def run(start: int) -> NDArray[Any]:
             stop = min(start + _TILE_CELLS, log2_cpm.shape[0])
-            (answer,) = self._session.run([output], self._feed(log2_cpm, rank, start, stop))
+            feed = self._feed(log2_cpm, rank, start, stop)
+            try:
+                (answer,) = self._session.run([output], feed)
+            except Exception as error:
+                _raise_memory_error(error)
+                raise
             if progress is not None:
                 progress(stop - start)
             tile: NDArray[Any] = answer[: stop - start]
@@ -275,6 +281,12 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     score: NDArray[np.float64] = probabilities @ (np.arange(len(POTENCIES)) / (len(POTENCIES) - 1))
     return score
+
+
+def _raise_memory_error(error: Exception) -> None:
+    """Give what onnxruntime says where memory runs out the type it has everywhere else."""
+    if "bad_alloc" in str(error):
+        raise MemoryError("onnxruntime ran out of memory") from error
 
 
 def _describe(
