@@ -231,8 +231,8 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
-    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, where it is loaded
-    # when no memory is left, tries for ever: it must come before the data.
+    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
+    # where no memory is left, tries for ever: it must come before the data.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.api import score_to_directory

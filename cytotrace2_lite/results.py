@@ -512,8 +512,7 @@ def write_whole(
                 if callable(content):
                     content(parts[path])
                 else:
-                    file.write(content)
-                    file.flush()
+                    parts[path].write_bytes(content)
                 os.fsync(file.fileno())
                 if sys.platform == "win32":  # where an open file cannot be moved
                     file.close()
