@@ -11,6 +11,7 @@ import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from cytotrace2_lite.onnx_file import check_graph, metadata
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -99,6 +99,8 @@ class Prediction:
 class Ensemble:
     """A loaded model. Load it once and use it for any number of datasets, from any thread.
 
+    It works in a forked process, too; passed to another process, it is loaded anew from its file.
+
     Attributes
     ----------
     info
@@ -170,6 +172,9 @@ class Ensemble:
             _raise_memory_error(error)
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
         return cls(session, info, max_rank, check_scores)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, (self.info.path, self.info.sha256)
 
     def predict(
         self,
@@ -281,6 +286,16 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     score: NDArray[np.float64] = probabilities @ (np.arange(len(POTENCIES)) / (len(POTENCIES) - 1))
     return score
+
+
+def _load_again(path: str, sha256: str) -> Ensemble:
+    """Load the model that another process has; another one would give other scores."""
+    ensemble = Ensemble.load(Path(path))
+    if ensemble.info.sha256 != sha256:
+        raise ModelError(
+            f"{path}: the model was replaced by another one since it was loaded. Load it again."
+        )
+    return ensemble
 
 
 def _raise_memory_error(error: Exception) -> None:

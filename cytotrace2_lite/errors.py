@@ -19,6 +19,7 @@
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
+    ├── ModelWarning             anybody on the machine may change the model
     ├── LowMemoryWarning         the run may need more memory than there is
     └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
@@ -45,6 +46,7 @@ __all__ = [
     "LowGeneOverlapWarning",
     "LowMemoryWarning",
     "ModelError",
+    "ModelWarning",
     "NoUsableGenesError",
     "OutputError",
     "PlotWarning",
@@ -126,6 +128,10 @@ class AnnotationWarning(CytoTRACE2Warning):
 
 class SampleWarning(CytoTRACE2Warning):
     """Cells are to be scored sample by sample, but all are of one."""
+
+
+class ModelWarning(CytoTRACE2Warning):
+    """The model file, or a directory on its way, can be written by anybody on the machine."""
 
 
 class LowMemoryWarning(CytoTRACE2Warning):
