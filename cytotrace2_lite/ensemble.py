@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from cytotrace2_lite.models import find_model, read_model
 from cytotrace2_lite.onnx_file import check_graph, metadata
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -138,9 +138,14 @@ class Ensemble:
         ModelError
             There is no such model, or its file is truncated, altered or of another kind.
         """
+        # From 1.29 on, onnxruntime tells its makers of its use over the network, unless this is set
+        # when it is first imported; on Windows it tells the system, unless the call below is made.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         from cytotrace2_lite.genes import features
+
+        onnxruntime.disable_telemetry_events()
 
         path = find_model(model)
         content = read_model(path)
