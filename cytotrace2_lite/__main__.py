@@ -16,8 +16,10 @@ def program() -> None:
     finally:
         import signal
 
-        # The exit code is settled; Python, which ends, would only complain.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The exit code is settled; Python, which ends, would complain or give another.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 if __name__ == "__main__":
