@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -24,13 +23,12 @@ from cytotrace2_lite import results
 from cytotrace2_lite.api import score_to_directory
 from cytotrace2_lite.cli import main
 
+resource = pytest.importorskip("resource", reason="signals, limits and locks of Unix")
+
 DATA = Path(__file__).parent / "data"
 INPUT = DATA / "enteric_300.txt.gz"
 H5AD = DATA / "anndata_0.12.19.h5ad"
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of Unix"),
-    pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
 
 # As from a terminal, also where the tests themselves run in the background.
 PROGRAM = """\
