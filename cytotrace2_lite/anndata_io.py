@@ -118,7 +118,8 @@ def annotated_copy(source: str | os.PathLike[str], result: Result) -> Callable[[
     def write(path: Path) -> None:
         shutil.copyfile(source, path)
         try:
-            with require_h5py(source).File(path, "r+") as file:
+            # `write_whole` holds a lock on it.
+            with require_h5py(source).File(path, "r+", locking=False) as file:
                 obs = _obs(source, file)
                 _check_cells(str(source), row_names(str(source), obs), result, InputError)
                 _add_columns(obs, result)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad
 from cytotrace2_lite.annotation import check_annotation, read_annotation
-from cytotrace2_lite.checks import Finding
+from cytotrace2_lite.checks import Finding, check_model
 from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import PlotWarning, UsageError
 from cytotrace2_lite.genes import OTHER_SPECIES, wanted
@@ -383,6 +383,8 @@ def score_to_directory(
             contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
         if write_h5ad is not None:
             contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+        if folder is not None:
+            prepare_directory(folder)  # anew, where it was removed meanwhile
         if contents:
             progress = options.get("progress") or (lambda _: None)
             n_cells = len(result.cells)
@@ -565,6 +567,7 @@ def _prepare(
     del expression
     findings = [Finding("input", "note", f"read as {source.describe()}")]
     findings += check_input(prepared, parameters, samples, source.hint()) + remarks
+    findings += check_model(ensemble.info.path)
     about: dict[str, Any] = {}
     if table is not None:
         findings += table.findings()

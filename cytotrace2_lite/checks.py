@@ -15,6 +15,7 @@ look human.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from cytotrace2_lite.errors import (
     LowGeneCountWarning,
     LowGeneOverlapWarning,
     ModelError,
+    ModelWarning,
     NoUsableGenesError,
     PlotWarning,
     SampleWarning,
@@ -41,6 +43,7 @@ from cytotrace2_lite.errors import (
     first_few,
     shown,
 )
+from cytotrace2_lite.models import open_to_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +59,7 @@ __all__ = [
     "Finding",
     "check_cells",
     "check_genes",
+    "check_model",
     "check_resources",
     "check_samples",
     "check_values",
@@ -100,6 +104,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "one_sample": SampleWarning,
     "annotation": AnnotationWarning,
     "embedding": PlotWarning,
+    "model": ModelWarning,
 }
 # Subclasses before their bases.
 _ERRORS: dict[type[CytoTRACE2Error], str] = {
@@ -163,6 +168,33 @@ _OTHER_SPECIES = Finding(
     "CytoTRACE 2 was made for mouse and human cells, and its scores for other species are "
     "untested.",
 )
+
+
+def check_model(path: str) -> list[Finding]:
+    """Look at who may change the model.
+
+    Parameters
+    ----------
+    path
+        Its file.
+
+    Returns
+    -------
+    list of Finding
+        A warning where anybody on the machine may.
+    """
+    place = open_to_all(Path(path))
+    if place is None:
+        return []
+    return [
+        Finding(
+            "model",
+            "warning",
+            f"anybody on this machine may change the model, as all may write {place}",
+            "Another model gives other scores.",
+            f"Take that right away: chmod o-w '{place}'",
+        )
+    ]
 
 
 def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Finding]:

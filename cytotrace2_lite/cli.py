@@ -31,7 +31,18 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_INTERRUPTED = 130
+# What ends a command on purpose; the exit code is that of a process such a signal has killed.
+_ENDINGS = {
+    getattr(signal, name): word
+    for name, word in (("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up"))
+    if hasattr(signal, name)  # Windows lacks one
+}
+# What libraries say that are loaded, or start a thread, where the memory of the process is limited.
+_SIGNS_OF_LITTLE_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "can't start new thread",
+)
 # Options of `run` that `check` has, too: those on what is read and how it is scored.
 _CHECKED = (
     "expression",
@@ -268,7 +279,10 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
-    # Only here are the heavy libraries imported: --help answers at once.
+    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
+    # where no memory is left, tries for ever: it must come before the data.
+    import scipy.linalg  # noqa: F401
+
     from cytotrace2_lite.api import score_to_directory
     from cytotrace2_lite.ensemble import Ensemble
 
@@ -433,8 +447,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
     0 done, 1 unexpected, a missing package, or results that cannot be written or differ (compare),
-    2 usage, 3 input, 4 no usable genes, 5 model, 130 interrupted, 141 nobody reads standard output
-    any more.
+    2 usage, 3 input, 4 no usable genes, 5 model, 129 hung up, 130 interrupted, 141 nobody reads
+    standard output any more, 143 terminated.
 
     Parameters
     ----------
@@ -447,11 +461,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if sys.stderr is None:  # closed by the caller
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
-    # Not where the caller has Ctrl-C ignored, as for a job in the background.
-    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    _interrupt.pressed = _interrupt.results_are_safe = False
-    if interruptible:
-        signal.signal(signal.SIGINT, _interrupt)
+    # Not where the caller has a signal ignored, as Ctrl-C for a job in the background.
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    handlers = {number: signal.getsignal(number) for number in _ENDINGS}
+    handlers = {number: handler for number, handler in handlers.items() if handler in defaults}
+    _interrupt.reset()
+    for number in handlers:
+        signal.signal(number, _interrupt)
     try:
         code = cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0
     except click.ClickException as error:
@@ -461,34 +477,69 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"Error: {error}")
         code = error.exit_code
     except MemoryError:
-        say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
-        code = 1
+        code = _out_of_memory()
     except (KeyboardInterrupt, click.Abort):
-        code = _INTERRUPTED
-    except Exception:
+        code = _interrupt.exit_code
+    except Exception as error:
         # NumPy makes an ImportError of a Ctrl-C while it is imported.
-        if not _interrupt.pressed:
+        if _interrupt.number is not None:
+            code = _interrupt.exit_code
+        elif any(sign in str(error).lower() for sign in _SIGNS_OF_LITTLE_MEMORY):
+            code = _out_of_memory()
+        else:
             raise
-        code = _INTERRUPTED
     finally:
-        if interruptible:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    if code == _INTERRUPTED and _interrupt.results_are_safe:
-        say("Interrupted while plotting: the results are complete.")
-    elif code == _INTERRUPTED:
-        say("Interrupted: no result was written.")
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if code == _interrupt.exit_code:
+        word = _ENDINGS[signal.Signals(code - 128)]
+        outcome = (
+            " while plotting: the results are complete."
+            if _interrupt.results_are_safe
+            else ": no result was written."
+        )
+        say(word + outcome)
     sys.exit(code)
 
 
+def _out_of_memory() -> int:
+    say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
+    return 1
+
+
 class _Interrupt:
-    """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception."""
+    """What Ctrl-C does: stop, and be remembered, as a library may swallow the exception.
 
-    pressed = False
-    results_are_safe = False
+    Attributes
+    ----------
+    number
+        The first signal that came.
+    waits
+        Whether it is remembered only.
+    results_are_safe
+        Whether what there is to stop is not the results.
+    """
 
-    def __call__(self, *_: object) -> None:
-        self.pressed = True
-        raise KeyboardInterrupt
+    number: int | None
+    waits: bool
+    results_are_safe: bool
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget, for another command of the same process."""
+        self.number = None
+        self.waits = self.results_are_safe = False
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + (self.number or signal.SIGINT)
+
+    def __call__(self, number: int, _: object) -> None:
+        self.number = self.number or number
+        if not self.waits:
+            raise KeyboardInterrupt
 
 
 _interrupt = _Interrupt()
@@ -497,8 +548,6 @@ _interrupt = _Interrupt()
 class _Reporter(StageReporter):
     """Progress of a run that Ctrl-C ends, but while its results are put in place."""
 
-    _ignores_interrupts = False
-
     def __enter__(self) -> Self:
         return self
 
@@ -506,22 +555,21 @@ class _Reporter(StageReporter):
         self.finish()
 
     def __call__(self, event: Progress) -> None:
-        if _interrupt.pressed:
+        if _interrupt.number is not None:
             raise KeyboardInterrupt
         if event.stage != "write":
             super().__call__(event)
             return
         self.finish()
         # From here on it is a matter of milliseconds, and the answer must be one or the other.
-        if event.done == event.total and signal.getsignal(signal.SIGINT) is _interrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self._ignores_interrupts = True
+        _interrupt.waits = event.done == event.total
 
     def results_are_safe(self) -> None:
         """Let Ctrl-C end what is left to do, which is not the results."""
         _interrupt.results_are_safe = True
-        if self._ignores_interrupts:
-            signal.signal(signal.SIGINT, _interrupt)
+        _interrupt.waits = False
+        if _interrupt.number is not None:
+            raise KeyboardInterrupt
 
 
 def _draw_plots(
@@ -537,7 +585,7 @@ def _draw_plots(
         return
     paths, problems = write_plots(*scored, output_dir, plot_format=plot_format, progress=reporter)
     reporter.finish()
-    if _interrupt.pressed:  # and taken by a library for an error of its own
+    if _interrupt.number is not None:  # and taken by a library for an error of its own
         raise KeyboardInterrupt
     for problem in problems:
         say(f"Warning: {problem}")

@@ -19,6 +19,7 @@ from cytotrace2_lite.models import (
     find_model,
     installed_model,
     installed_models,
+    open_to_all,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ def list_models() -> None:
     for model in found:
         if model.problem:
             click.echo(f"\nbroken: {model.problem}")
+    for path in paths:
+        if place := open_to_all(path):
+            click.echo(
+                f"\nwarning: {path}: anybody on this machine may change it, as all may write "
+                f"{place}. Take that right away: chmod o-w '{place}'"
+            )
     click.echo(f"\n* used by run: {reason}." if not trouble else f"\nrun would stop: {trouble}")
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +23,7 @@ from cytotrace2_lite.onnx_file import check_graph, metadata, one_line
 from cytotrace2_lite.tiles import TILE_CELLS, TileFeed
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -95,6 +95,8 @@ class Prediction:
 class Ensemble:
     """A loaded model. Load it once and use it for any number of datasets, from any thread.
 
+    It works in a forked process, too; passed to another process, it is loaded anew from its file.
+
     Attributes
     ----------
     info
@@ -136,9 +138,14 @@ class Ensemble:
         ModelError
             There is no such model, or its file is truncated, altered or of another kind.
         """
+        # From 1.29 on, onnxruntime tells its makers of its use over the network, unless this is set
+        # when it is first imported; on Windows it tells the system, unless the call below is made.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         from cytotrace2_lite.genes import features
+
+        onnxruntime.disable_telemetry_events()
 
         path = find_model(model)
         content = read_model(path)
@@ -168,8 +175,12 @@ class Ensemble:
             )
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
+            _raise_memory_error(error)
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
         return cls(session, info, threshold, check_scores)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, (self.info.path, self.info.sha256)
 
     def predict(
         self,
@@ -245,6 +256,7 @@ class Ensemble:
                     (answer,) = self._session.run([output], tile)
                 # onnxruntime has no public base class of its exceptions.
                 except Exception as error:
+                    _raise_memory_error(error)
                     raise ModelError(
                         f"{self.info.path}: onnxruntime cannot run the model: {error}"
                     ) from error
@@ -284,6 +296,22 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         score += share * (k / (len(POTENCIES) - 1))
     np.minimum(score, 1, out=score)  # rows may sum to a last bit more than 1
     return score
+
+
+def _load_again(path: str, sha256: str) -> Ensemble:
+    """Load the model that another process has; another one would give other scores."""
+    ensemble = Ensemble.load(Path(path))
+    if ensemble.info.sha256 != sha256:
+        raise ModelError(
+            f"{path}: the model was replaced by another one since it was loaded. Load it again."
+        )
+    return ensemble
+
+
+def _raise_memory_error(error: Exception) -> None:
+    """Give what onnxruntime says where memory runs out the type it has everywhere else."""
+    if "bad_alloc" in str(error):
+        raise MemoryError("onnxruntime ran out of memory") from error
 
 
 def _describe(

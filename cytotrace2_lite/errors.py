@@ -19,6 +19,7 @@
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
     ├── SampleWarning            all cells are of one sample
+    ├── ModelWarning             anybody on the machine may change the model
     └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
 Each error says what is wrong, where, which value, and the remedy, in one sentence or two.
@@ -46,6 +47,7 @@ __all__ = [
     "LowGeneCountWarning",
     "LowGeneOverlapWarning",
     "ModelError",
+    "ModelWarning",
     "NoUsableGenesError",
     "OutputError",
     "PlotWarning",
@@ -211,6 +213,10 @@ class AnnotationWarning(CytoTRACE2Warning):
 
 class SampleWarning(CytoTRACE2Warning):
     """Cells are to be scored sample by sample, but all are of one."""
+
+
+class ModelWarning(CytoTRACE2Warning):
+    """The model file, or a directory on its way, can be written by anybody on the machine."""
 
 
 class PlotWarning(CytoTRACE2Warning):

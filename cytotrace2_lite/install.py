@@ -13,7 +13,6 @@ import hashlib
 import importlib
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from urllib.parse import quote
 from cytotrace2_lite import onnx_file
 from cytotrace2_lite.download import check_url, download, git_blob_id
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError, OutputError, UsageError, shown
+from cytotrace2_lite.locking import try_lock
 from cytotrace2_lite.models import (
     BUNDLED_MODEL,
     FOLDER_VARIABLE,
@@ -332,7 +332,7 @@ def install(installation: Installation, report: Report = lambda _: None) -> Path
     UsageError
         As `is_installed`.
     """
-    from cytotrace2_lite.results import write_whole
+    from cytotrace2_lite.results import remove_abandoned, write_whole
 
     folder = models_folder()
     path = folder / f"{installation.name}.onnx"
@@ -341,8 +341,7 @@ def install(installation: Installation, report: Report = lambda _: None) -> Path
         with _lock(folder, report):
             if is_installed(installation):  # by another process, while this one waited
                 return path
-            for left_over in folder.glob(".*.onnx.*.part"):  # of a process that was killed
-                left_over.unlink(missing_ok=True)
+            remove_abandoned(folder)
             write_whole({path: installation.content(folder, report)})
             _forget_downloads(folder / _DOWNLOADS, installation.official)
     except (OSError, OutputError) as error:
@@ -615,28 +614,10 @@ def _lock(folder: Path, report: Report) -> Iterator[None]:
         yield
 
 
-if sys.platform == "win32":
-
-    def _try_lock(file: BinaryIO) -> bool:
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-
-    def _try_lock(file: BinaryIO) -> bool:
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            # A file system without locks: two processes might download twice, but each file is
-            # checked after the download and the model is still written whole.
-            return True
+def _try_lock(file: BinaryIO) -> bool:
+    try:
+        return try_lock(file)
+    except OSError:
+        # A file system without locks: two processes might download twice, but each file is checked
+        # after the download and the model is still written whole.
         return True

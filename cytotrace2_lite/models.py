@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "installed_models",
     "is_model_name",
     "models_folder",
+    "open_to_all",
     "read_model",
     "remedy",
     "seal",
@@ -317,6 +319,38 @@ def installed_model(name: str) -> Path | None:
     except ModelError:  # no home directory, so nothing in it
         return None
     return path if _is_file(path) else None
+
+
+def open_to_all(path: Path) -> Path | None:
+    """Find what lets anybody on the machine put another model in place of one.
+
+    Whoever makes a model on purpose gives it the right digest, so that the digest does not help.
+
+    Parameters
+    ----------
+    path
+        A model file.
+
+    Returns
+    -------
+    Path or None
+        The file, or the nearest directory on the way to it, that all may write; None where there
+        is none, and on Windows, where permissions do not tell. Directories with the sticky bit, as
+        /tmp has, count only as the models folder: there it is enough to add a file.
+    """
+    if sys.platform == "win32":
+        return None
+    folder = path.parent if installed_model(path.stem) == path else None
+    whole = path.resolve()
+    for place in (whole, *whole.parents):
+        try:
+            mode = place.stat().st_mode
+        except OSError:
+            continue
+        is_safe = mode & stat.S_ISVTX and place != (folder and folder.resolve())
+        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and is_safe):
+            return place
+    return None
 
 
 def installed_models() -> list[Path]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import os
+import re
 import secrets
+import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.checks import MIN_GENES_PER_CELL
 from cytotrace2_lite.ensemble import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, CytoTRACE2Warning, OutputError, UsageError
+from cytotrace2_lite.locking import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +42,7 @@ __all__ = [
     "STATUSES",
     "Result",
     "prepare_directory",
+    "remove_abandoned",
     "require_writable",
     "write_whole",
 ]
@@ -72,6 +78,11 @@ _SPECIAL = frozenset('\t\n\r"')
 
 #: Formats of the results file, and the ends of its name.
 FORMATS = ("txt", "parquet", "arrow")
+
+_PART_SUFFIX = ".ct2-lite-part"
+# Of any file of a run, so that each run removes what others of other formats have left.
+_PART = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(_PART_SUFFIX)}", re.DOTALL)
+_ABANDONED_SECONDS = 24 * 3600  # where no lock tells
 
 
 @dataclass(frozen=True)
@@ -343,8 +354,10 @@ class Result:
         """
         name = f"cytotrace2_results.{file_format}"
         content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
-        # The directory may hold results of an earlier run in another format.
-        report = json.dumps({**self.info, "results": name}, indent=2) + "\n"
+        # The directory may hold results of an earlier run in another format, or of another run that
+        # wrote at the same time: the digest tells which file this report belongs to.
+        results = {"results": name, "results_sha256": hashlib.sha256(content).hexdigest()}
+        report = json.dumps({**self.info, **results}, indent=2) + "\n"
         return {Path(directory, "run.json"): report.encode(), Path(directory, name): content}
 
     def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
@@ -447,7 +460,7 @@ def prepare_directory(directory: str | os.PathLike[str]) -> Path:
 
 
 def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
-    """See that a file can be made in a directory.
+    """See that a file can be made in a directory, and clear it of what killed runs have left.
 
     Parameters
     ----------
@@ -466,6 +479,7 @@ def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
             pass
     except OSError as error:
         raise _no_place(folder, error, option) from error
+    remove_abandoned(folder)
 
 
 def write_whole(
@@ -488,31 +502,76 @@ def write_whole(
     OutputError
         A file cannot be written; earlier files of these names are as they were.
     """
-    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}.part") for path in contents}
+    parts: dict[Path, Path] = {}
     path = next(iter(contents))
-    try:
-        for path, content in contents.items():
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if callable(content):
-                content(parts[path])
-            else:
-                parts[path].write_bytes(content)
-            with parts[path].open("rb+") as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            for path, content in contents.items():
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                parts[path], file = _new_part(path)
+                stack.enter_context(file)
+                if callable(content):
+                    content(parts[path])
+                else:
+                    parts[path].write_bytes(content)
                 os.fsync(file.fileno())
-        if ready is not None:
-            ready()
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write the file ({error.strerror or error}). "
-            "Choose another place for it."
-        ) from error
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+                if sys.platform == "win32":  # where an open file cannot be moved
+                    file.close()
+            if ready is not None:
+                ready()
+            for path, part in parts.items():
+                part.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot write the file ({error.strerror or error}). "
+                "Choose another place for it."
+            ) from error
+        finally:
+            for part in parts.values():
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote files have left in a directory.
+
+    Parameters
+    ----------
+    folder
+        Where `write_whole` has written. Files that another process is writing stay.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    _remove_if_abandoned(Path(entry.path))
+
+
+def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
+    """Make the file that is to become another one, and lock it, which says that it is in use."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_PART_SUFFIX}")
+        file = part.open("xb")
+        try:
+            locked = sys.platform == "win32" or try_lock(file)
+        except OSError:  # a file system without locks
+            locked = True
+        # Before it was locked, another process may have taken it for abandoned.
+        if locked and part.exists():
+            return part, file
+        file.close()
+
+
+def _remove_if_abandoned(part: Path) -> None:
+    with part.open("rb+") as file:
+        if sys.platform != "win32":  # where an open file cannot be removed
+            with contextlib.suppress(OSError):  # a file system without locks
+                if try_lock(file):
+                    part.unlink()
+                return
+    if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+        part.unlink()
 
 
 def _no_place(folder: Path, error: OSError, option: str = "-o/--output-dir") -> OutputError:

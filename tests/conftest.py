@@ -8,6 +8,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # Whatever models the user has installed or named are none of the tests' business.
 os.environ["CT2_LITE_MODELS_DIR"] = "/nonexistent/cytotrace2_lite"
 os.environ.pop("CT2_LITE_MODEL", None)
+# Some tests import onnxruntime themselves; tests/test_security.py takes it away again.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import pytest

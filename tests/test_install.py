@@ -611,7 +611,7 @@ class TestFolder:
 
     def test_what_a_killed_process_leaves(self, fetch, home):
         home.mkdir()
-        (home / f".{OLD}.onnx.0123.part").write_bytes(b"half a model")
+        (home / f".{OLD}.onnx.0123456789abcdef.ct2-lite-part").write_bytes(b"half a model")
         blob_id = official_ensembles()[OLD].members[2].blob_id
         (home / ".downloads").mkdir()
         (home / ".downloads" / f"{blob_id}.part").write_bytes(b"")

@@ -212,7 +212,7 @@ class TestCommands:
         path = put("lab")
         path.write_bytes(b"nothing")
         (folder / "Not A Name.onnx").touch()
-        (folder / ".cytotrace2-1.1.onnx.00.part").touch()
+        (folder / ".cytotrace2-1.1.onnx.0123456789abcdef.ct2-lite-part").touch()
         (folder / "directory.onnx").mkdir()
         monkeypatch.setenv("CT2_LITE_MODEL", "missing")
         code, out, _ = ct2("list")

@@ -682,7 +682,7 @@ class TestCommandLine:
     @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
     def test_interrupt(self, run, monkeypatch, swallowed, handler):
         def interrupt(*_, **__):
-            cli._interrupt.pressed = True
+            cli._interrupt.number = signal.SIGINT
             raise ImportError("NumPy") if swallowed else KeyboardInterrupt
 
         monkeypatch.setattr(plot, "umap", interrupt)

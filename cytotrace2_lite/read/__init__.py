@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError, UsageError
@@ -13,7 +15,7 @@ from cytotrace2_lite.read.text import TextTable
 from cytotrace2_lite.store import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -78,7 +80,8 @@ def read_expression(
     Raises
     ------
     InputError
-        The data cannot be read, or are no finite values >= 0 with unique gene and cell names.
+        The data cannot be read, or are no finite values >= 0 with unique gene and cell names; or
+        the file changed while it was read.
     UsageError
         An option has no such value, or no meaning for the data.
     OutputError
@@ -89,9 +92,37 @@ def read_expression(
     options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes, threads)
     reader = open_expression(data, options, genes=genes, cells=cells)
     try:
-        return collect(reader, options, progress, max_bytes=max_bytes)
+        with _unchanged(reader.name if isinstance(data, (str, os.PathLike)) else ""):
+            return collect(reader, options, progress, max_bytes=max_bytes)
     finally:
         reader.close()
+
+
+@contextmanager
+def _unchanged(name: str) -> Iterator[None]:
+    """See that a file stays as it is: one cut at the end of a line would be a whole table, too."""
+
+    def state() -> tuple[int, ...] | None:
+        try:
+            status = os.stat(name)  # noqa: PTH116 (as messages name it, a str)
+        except (OSError, ValueError):  # a pipe or an object; or the file was removed meanwhile
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    before = state()
+    try:
+        yield
+    except InputError:  # which a change may well have caused
+        if state() == before:
+            raise
+    else:
+        if state() == before:
+            return
+    raise InputError(
+        f"{name}: the file changed while it was read. Start again when it is complete."
+    ) from None
 
 
 def open_expression(

@@ -327,6 +327,8 @@ def _reading(path: str) -> Iterator[None]:
     """Make an `InputError` of what pyarrow raises at a damaged file."""
     try:
         yield
+    except MemoryError:  # which pyarrow's own is, too
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: the file cannot be read ({str(error).splitlines()[0]}). Copy or download it "
