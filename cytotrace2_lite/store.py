@@ -278,7 +278,8 @@ class Counts:
         for tile in in_order(sorted_tile, tiles, threads):
             stop = cell + tile.shape[0]
             indptr[cell + 1 : stop + 1] = size + tile.indptr[1:]
-            total[cell:stop] = tile.astype(np.float64).sum(axis=1)
+            with np.errstate(over="ignore"):
+                total[cell:stop] = tile.astype(np.float64).sum(axis=1)
             whole = whole and (tile.dtype.kind in "bui" or not np.any(tile.data % 1))
             arrays[0][size : size + tile.nnz] = tile.indices
             arrays[1][size : size + tile.nnz] = tile.data

@@ -111,6 +111,7 @@ class TestRun:
             "smooth_batch_size": 200,
             "seed": 3,
             "max_cores": 2,
+            "max_memory": None,
         }
         assert report["annotation"]["n_cells"] == 1200
         assert len(report["quality"]["batches"]) == 3

@@ -347,16 +347,22 @@ class TestModels:
         entries.pop("cytotrace2_lite.sha256")
         return entries | changes
 
-    def sealed(self, path, nodes=(), inputs=("gene", "rank", "log2_cpm"), **changes):
+    def inputs(self):
+        """Names of the inputs of a sound model."""
+        import onnx
+
+        model = onnx.load(models.bundled_model())
+        return [(tensor.name, tensor.type.tensor_type.elem_type) for tensor in model.graph.input]
+
+    def sealed(self, path, nodes=(), inputs=None, **changes):
         from onnx import TensorProto, helper
 
-        kinds = [TensorProto.INT32, TensorProto.FLOAT, TensorProto.FLOAT]
         graph = helper.make_graph(
-            [helper.make_node(*node[:3], **dict(node[3:])) for node in nodes],
+            [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
             "model",
             [
-                helper.make_tensor_value_info(name, kind, ["n", "m"])
-                for name, kind in zip(inputs, kinds, strict=False)
+                helper.make_tensor_value_info(name, kind, [f"{name}_n", f"{name}_m"])
+                for name, kind in inputs or self.inputs()
             ],
             [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, None)],
         )
@@ -377,34 +383,44 @@ class TestModels:
             {"sources": "[" * 100_000},
             {"check_scores": "[" * 100_000},
             {"n_members": "9" * 5000},
-            {"max_rank": "nan"},
+            {"thresholds": "[" * 100_000},
+            {"thresholds": "[NaN]"},
+            {"thresholds": str([1e9] * 96)},
+            {"thresholds": str([0] * 96)},
         ],
         ids=lambda changes: next(iter(changes)),
     )
     def test_what_it_says_of_itself(self, tmp_path, changes):
-        path = self.sealed(tmp_path / "m.onnx", [("Relu", ["rank"], ["probabilities"])], **changes)
+        path = self.sealed(tmp_path / "m.onnx", [("Relu", ["under"], ["probabilities"])], **changes)
         with pytest.raises(ct2.ModelError, match="the model does not describe itself as this"):
             Ensemble.load(path)
-        if {"sources", "check_scores", "max_rank"}.isdisjoint(changes) and "name" not in changes:
+        if {"sources", "check_scores", "thresholds"}.isdisjoint(changes) and "name" not in changes:
             assert "does not describe itself" in models.describe(path).problem
 
     @pytest.mark.parametrize(
         ("nodes", "message"),
         [
             # As many numbers a cell as genes.
-            ([("Relu", ["rank"], ["probabilities"])], "the model does not give 6 potencies"),
+            ([("Relu", ["under"], ["probabilities"])], "the model does not give 6 potencies"),
             # A number for all.
-            ([("ReduceSum", ["rank"], ["probabilities"])], "the model does not give a number per"),
+            (
+                [("ReduceMean", ["under"], ["probabilities"])],
+                "the model does not give a number per",
+            ),
             # None that can be: not a number.
             (
                 [
-                    ("Sub", ["rank", "rank"], ["zero"]),
+                    ("Less", ["under", "under"], ["never"]),
+                    ("Cast", ["never"], ["zero"], {"to": 1}),
                     ("Div", ["zero", "zero"], ["probabilities"]),
                 ],
                 "the model does not give a number per cell",
             ),
             # Shapes that do not fit.
-            ([("MatMul", ["rank", "rank"], ["probabilities"])], "onnxruntime cannot run the model"),
+            (
+                [("MatMul", ["under", "under"], ["probabilities"])],
+                "onnxruntime cannot run the model",
+            ),
         ],
     )
     def test_what_it_computes(self, tmp_path, capfd, nodes, message):
@@ -418,7 +434,8 @@ class TestModels:
         assert capfd.readouterr().err == ""
 
     def test_inputs_it_does_not_get(self, tmp_path):
-        path = self.sealed(tmp_path / "m.onnx", [("Relu", ["x"], ["probabilities"])], ("g", "x"))
+        inputs = [("x", 1)]
+        path = self.sealed(tmp_path / "m.onnx", [("Relu", ["x"], ["probabilities"])], inputs)
         ensemble = Ensemble.load(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -211,7 +211,12 @@ def test_temporary_files_have_no_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "n_bytes"),
-    [("800M", 800 * 10**6), ("1.5g", 1_500_000_000), ("2GiB", 2 << 30), ("1000000000", 10**9)],
+    [
+        ("80000M", 80 * 10**9),
+        ("1.5t", 15 * 10**11),
+        ("64GiB", 64 << 30),
+        ("9" * 12, 10**12 - 1),
+    ],
 )
 def test_sizes(size, n_bytes, tmp_path):
     table, out = DATA / "enteric_300.txt.gz", tmp_path / "out"

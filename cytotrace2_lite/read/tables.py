@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ ARROW_FILE = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"
 
 _N_VALUES = 1 << 22  # at a time
+_LARGEST_EXPANSION = 10_000  # of a sound file: ten times what its compression can do
 _BYTES_OF_NAME = 100
 
 
@@ -327,13 +330,19 @@ def _reading(path: str) -> Iterator[None]:
     """Make an `InputError` of what pyarrow raises at a damaged file."""
     try:
         yield
-    except MemoryError:  # which pyarrow's own is, too
-        raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        if isinstance(error, MemoryError) and not _claims_too_much(error, path):
+            raise
         raise InputError(
             f"{path}: the file cannot be read ({str(error).splitlines()[0]}). Copy or download it "
             "again."
         ) from None
+
+
+def _claims_too_much(error: MemoryError, path: str) -> bool:
+    """Tell whether a file asked for more memory than its content can need: it is damaged."""
+    size = re.search(r"of size (\d+) failed", str(error))
+    return size is not None and int(size[1]) > _LARGEST_EXPANSION * os.path.getsize(path)  # noqa: PTH202
 
 
 def _positions(schema: Any, name: str) -> list[int]:
