@@ -66,8 +66,9 @@ _SPARSE_VALUES_PER_PART = 1 << 18
 _CELLS_PER_PART = 1024
 _GENES_PER_STEP = 512
 # Up to 100**3 multiplications OpenBLAS works in place, without packing its operands first.
-_MULTIPLICATIONS_PER_CALL = 1_000_000
-_MIN_GENES_PER_CALL = 32
+_MULTIPLICATIONS_PER_PRODUCT = 1_000_000
+_GENES_PER_PRODUCT = 32
+_VALUES_PER_CALL = 640_000
 
 
 class _Scratch(threading.local):
@@ -126,12 +127,12 @@ class StandardisedCells:
         1 / standard deviation and mean / standard deviation of log2(CPM + 1) of each cell over all
         genes; float64, shape (n_cells, 1).
     n_genes, n_unexpressed
-        Number of genes, and of those that no cell expresses.
+        Number of genes, and of those that no cell expresses, less those that fill `dense` up.
     unit
         1, or what the values are multiples of.
     dense
         log2(CPM + 1) in these units of the genes that many cells express, genes x cells, in parts;
-        float64, or int32 where it is rounded.
+        float64, or int32 where it is rounded. Filled up with zeros to whole products.
     sparse
         The same of the other genes expressed at all.
     """
@@ -182,7 +183,7 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
         n_values = np.diff(step.indptr[: n_expressed + 1])
         cell = step.indices + np.int32(cells.start)
         n_dense_values = step.indptr[n_dense]
-        target = np.repeat(np.arange(n_dense) * n_cells, n_values[:n_dense])
+        target = np.repeat(np.arange(n_dense) * width, n_values[:n_dense])
         target += cell[:n_dense_values]
         dense.reshape(-1)[target] = step.data[:n_dense_values]
         return step.data[n_dense_values:], cell[n_dense_values:], n_values[n_dense:]
@@ -200,7 +201,11 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
         starts = np.concatenate([[0], np.cumsum(sizes[n_dense:n_expressed])])
         exact = n_dense * n_cells + starts[-1] <= _MAX_EXACT_VALUES
         unit, dtype = (1.0, np.float64) if exact else (_UNIT, np.int32)
-        dense = np.zeros((n_dense, n_cells), dtype=dtype)
+        # Whole products: the genes and cells that fill them up are like genes no cell expresses.
+        n_stretches, length = _stretches(n_cells)
+        width = n_stretches * length
+        n_rows = -(-n_dense // _GENES_PER_PRODUCT) * _GENES_PER_PRODUCT
+        dense = np.zeros((n_rows, width), dtype=dtype)
         data = np.empty(starts[-1], dtype=dtype)
         indices = np.empty(starts[-1], dtype=_narrowest(n_cells))
         free = starts[:-1].copy()
@@ -216,9 +221,11 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
                 [slice(a, b + 1) for a, b in itertools.pairwise(bounds)],
             )
         )
-    parts = _slices(n_dense, max(_DENSE_VALUES_PER_PART // n_cells, _MIN_GENES_PER_CALL))
+    per_call = _rows_per_call(width)
+    parts = _slices(n_rows, max(_DENSE_VALUES_PER_PART // width // per_call, 1) * per_call)
+    n_unexpressed = n_genes - n_expressed - (n_rows - n_dense)
     return StandardisedCells(
-        scale, shift, n_genes, n_genes - n_expressed, unit, [dense[some] for some in parts], sparse
+        scale, shift, n_genes, n_unexpressed, unit, [dense[some] for some in parts], sparse
     )
 
 
@@ -316,6 +323,17 @@ def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
     return bounds
 
 
+def _stretches(n_cells: int) -> tuple[int, int]:
+    """Find in how many stretches, of which length, the cells of dense genes are multiplied."""
+    n_stretches = -(-_BLOCK * _GENES_PER_PRODUCT * n_cells // _MULTIPLICATIONS_PER_PRODUCT)
+    return n_stretches, -(-n_cells // n_stretches)
+
+
+def _rows_per_call(n_cells: int) -> int:
+    """Count the dense genes that are multiplied at a time."""
+    return max(_VALUES_PER_CALL // (_GENES_PER_PRODUCT * n_cells), 1) * _GENES_PER_PRODUCT
+
+
 def _slices(n: int, length: int) -> list[slice]:
     return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 
@@ -358,7 +376,7 @@ def _gram_matrix(cells: StandardisedCells, pool: ThreadPoolExecutor) -> NDArray[
             tiles = (part[some] for some in _slices(len(part), _GENES_PER_STEP))
         gram = np.zeros((len(scale), len(scale)))
         for tile in tiles:
-            genes = tile * (cells.unit * scale) - shift
+            genes = tile[:, : len(scale)] * (cells.unit * scale) - shift
             genes -= genes.mean(axis=1, keepdims=True)
             gram += genes.T @ genes
         return gram
@@ -398,21 +416,29 @@ def _gram_product(
     scaled, constant = vectors * (cells.unit * scale), vectors @ shift
     columns = np.ascontiguousarray(scaled.T)
 
+    # The cells of the dense genes are filled up with some that have nothing.
+    n_vectors, n_cells = scaled.shape
+    n_stretches, length = _stretches(n_cells)
+    filled = np.zeros((n_vectors, n_stretches * length))
+    filled[:, :n_cells] = scaled
+    stretches = filled.reshape(n_vectors, n_stretches, length).transpose(1, 0, 2).copy()
+
     def through_dense(part: NDArray[Any]) -> tuple[Any, Any]:
-        return _through_dense(part, scaled, constant, scratch)
+        return _through_dense(part, stretches, constant, scratch)
 
     def through_sparse(part: _SparseGenes) -> tuple[Any, Any]:
         return _through_sparse(part, columns, constant, scratch)
 
     parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
-    on_cells, total = np.zeros_like(vectors), np.zeros_like(constant)
+    from_dense, total = np.zeros_like(stretches), np.zeros_like(constant)
     for part, part_total in parts[0]:
-        on_cells += part
+        from_dense += part
         total += part_total
     from_sparse = np.zeros_like(columns)
     for part, part_total in parts[1]:
         from_sparse += part
         total += part_total
+    on_cells = from_dense.transpose(1, 0, 2).reshape(n_vectors, -1)[:, :n_cells]
     on_cells += from_sparse.T
     total -= constant * cells.n_unexpressed  # the genes that no cell expresses are all alike
     on_cells *= cells.unit * scale
@@ -423,28 +449,30 @@ def _gram_product(
 
 def _through_dense(
     part: NDArray[Any],
-    vectors: NDArray[np.float64],
+    stretches: NDArray[np.float64],
     constant: NDArray[np.float64],
     scratch: _Scratch,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From the cells to some genes, and back; and the sum over the genes between."""
-    n_vectors, n_cells = vectors.shape
-    n_rows = max(_MIN_GENES_PER_CALL, _MULTIPLICATIONS_PER_CALL // (n_vectors * n_cells))
-    n_stretches = -(-n_vectors * n_cells * n_rows // _MULTIPLICATIONS_PER_CALL)
-    stretches = _slices(n_cells, -(-n_cells // n_stretches))
-    on_cells, product = np.zeros_like(vectors), np.empty_like(vectors)
+    """From the cells to some genes, and back; and the sum over the genes between.
+
+    The cells come, and go back, in stretches: shape (n_stretches, n_vectors, n_cells_of_stretch).
+    """
+    n_stretches, n_vectors, length = stretches.shape
+    n_rows = _rows_per_call(n_stretches * length)
+    on_cells = np.zeros_like(stretches)
     total = np.zeros_like(constant)
+    products = np.empty((n_rows // _GENES_PER_PRODUCT, *stretches.shape))
     for start in range(0, len(part), n_rows):
         # Converted a few at a time, which stay in the cache for the way back.
         genes = scratch.converted(part[start : start + n_rows], np.float64)
-        on_genes = np.zeros((n_vectors, len(genes)))
-        for some in stretches:
-            on_genes += vectors[:, some] @ genes[:, some].T
+        genes = genes.reshape(-1, _GENES_PER_PRODUCT, n_stretches, length)
+        # One call each way for many small products: between calls, threads wait for each other.
+        on_genes = np.matmul(stretches, genes.transpose(0, 2, 3, 1)).sum(axis=1)
         on_genes -= constant[:, None]
-        total += on_genes.sum(axis=1)
-        for some in stretches:
-            np.matmul(on_genes, genes[:, some], out=product[:, some])
-        on_cells += product
+        total += on_genes.sum(axis=(0, 2))
+        back = np.matmul(on_genes[:, None], genes.transpose(0, 2, 1, 3), out=products[: len(genes)])
+        for product in back:
+            on_cells += product
     return on_cells, total
 
 

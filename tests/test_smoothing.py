@@ -138,7 +138,7 @@ class TestComponents:
         # Parts so small that there are several of every kind.
         for limit in ("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"):
             monkeypatch.setattr(pca, limit, 10_000)
-        monkeypatch.setattr(pca, "_MULTIPLICATIONS_PER_CALL", 10_000)
+        monkeypatch.setattr(pca, "_MULTIPLICATIONS_PER_PRODUCT", 10_000)
         monkeypatch.setattr(pca, "_CELLS_PER_PART", 100)
         cells = pca.standardise(counts)
         assert len(cells.dense) > 2
