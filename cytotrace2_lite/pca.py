@@ -457,7 +457,7 @@ def _through_dense(
 
     The cells come, and go back, in stretches: shape (n_stretches, n_vectors, n_cells_of_stretch).
     """
-    n_stretches, n_vectors, length = stretches.shape
+    n_stretches, _, length = stretches.shape
     n_rows = _rows_per_call(n_stretches * length)
     on_cells = np.zeros_like(stretches)
     total = np.zeros_like(constant)
