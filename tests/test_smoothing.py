@@ -136,7 +136,10 @@ class TestComponents:
         counts = structured_counts(250)
         whole = distances_between(components(counts))
         # Parts so small that there are several of every kind.
-        for limit in ("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"):
+        for limit in (
+            *("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"),
+            "_VALUES_PER_CALL",
+        ):
             monkeypatch.setattr(pca, limit, 10_000)
         monkeypatch.setattr(pca, "_MULTIPLICATIONS_PER_PRODUCT", 10_000)
         monkeypatch.setattr(pca, "_CELLS_PER_PART", 100)
