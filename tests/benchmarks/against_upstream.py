@@ -75,7 +75,7 @@ def run_pair(args: argparse.Namespace) -> dict[str, Any]:
         "n_cells": n_cells,
         "upstream": theirs,
         "lite": mine,
-        "pyarrow": read,
+        "read_by_pyarrow": read,
         "lite_stages_s": report["seconds"],
         "differences": off,
         "agree": agree and off["largest"] <= 1e-4,
