@@ -12,7 +12,8 @@ import formats
 import numpy as np
 import pytest
 from conftest import random_counts
-from scipy.sparse import csr_array, random_array
+from scipy import sparse
+from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite import store
@@ -32,7 +33,7 @@ def small_pieces(monkeypatch):
 
 def matrix(seed=0, n_cells=90, n_genes=70, scale=300):
     random = np.random.default_rng(seed)
-    made = random_array((n_cells, n_genes), density=0.3, format="csr", random_state=random)
+    made = sparse.random(n_cells, n_genes, density=0.3, format="csr", random_state=random)
     made.data = np.ceil(made.data * scale)
     made.data[::7] += 0.5 if scale > 100_000 else 0
     return csr_array(made)
