@@ -1,0 +1,79 @@
+"""Print the tables of the README from recorded runs.
+
+python tests/benchmarks/table.py tests/benchmarks/upstream.jsonl tests/benchmarks/growth.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Record = dict[str, Any]
+
+
+def by_size(path: str) -> dict[int, list[Record]]:
+    """Read the runs that count, by number of cells."""
+    sizes: defaultdict[int, list[Record]] = defaultdict(list)
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record.get("agree", True):
+            sizes[record["n_cells"]].append(record)
+    return dict(sorted(sizes.items()))
+
+
+def spread(values: Iterable[float], show: Callable[[float], str]) -> str:
+    """Median, and range where there are several."""
+    ordered = sorted(values)
+    median = show(statistics.median(ordered))
+    if len(ordered) == 1:
+        return median
+    return f"{median} ({show(ordered[0])} to {show(ordered[-1])})"
+
+
+def seconds(value: float) -> str:
+    """Two or three digits."""
+    return f"{value:.2f} s" if value < 2 else f"{value:.1f} s" if value < 20 else f"{value:.0f} s"
+
+
+def megabytes(value: float) -> str:
+    """In MB, from 10 GB on in GB."""
+    return f"{value:.0f} MB" if value < 10_000 else f"{value / 1000:.1f} GB"
+
+
+def taken(records: list[Record], which: str) -> str:
+    """Time and memory of some runs."""
+    wall = spread((record[which]["wall_s"] for record in records), seconds)
+    return f"{wall}, {megabytes(max(record[which]['peak_mb'] for record in records))}"
+
+
+def main() -> None:
+    """Print both tables."""
+    upstream, growth = map(by_size, sys.argv[1:3])
+    print("| cells | cytotrace2-py 1.1.0.4 | cytotrace2_lite | ratios | pyarrow reads it in |")
+    print("|---|---|---|---|---|")
+    for n_cells, records in upstream.items():
+        ratios = [
+            statistics.median(r["upstream"][key] / r["lite"][key] for r in records)
+            for key in ("wall_s", "peak_mb")
+        ]
+        print(
+            f"| {n_cells:,} | {taken(records, 'upstream')} | {taken(records, 'lite')} "
+            f"| {ratios[0]:.0f}, {ratios[1]:.0f} "
+            f"| {spread((r['read_by_pyarrow']['wall_s'] for r in records), seconds)} |"
+        )
+    print("\n| cells | time, peak memory | of it reading |")
+    print("|---|---|---|")
+    for n_cells, records in growth.items():
+        read = spread((r["lite_stages_s"]["read"] for r in records), seconds)
+        print(f"| {n_cells:,} | {taken(records, 'lite')} | {read} |")
+
+
+if __name__ == "__main__":
+    main()
