@@ -49,7 +49,7 @@ __all__ = [
 #: G is that of the values as they are kept, see above.
 MAX_RESIDUAL = 1e-12
 _UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
-_MAX_EXACT_VALUES = 1 << 24  # beyond, memory counts: 128 MB as float64 (3,000 to 4,000 cells)
+_MAX_EXACT_VALUES = 1 << 22  # beyond, it takes more time and memory (about 1,000 cells)
 # A block of 4 needs a third fewer products than one of 8, at the same cost each.
 _BLOCK = 4
 _MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
@@ -61,7 +61,7 @@ _SHRUNK, _MAX_PASSES = 0.1, 3
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 # All partitions are fixed: they must not depend on the number of threads.
 _VALUES_PER_STEP = 1 << 16
-_DENSE_VALUES_PER_PART = 1 << 22
+_DENSE_VALUES_PER_PART = 1 << 21
 _SPARSE_VALUES_PER_PART = 1 << 18
 _CELLS_PER_PART = 1024
 _GENES_PER_STEP = 512
