@@ -277,13 +277,15 @@ class Counts:
         tiles = arriving.tiles(n_cells, release=release)
         for tile in in_order(sorted_tile, tiles, threads):
             stop = cell + tile.shape[0]
-            indptr[cell + 1 : stop + 1] = size + tile.indptr[1:]
+            indptr[cell + 1 : stop + 1] = np.diff(tile.indptr)
             with np.errstate(over="ignore"):
                 total[cell:stop] = tile.astype(np.float64).sum(axis=1)
             whole = whole and (tile.dtype.kind in "bui" or not np.any(tile.data % 1))
             arrays[0][size : size + tile.nnz] = tile.indices
             arrays[1][size : size + tile.nnz] = tile.data
             cell, size = stop, size + tile.nnz
+        # Only here are sizes added up: a tile's own bounds may be of a type too small for all.
+        np.cumsum(indptr, out=indptr)
         genes, values = arrays
         held = n_bytes if in_memory else 0
         return cls(shape, indptr, genes, values, total, whole=whole, n_bytes=held)
