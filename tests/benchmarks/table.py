@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 Record = dict[str, Any]
 
@@ -28,18 +28,14 @@ def by_size(path: str) -> dict[int, list[Record]]:
     return dict(sorted(sizes.items()))
 
 
-def spread(values: Iterable[float], show: Callable[[float], str]) -> str:
-    """Median, and range where there are several."""
+def seconds(values: Iterable[float]) -> str:
+    """Median, and range where there are several; two or three digits."""
     ordered = sorted(values)
-    median = show(statistics.median(ordered))
+    median = statistics.median(ordered)
+    digits = 2 if median < 2 else 1 if median < 20 else 0
     if len(ordered) == 1:
-        return median
-    return f"{median} ({show(ordered[0])} to {show(ordered[-1])})"
-
-
-def seconds(value: float) -> str:
-    """Two or three digits."""
-    return f"{value:.2f} s" if value < 2 else f"{value:.1f} s" if value < 20 else f"{value:.0f} s"
+        return f"{median:.{digits}f} s"
+    return f"{median:.{digits}f} s ({ordered[0]:.{digits}f} to {ordered[-1]:.{digits}f})"
 
 
 def megabytes(value: float) -> str:
@@ -49,14 +45,16 @@ def megabytes(value: float) -> str:
 
 def taken(records: list[Record], which: str) -> str:
     """Time and memory of some runs."""
-    wall = spread((record[which]["wall_s"] for record in records), seconds)
+    wall = seconds(record[which]["wall_s"] for record in records)
     return f"{wall}, {megabytes(max(record[which]['peak_mb'] for record in records))}"
 
 
 def main() -> None:
     """Print both tables."""
     upstream, growth = map(by_size, sys.argv[1:3])
-    print("| cells | cytotrace2-py 1.1.0.4 | cytotrace2_lite | ratios | pyarrow reads it in |")
+    print(
+        "| cells | cytotrace2-py 1.1.0.4 | cytotrace2_lite | times faster, smaller | pyarrow alone |"
+    )
     print("|---|---|---|---|---|")
     for n_cells, records in upstream.items():
         ratios = [
@@ -66,12 +64,12 @@ def main() -> None:
         print(
             f"| {n_cells:,} | {taken(records, 'upstream')} | {taken(records, 'lite')} "
             f"| {ratios[0]:.0f}, {ratios[1]:.0f} "
-            f"| {spread((r['read_by_pyarrow']['wall_s'] for r in records), seconds)} |"
+            f"| {seconds(r['read_by_pyarrow']['wall_s'] for r in records)} |"
         )
     print("\n| cells | time, peak memory | of it reading |")
     print("|---|---|---|")
     for n_cells, records in growth.items():
-        read = spread((r["lite_stages_s"]["read"] for r in records), seconds)
+        read = seconds(r["lite_stages_s"]["read"] for r in records)
         print(f"| {n_cells:,} | {taken(records, 'lite')} | {read} |")
 
 
