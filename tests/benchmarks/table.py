@@ -52,9 +52,8 @@ def taken(records: list[Record], which: str) -> str:
 def main() -> None:
     """Print both tables."""
     upstream, growth = map(by_size, sys.argv[1:3])
-    print(
-        "| cells | cytotrace2-py 1.1.0.4 | cytotrace2_lite | times faster, smaller | pyarrow alone |"
-    )
+    header = ("cells", "cytotrace2-py 1.1.0.4", "cytotrace2_lite", "faster, smaller by")
+    print(f"| {' | '.join(header)} | pyarrow alone |")
     print("|---|---|---|---|---|")
     for n_cells, records in upstream.items():
         ratios = [
