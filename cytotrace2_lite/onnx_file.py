@@ -36,16 +36,8 @@ _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _GRAPH_KNOWN = {_GRAPH_NODE, 2, _GRAPH_INITIALIZER, 10, 11, 12, 13}
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
-_ATTRIBUTE_NUMBERS = {
-    1,
-    2,
-    3,
-    4,
-    7,
-    8,
-    13,
-    20,
-}  # name, float, int, text, floats, ints, comment, type
+# name, float, int, text, floats, ints, comment, type
+_ATTRIBUTE_NUMBERS = {1, 2, 3, 4, 7, 8, 13, 20}
 
 
 def metadata(content: bytes) -> dict[str, str]:
