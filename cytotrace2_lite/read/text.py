@@ -75,7 +75,7 @@ class TextTable(StreamReader):
         genes; and whether two genes may have one name.
     block_size
         Bytes read at a time. The result does not depend on it. Larger blocks leave the CPU's
-        cache, smaller ones pay more calls.
+        cache; with smaller ones, threads wait for each other between calls.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class TextTable(StreamReader):
         path: str | os.PathLike[str] | ByteStream,
         options: ReadOptions | None = None,
         *,
-        block_size: int = 1 << 19,
+        block_size: int = 1 << 21,
     ) -> None:
         self._stream = path if isinstance(path, ByteStream) else ByteStream(path)
         self.name = self._stream.name
