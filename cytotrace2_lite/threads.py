@@ -17,7 +17,11 @@ Answer = TypeVar("Answer")
 
 
 def in_order(
-    function: Callable[[Item], Answer], items: Iterable[Item], threads: int
+    function: Callable[[Item], Answer],
+    items: Iterable[Item],
+    threads: int,
+    *,
+    caller_works: bool = False,
 ) -> Iterator[Answer]:
     """Apply a function to items in threads; yield its answers in the order of the items.
 
@@ -32,7 +36,10 @@ def in_order(
     items
         Taken one by one, in the calling thread.
     threads
-        How many work at a time, at least 1.
+        How many work at a time, at least 1; 1 is the calling thread.
+    caller_works
+        Whether making the items and using the answers is work for a thread, so that the calling
+        one counts, too. Threads that take turns at one processor cost more than they do.
 
     Yields
     ------
@@ -42,7 +49,8 @@ def in_order(
     if threads == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    n_workers = threads - caller_works
+    with ThreadPoolExecutor(n_workers) as pool:
         pending: deque[Future[Answer]] = deque()
         try:
             for item in items:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.machine import available_memory
@@ -266,7 +265,7 @@ def _of_fields(
                     f"{where}row {shown(row)}, column {shown(columns[start + i])}: the value is "
                     "missing. Write 0 where nothing was counted."
                 )
-            values[i] = pc.cast(column, pa.float64(), safe=False).to_numpy()
+            values[i] = column.cast(pa.float64(), safe=False).to_numpy()
         return values
 
     return Table(name, rows, columns, read, options, source)

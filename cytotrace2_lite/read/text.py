@@ -156,7 +156,7 @@ class TextTable(StreamReader):
             A line is not as wide as the others, has no name or that of another, or a value is
             missing, negative, infinite or not a number. The first error of a block is told.
         """
-        for text, scanned in in_order(self._scan, self._texts, self._threads):
+        for text, scanned in in_order(self._scan, self._texts, self._threads, caller_works=True):
             if scanned is None:
                 raise self._error_in(text)
             names, row, column, value = scanned
@@ -366,15 +366,18 @@ class TextTable(StreamReader):
         if not all(names):
             return None
 
-        row = np.repeat(np.arange(n_rows), np.diff(first))
-        column = field[:-1] - row * width - 1
-        is_value = column >= 0
+        is_value = np.ones(len(start), np.bool_)
+        is_value[first[:-1]] = False
+        row = np.repeat(np.arange(n_rows), np.diff(first) - 1)
+        column = field[:-1][is_value]
+        column -= row * width + 1
         value = _numbers(text, byte, start[is_value], end[is_value])
         if not ((value >= 0) & (value < np.inf)).all():
             return None
-        is_value[is_value] = value > 0
-        value = value[value > 0]
-        return names, row[is_value], column[is_value], value
+        if not value.all():  # zeros of other notations
+            some = value > 0
+            row, column, value = row[some], column[some], value[some]
+        return names, row, column, value
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""
@@ -482,16 +485,21 @@ def _numbers(
         float64, shape (n_tokens,); NaN for what is no number.
     """
     length = end - start
-    ones, tens, hundreds = byte[end - 1] - _ZERO, byte[end - 2] - _ZERO, byte[end - 3] - _ZERO
-    tens *= length > 1
-    hundreds *= length > 2
-    is_short = (length > 0) & (length < 4) & (ones < 10) & (tens < 10) & (hundreds < 10)
-    value = np.multiply(hundreds, 100, dtype=np.float64)
-    value += np.multiply(tens, 10, dtype=np.float64)
-    value += ones
-    if not is_short.all():
-        others = np.flatnonzero(~is_short)
-        value[others] = _cast(text, byte, start[others], end[others])
+    ones = byte[end - 1] - _ZERO
+    value = ones.astype(np.float64)
+    longer = np.flatnonzero((length != 1) | (ones > 9))  # few of counts
+    if len(longer):
+        start, end, length, ones = start[longer], end[longer], length[longer], ones[longer]
+        tens, hundreds = byte[end - 2] - _ZERO, byte[end - 3] - _ZERO
+        hundreds *= length > 2
+        is_short = (length > 1) & (length < 4) & (ones < 10) & (tens < 10) & (hundreds < 10)
+        numbers = np.multiply(hundreds, 100, dtype=np.float64)
+        numbers += np.multiply(tens, 10, dtype=np.float64)
+        numbers += ones
+        if not is_short.all():
+            others = np.flatnonzero(~is_short)
+            numbers[others] = _cast(text, byte, start[others], end[others])
+        value[longer] = numbers
     return value
 
 
