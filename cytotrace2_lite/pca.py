@@ -61,7 +61,7 @@ _SHRUNK, _MAX_PASSES = 0.1, 3
 _WELL_CONDITIONED = 1e-3
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 # All partitions are fixed: they must not depend on the number of threads.
-_VALUES_PER_STEP = 1 << 18
+_VALUES_PER_STEP = 1 << 17
 _DENSE_VALUES_PER_PART = 1 << 21
 _SPARSE_VALUES_PER_PART = 1 << 18
 _CELLS_PER_PART = 1024

@@ -242,8 +242,8 @@ def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -
     """Fit the guide to balanced, augmented cells, starting from the marker genes.
 
     Ridge regression on standardised genes, in which the scores of whole marker sets come cheaper
-    than single genes, around fixed logits: the mean of the markers of each potency, spread to the
-    neighbouring potencies.
+    than single genes, around fixed logits: the mean of the markers of each potency, those that mark
+    it alone weighing more, spread to the neighbouring potencies.
     """
     cells, genes = sampler.cells(GUIDE_CELLS), sampler.genes
     rank = preprocess.rank_all(sp.csr_array(sampler.augment(cells)))[:, genes]
@@ -274,8 +274,10 @@ def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -
         step = torch.arange(len(POTENCIES))
         spread = torch.exp(-(step[:, None] - step).square() / 2.0)
         spread -= spread.mean(1, keepdim=True)
+        in_all = torch.stack([counts[potency] for potency in POTENCIES]).sum(0).clamp(min=1)
         for k, potency in enumerate(POTENCIES):
-            prior += direction(counts[potency].sqrt())[:, None] * MARKER_WEIGHT[k] * spread[k]
+            specific = direction(counts[potency] / in_all.sqrt())
+            prior += specific[:, None] * MARKER_WEIGHT[k] * spread[k]
         rising = direction((counts["+"] > 0).float()) - direction((counts["-"] > 0).float())
         prior += PROGRAMME_WEIGHT * rising[:, None] * (2 * _K - 1)
     sets = torch.stack(single, 1) if single else torch.zeros(len(genes), 0)
