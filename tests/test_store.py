@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import formats
@@ -138,20 +139,26 @@ def test_a_full_temporary_directory(monkeypatch):
     )
 
 
-def test_in_order_takes_items_one_by_one():
+@pytest.mark.parametrize("caller_works", [False, True])
+def test_in_order_takes_items_one_by_one(caller_works):
     for threads in (1, 2, 5):
-        taken = []
+        taken, workers = [], set()
+
+        def square(i, workers=workers):
+            workers.add(threading.get_ident())
+            return i * i
 
         def items(taken=taken):
             for i in range(40):
                 taken.append(i)
                 yield i
 
-        for answer in in_order(lambda i: i * i, items(), threads):
+        for answer in in_order(square, items(), threads, caller_works=caller_works):
             assert answer == (len(taken) - 1 - (0 if threads == 1 else threads)) ** 2 or (
                 len(taken) == 40
             )
         assert len(taken) == 40
+        assert len(workers) <= (threads if threads == 1 else threads - caller_works)
 
 
 @pytest.mark.parametrize("name", ["enteric_300.txt.gz", "cells.h5ad"])
