@@ -49,8 +49,7 @@ def in_order(
     if threads == 1:
         yield from map(function, items)
         return
-    n_workers = threads - caller_works
-    with ThreadPoolExecutor(n_workers) as pool:
+    with ThreadPoolExecutor(threads - caller_works) as pool:
         pending: deque[Future[Answer]] = deque()
         try:
             for item in items:
