@@ -181,15 +181,9 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
             values = values.astype(np.int32)
         scale[cells], shift[cells] = scale_and_shift(log2)
         step = csr_array((values, place[log2.indices], log2.indptr), shape=log2.shape).tocsc()
-        n_values = np.diff(step.indptr[: n_expressed + 1])
-        cell = step.indices + np.int32(cells.start)
-        n_dense_values = step.indptr[n_dense]
-        tile = csr_array(
-            (step.data[:n_dense_values], step.indices[:n_dense_values], step.indptr[: n_dense + 1]),
-            shape=(n_dense, step.shape[0]),
-        )
-        dense[:n_dense, cells] = tile.toarray()
-        return step.data[n_dense_values:], cell[n_dense_values:], n_values[n_dense:]
+        dense[:n_dense, cells] = step[:, :n_dense].T.toarray()
+        others = step[:, n_dense:n_expressed]
+        return others.data, others.indices + np.int32(cells.start), np.diff(others.indptr)
 
     with ThreadPoolExecutor(threads) as pool:
         n_expressing = np.zeros(n_genes, dtype=np.intp)
