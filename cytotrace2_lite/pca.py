@@ -7,10 +7,13 @@ matrix, and every one returned is checked against that matrix.
 
 The matrix of many cells is kept in 32-bit fixed point: half the memory of float64, and a rounding
 error of 7e-9 that moves the coordinates by less than upstream's own rounding does. All arithmetic
-is in float64.
+is in float64, but for the products of the last third of the vectors: what those add to a component
+is so small that float32 does not show in it.
 
 Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale` and `PCA`
-with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 1977.
+with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 1977; products that
+may be the less exact the further it has converged: Simoncini and Szyld, SIAM J. Sci. Comput. 25,
+2003, and Simoncini, SIAM J. Numer. Anal. 43, 2005 (eigenvalues).
 """
 
 from __future__ import annotations
@@ -55,11 +58,15 @@ _BLOCK = 8
 _MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
 _PROBE_BLOCK, _PROBE_ROUNDS = 4, 4
 _CHECKED_AT_ONCE = 10
+# From this residual (a share of l_max) on, products in float32 are exact enough: their errors of
+# 1e-7 add 3e-13 to what it is in the end. It would be 1e-12 from 1e-5 on, and 1e-11 from 1e-4 on.
+_FLOAT32_RESIDUAL = 2e-6
 _MAX_BASIS = 3000
 _DENSE_SHARE = 0.2  # from 0.13 on dense is faster, but takes more memory
 _SHRUNK, _MAX_PASSES = 0.1, 3
 _WELL_CONDITIONED = 1e-3
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+_Float = TypeVar("_Float", np.float64, np.float32)
 # All partitions are fixed: they must not depend on the number of threads.
 _VALUES_PER_STEP = 1 << 17
 _DENSE_VALUES_PER_PART = 1 << 21
@@ -98,10 +105,10 @@ class _Compressed(NamedTuple):
     indptr: NDArray[np.int32]
 
     def unpacked(
-        self, scratch: _Scratch
-    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+        self, scratch: _Scratch, dtype: type[_Float]
+    ) -> tuple[NDArray[_Float], NDArray[np.int32], NDArray[np.int32]]:
         return (
-            scratch.converted(self.data, np.float64),
+            scratch.converted(self.data, dtype),
             scratch.converted(self.indices, np.int32),
             self.indptr,
         )
@@ -285,19 +292,26 @@ def principal_components(
     scratch = _Scratch()
     with ThreadPoolExecutor(threads) as pool:
 
-        def product(operand: NDArray[np.float64]) -> NDArray[np.float64]:
-            return _gram_product(cells, operand, pool, scratch)
+        def product(
+            operand: NDArray[np.float64], dtype: type[Any] = np.float64
+        ) -> NDArray[np.float64]:
+            return _gram_product(cells, operand, pool, scratch, dtype)
 
-        if n_cells <= _MAX_CELLS_OF_MATRIX:
-            values, columns = _largest(_gram_matrix(cells, pool), n_components)
-            vectors = columns.T
-        else:
-            values, vectors = _leading_eigenpairs(product, n_cells, n_components, noise, pool)
-        error = 0.0
-        for some in _slices(n_components, _CHECKED_AT_ONCE):
-            difference = product(vectors[some]) - vectors[some] * values[some, None]
-            error = max(error, float(np.linalg.norm(difference, axis=1).max()))
-    tolerance = max(MAX_RESIDUAL * values[-1], noise)
+        for float32_residual in (_FLOAT32_RESIDUAL, 0.0):  # without, if it should not suffice
+            if n_cells <= _MAX_CELLS_OF_MATRIX:
+                values, columns = _largest(_gram_matrix(cells, pool), n_components)
+                vectors = columns.T
+            else:
+                values, vectors = _leading_eigenpairs(
+                    product, n_cells, n_components, noise, float32_residual, pool
+                )
+            error = 0.0
+            for some in _slices(n_components, _CHECKED_AT_ONCE):
+                difference = product(vectors[some]) - vectors[some] * values[some, None]
+                error = max(error, float(np.linalg.norm(difference, axis=1).max()))
+            tolerance = max(MAX_RESIDUAL * values[-1], noise)
+            if error <= tolerance:
+                break
     if not error <= tolerance:
         raise CytoTRACE2Error(
             f"the principal components of {n_cells} cells did not converge: residual {error:.1e}, "
@@ -367,7 +381,7 @@ def _gram_matrix(cells: StandardisedCells, pool: ThreadPoolExecutor) -> NDArray[
         tiles: Iterator[NDArray[Any]]
         if isinstance(part, _SparseGenes):
             shape = (len(part.by_gene.indptr) - 1, len(scale))
-            sparse = csr_array(part.by_gene.unpacked(_Scratch()), shape=shape)
+            sparse = csr_array(part.by_gene.unpacked(_Scratch(), np.float64), shape=shape)
             tiles = (sparse[some].toarray() for some in _slices(shape[0], _GENES_PER_STEP))
         else:
             tiles = (part[some] for some in _slices(len(part), _GENES_PER_STEP))
@@ -403,20 +417,22 @@ def _gram_product(
     vectors: NDArray[np.float64],
     pool: ThreadPoolExecutor,
     scratch: _Scratch,
+    dtype: type[_Float],
 ) -> NDArray[np.float64]:
     """Product with C Z Z' C, where Z holds the z-scored cells and C centres over them.
 
-    The vectors are rows here and below: BLAS is faster on them so.
+    The sums over cells and genes are of type `dtype`, all else is float64. The vectors are rows
+    here and below: BLAS is faster on them so.
     """
     scale, shift = cells.scale[:, 0], cells.shift[:, 0]
     vectors = vectors - vectors.mean(axis=1, keepdims=True)
-    scaled, constant = vectors * (cells.unit * scale), vectors @ shift
-    columns = np.ascontiguousarray(scaled.T)
+    scaled, constant = vectors * (cells.unit * scale), (vectors @ shift).astype(dtype)
+    columns = np.ascontiguousarray(scaled.T, dtype=dtype)
 
     # The cells of the dense genes are filled up with some that have nothing.
     n_vectors, n_cells = scaled.shape
     n_stretches, length = _stretches(n_cells)
-    filled = np.zeros((n_vectors, n_stretches * length))
+    filled = np.zeros((n_vectors, n_stretches * length), dtype=dtype)
     filled[:, :n_cells] = scaled
     stretches = filled.reshape(n_vectors, n_stretches, length).transpose(1, 0, 2).copy()
 
@@ -427,11 +443,11 @@ def _gram_product(
         return _through_sparse(part, columns, constant, scratch)
 
     parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
-    from_dense, total = np.zeros_like(stretches), np.zeros_like(constant)
+    from_dense, total = np.zeros(stretches.shape), np.zeros(n_vectors)
     for part, part_total in parts[0]:
         from_dense += part
         total += part_total
-    from_sparse = np.zeros_like(columns)
+    from_sparse = np.zeros(columns.shape)
     for part, part_total in parts[1]:
         from_sparse += part
         total += part_total
@@ -446,10 +462,10 @@ def _gram_product(
 
 def _through_dense(
     part: NDArray[Any],
-    stretches: NDArray[np.float64],
-    constant: NDArray[np.float64],
+    stretches: NDArray[_Float],
+    constant: NDArray[_Float],
     scratch: _Scratch,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[_Float], NDArray[_Float]]:
     """From the cells to some genes, and back; and the sum over the genes between.
 
     The cells come, and go back, in stretches: shape (n_stretches, n_vectors, n_cells_of_stretch).
@@ -458,10 +474,11 @@ def _through_dense(
     n_rows = _rows_per_call(n_stretches * length)
     on_cells = np.zeros_like(stretches)
     total = np.zeros_like(constant)
-    products = np.empty((n_rows // _GENES_PER_PRODUCT, *stretches.shape))
+    dtype = stretches.dtype.type
+    products = np.empty((n_rows // _GENES_PER_PRODUCT, *stretches.shape), dtype=dtype)
     for start in range(0, len(part), n_rows):
         # Converted a few at a time, which stay in the cache for the way back.
-        genes = scratch.converted(part[start : start + n_rows], np.float64)
+        genes = scratch.converted(part[start : start + n_rows], dtype)
         genes = genes.reshape(-1, _GENES_PER_PRODUCT, n_stretches, length)
         # One call each way for many small products: between calls, threads wait for each other.
         on_genes = np.matmul(stretches, genes.transpose(0, 2, 3, 1)).sum(axis=1)
@@ -475,44 +492,51 @@ def _through_dense(
 
 def _through_sparse(
     part: _SparseGenes,
-    vectors: NDArray[np.float64],
-    constant: NDArray[np.float64],
+    vectors: NDArray[_Float],
+    constant: NDArray[_Float],
     scratch: _Scratch,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[_Float], NDArray[_Float]]:
     """Do the same as `_through_dense`, with the vectors as columns."""
     from scipy.sparse import csc_array
 
-    shape = (len(part.by_gene.indptr) - 1, len(vectors))
-    on_genes = csc_array(part.by_cell.unpacked(scratch), shape=shape) @ vectors
+    shape, dtype = (len(part.by_gene.indptr) - 1, len(vectors)), vectors.dtype.type
+    on_genes = csc_array(part.by_cell.unpacked(scratch, dtype), shape=shape) @ vectors
     on_genes -= constant
-    on_cells = csc_array(part.by_gene.unpacked(scratch), shape=shape[::-1]) @ on_genes
+    on_cells = csc_array(part.by_gene.unpacked(scratch, dtype), shape=shape[::-1]) @ on_genes
     return on_cells, on_genes.sum(axis=0)
 
 
 def _leading_eigenpairs(
-    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    product: Callable[..., NDArray[np.float64]],
     n: int,
     k: int,
     noise: float,
+    float32_residual: float,
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest k eigenpairs of a symmetric positive semi-definite operator on n-vectors, ascending.
 
     `noise` bounds the rounding error of a product with a unit vector: an eigenvalue below is zero.
-    Vectors are rows. What has not converged at _MAX_BASIS vectors is returned as it is.
+    Vectors are rows. What has not converged at _MAX_BASIS vectors is returned as it is. Products
+    are asked for in float32 once the residual is at most the given share of the largest eigenvalue.
     """
     random = np.random.RandomState(0)
     limit = min(n, _MAX_BASIS)
     basis = np.empty((limit, n))  # memory is only taken for the rows that are used
     projected = np.zeros((limit, limit))
     size, next_check, settled, previous = 0, k, None, None
+    rough = False
     block = _orthonormal(random.standard_normal((min(_BLOCK, limit), n)), basis[:0], 0.0, pool)
     recent = 0
     while True:
-        image = product(block)
+        image = product(block, np.float32 if rough else np.float64)
         old, size = size, size + len(block)
         basis[old:size] = block
         rest, coefficients = _orthogonalise(image, basis[:size], pool, recent)
+        if rough:
+            # An exact image has nothing in earlier vectors: they weigh so much in the components
+            # that rounding errors there, and only there, would count.
+            coefficients[:recent] = 0
         projected[:size, old:size] = coefficients
         projected[old:size, :size] = coefficients.T
         recent = old
@@ -522,7 +546,11 @@ def _leading_eigenpairs(
             residual = np.linalg.norm(rest.T @ ritz[old:], axis=0).max()
             if size == limit:
                 break
-            next_check, previous = _next_check(size, residual, tolerance / 2, previous)
+            goal, level = tolerance / 2, float32_residual * values[-1]
+            rough = settled is None and goal < residual <= level
+            if settled is None and residual > level:
+                goal = max(goal, level)
+            next_check, previous = _next_check(size, residual, goal, previous), (size, residual)
             if residual <= tolerance / 2:
                 # Eigenpairs, but maybe not the largest ones: a block of 8 sees 8 copies of a
                 # repeated eigenvalue. Fresh random vectors would find the others.
@@ -539,17 +567,14 @@ def _leading_eigenpairs(
     return values, ritz.T @ basis[:size]
 
 
-def _next_check(
-    size: int, residual: float, goal: float, previous: tuple[int, float] | None
-) -> tuple[int, tuple[int, float]]:
+def _next_check(size: int, residual: float, goal: float, previous: tuple[int, float] | None) -> int:
     """Size of the basis at which to look again, from how the residual has shrunk so far."""
-    level = float(np.log(max(residual, np.finfo(np.float64).tiny) / goal))
     following = size + size // 4
-    if previous is not None and previous[1] > level > 0:
-        left = level * (size - previous[0]) / (previous[1] - level)
+    if previous is not None and previous[1] > residual > goal:
+        left = np.log(residual / goal) * (size - previous[0]) / np.log(previous[1] / residual)
         # Convergence gets faster, and a check costs less than a vector.
         following = min(following, size + int(0.5 * left))
-    return following, (size, level)
+    return following
 
 
 def _orthogonalise(
