@@ -160,6 +160,45 @@ class TestComponents:
         diffusion.diffuse(counts, np.linspace(0, 1, 120))
 
 
+class TestFloat32Products:
+    @pytest.fixture(autouse=True)
+    def columns(self, monkeypatch):
+        """Count the vectors multiplied in each type."""
+        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
+        columns = {np.float64: 0, np.float32: 0}
+        gram_product = pca._gram_product
+
+        def counted(cells, vectors, pool, scratch, dtype):
+            columns[dtype] += len(vectors)
+            return gram_product(cells, vectors, pool, scratch, dtype)
+
+        monkeypatch.setattr(pca, "_gram_product", counted)
+        return columns
+
+    @pytest.mark.parametrize("rounded", [False, True])
+    def test_do_not_show(self, rounded, columns, monkeypatch):
+        if rounded:
+            monkeypatch.setattr(pca, "_MAX_EXACT_VALUES", 0)
+        counts = structured_counts(700)
+        ours = distances_between(components(counts))
+        assert columns[np.float32] > 0.2 * columns[np.float64]
+        n_columns = sum(columns.values())
+        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 0.0)
+        columns.update({np.float64: 0, np.float32: 0})
+        exact = distances_between(components(counts))
+        assert columns[np.float32] == 0
+        assert n_columns <= columns[np.float64] + 2 * pca._BLOCK
+        np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-10 * exact.max())
+
+    def test_are_given_up_where_they_do_not_suffice(self, columns, monkeypatch):
+        counts = structured_counts(400)
+        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 1.0)
+        ours = components(counts)
+        assert columns[np.float32] > 0
+        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 0.0)
+        np.testing.assert_array_equal(ours, components(counts))
+
+
 class TestNeighbors:
     @pytest.mark.parametrize("n_cells", [30, 59, 60, 61, 100, 700])
     def test_equal_to_sorting_all_distances(self, n_cells):
