@@ -26,6 +26,7 @@ from cytotrace2_lite.checks import Finding
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError, first_few, shown
 from cytotrace2_lite.read import h5ad
 from cytotrace2_lite.read._stream import read_whole
+from cytotrace2_lite.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -287,6 +288,7 @@ def require_umap() -> None:
         )
 
 
+@one_blas_thread()
 def umap(counts: Counts, *, threads: int = 1) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
@@ -296,7 +298,7 @@ def umap(counts: Counts, *, threads: int = 1) -> Embedding:
         Expression over the model's features, shape (n_cells, 14271).
     threads
         Of everything but the layout itself, which takes one to be reproducible. The result does
-        not depend on it where BLAS has one thread.
+        not depend on it.
 
     Returns
     -------

@@ -22,7 +22,7 @@ from cytotrace2_lite.ensemble import POTENCIES, Prediction
 from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError, shown
 from cytotrace2_lite.machine import release_memory
 from cytotrace2_lite.results import Result
-from cytotrace2_lite.threads import in_order
+from cytotrace2_lite.threads import in_order, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -296,6 +296,7 @@ def check(
     ]
 
 
+@one_blas_thread()
 def score_cells(
     data: ModelInput,
     ensemble: Ensemble,
