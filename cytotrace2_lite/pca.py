@@ -297,21 +297,19 @@ def principal_components(
         ) -> NDArray[np.float64]:
             return _gram_product(cells, operand, pool, scratch, dtype)
 
-        for float32_residual in (_FLOAT32_RESIDUAL, 0.0):  # without, if it should not suffice
-            if n_cells <= _MAX_CELLS_OF_MATRIX:
-                values, columns = _largest(_gram_matrix(cells, pool), n_components)
-                vectors = columns.T
-            else:
+        if n_cells <= _MAX_CELLS_OF_MATRIX:
+            values, columns = _largest(_gram_matrix(cells, pool), n_components)
+            vectors = columns.T
+            error = _residual(product, values, vectors)
+        else:
+            for float32_residual in (_FLOAT32_RESIDUAL, 0.0):
                 values, vectors = _leading_eigenpairs(
                     product, n_cells, n_components, noise, float32_residual, pool
                 )
-            error = 0.0
-            for some in _slices(n_components, _CHECKED_AT_ONCE):
-                difference = product(vectors[some]) - vectors[some] * values[some, None]
-                error = max(error, float(np.linalg.norm(difference, axis=1).max()))
-            tolerance = max(MAX_RESIDUAL * values[-1], noise)
-            if error <= tolerance:
-                break
+                error = _residual(product, values, vectors)
+                if error <= max(MAX_RESIDUAL * values[-1], noise):
+                    break  # else float32 was too rough
+    tolerance = max(MAX_RESIDUAL * values[-1], noise)
     if not error <= tolerance:
         raise CytoTRACE2Error(
             f"the principal components of {n_cells} cells did not converge: residual {error:.1e}, "
@@ -410,6 +408,19 @@ def _largest(
     n = len(matrix)
     values, vectors = eigh(matrix, subset_by_index=[n - k, n - 1])
     return values, vectors
+
+
+def _residual(
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    values: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+) -> float:
+    """Largest |G u - l u| of some eigenpairs."""
+    error = 0.0
+    for some in _slices(len(values), _CHECKED_AT_ONCE):
+        difference = product(vectors[some]) - vectors[some] * values[some, None]
+        error = max(error, float(np.linalg.norm(difference, axis=1).max()))
+    return error
 
 
 def _gram_product(
