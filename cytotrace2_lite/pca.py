@@ -416,11 +416,11 @@ def _residual(
     vectors: NDArray[np.float64],
 ) -> float:
     """Largest |G u - l u| of some eigenpairs."""
-    error = 0.0
-    for some in _slices(len(values), _CHECKED_AT_ONCE):
-        difference = product(vectors[some]) - vectors[some] * values[some, None]
-        error = max(error, float(np.linalg.norm(difference, axis=1).max()))
-    return error
+    errors = [
+        np.linalg.norm(product(vectors[some]) - vectors[some] * values[some, None], axis=1)
+        for some in _slices(len(values), _CHECKED_AT_ONCE)
+    ]
+    return float(np.concatenate(errors).max())
 
 
 def _gram_product(
