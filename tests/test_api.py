@@ -543,6 +543,22 @@ def test_importing_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_plain_table_of_counts_needs_no_other_library(model_files, tmp_path):
+    values = np.random.default_rng(0).poisson(2.0, (300, 120))
+    values[:2] = 12_345, 10**15 - 1
+    table = pd.DataFrame(values, features()[:300], range(120))
+    table.to_csv(tmp_path / "counts.txt", sep="\t")
+    code = (
+        "import sys, warnings, cytotrace2_lite as ct2\n"
+        "warnings.simplefilter('ignore')\n"
+        "ct2.run(sys.argv[1], model=sys.argv[2]).write(sys.argv[3])\n"
+        "heavy = {'pyarrow', 'pandas', 'sklearn', 'numba', 'matplotlib', 'h5py'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    paths = [tmp_path / "counts.txt", model_files["1.1.0"], tmp_path / "out"]
+    subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True)
+
+
 def test_everything_named_can_be_imported():
     for name in ct2.__all__:
         assert getattr(ct2, name) is not None

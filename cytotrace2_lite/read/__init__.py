@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._collect import collect
+from cytotrace2_lite.read._magic import ARROW_FILE, ARROW_STREAM, HDF5, MATRIX_MARKET, PARQUET
 from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._other_formats import refuse_other_formats
 from cytotrace2_lite.read._stream import ByteStream, Source
 from cytotrace2_lite.read.text import TextTable
 from cytotrace2_lite.store import MAX_BYTES
@@ -188,13 +190,13 @@ def _open_path(path: str | os.PathLike[str], options: ReadOptions) -> Reader:
 
 
 def _open_stream(stream: ByteStream, options: ReadOptions) -> Reader:
-    from cytotrace2_lite.read import _other_formats, hdf5, mtx, tables
-
     start = stream.start
-    if start.startswith(mtx.MAGIC):
-        return mtx.MatrixMarket(stream, options)
-    is_hdf5 = start.startswith(hdf5.MAGIC)
-    if is_hdf5 or start.startswith((tables.PARQUET, tables.ARROW_FILE, tables.ARROW_STREAM)):
+    if start.startswith(MATRIX_MARKET):
+        from cytotrace2_lite.read.mtx import MatrixMarket
+
+        return MatrixMarket(stream, options)
+    is_hdf5 = start.startswith(HDF5)
+    if is_hdf5 or start.startswith((PARQUET, ARROW_FILE, ARROW_STREAM)):
         what = "an HDF5 file" if is_hdf5 else "a Parquet or Arrow file"
         if stream.compression is not None:
             raise InputError(f"{stream.name}: this is {what}, compressed. Decompress it.")
@@ -204,22 +206,27 @@ def _open_stream(stream: ByteStream, options: ReadOptions) -> Reader:
             )
         stream.close()
         if is_hdf5:
-            return hdf5.open_hdf5(stream.path, options)
+            from cytotrace2_lite.read.hdf5 import open_hdf5
+
+            return open_hdf5(stream.path, options)
+        from cytotrace2_lite.read.tables import open_table
+
         options.refuse(what, matrix=True)
-        return tables.open_table(stream.path, start, options)
-    _other_formats.refuse_other_formats(stream)
+        return open_table(stream.path, start, options)
+    refuse_other_formats(stream)
     options.refuse("a text table", matrix=True)
     return TextTable(stream, options)
 
 
 def _opener(data: Any) -> Callable[[Any, ReadOptions], Reader] | None:
     """Find the function that opens an object which names its axes; None for others."""
-    from cytotrace2_lite.read import anndata, tables
+    from cytotrace2_lite.read import anndata
 
     if anndata.is_anndata(data):
         return anndata.from_anndata
-    if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas
-        return tables.from_pandas
-    if hasattr(data, "__arrow_c_stream__"):  # pyarrow, Polars and others
-        return tables.from_arrow
+    is_pandas = hasattr(data, "iloc") and hasattr(data, "columns")
+    if is_pandas or hasattr(data, "__arrow_c_stream__"):  # pyarrow, Polars and others
+        from cytotrace2_lite.read import tables
+
+        return tables.from_pandas if is_pandas else tables.from_arrow
     return None

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from cytotrace2_lite.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -195,6 +193,8 @@ class ByteStream:
         )
         self._text = self._disk
         if self.compression:
+            import pyarrow as pa
+
             self._text = pa.CompressedInputStream(
                 pa.PythonFile(self._disk, mode="r"), self.compression
             )

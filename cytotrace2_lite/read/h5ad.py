@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
+from cytotrace2_lite.read._magic import HDF5
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read.anndata import choose_matrix, is_gene_column
 from cytotrace2_lite.read.hdf5 import (
-    MAGIC,
     Hdf5Matrix,
     SparseGroup,
     attribute,
@@ -56,7 +56,7 @@ def is_h5ad_path(path: str | os.PathLike[str]) -> bool:
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (path may be a str)
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(8) != MAGIC:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(8) != HDF5:
                 return False
     except (OSError, ValueError):
         return False

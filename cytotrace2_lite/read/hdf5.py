@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions
 
 __all__ = [
-    "MAGIC",
     "Hdf5Matrix",
     "SparseGroup",
     "attribute",
@@ -39,8 +38,6 @@ __all__ = [
     "strings",
     "whole",
 ]
-
-MAGIC = b"\x89HDF\r\n\x1a\n"
 
 _ANYWAY = 1 << 26  # bytes that are worth no question
 _BEST_COMPRESSION = 2000  # of gzip, 1032; that of others can be better, of no real data

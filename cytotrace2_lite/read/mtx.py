@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._stream import Source
 
-__all__ = ["MAGIC", "MatrixMarket", "find_matrix"]
+__all__ = ["MatrixMarket", "find_matrix"]
 
-MAGIC = b"%%MatrixMarket"
 _MATRIX = re.compile(r"(.*)matrix\.mtx(\.gz|\.bz2|\.zst)?", re.DOTALL)
 _COMPRESSED = ("", ".gz", ".bz2", ".zst")
 _FIELDS = ("integer", "real", "double", "unsigned-integer")

@@ -16,6 +16,7 @@ import pyarrow as pa
 from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.machine import available_memory
 from cytotrace2_lite.read._blocks import block_of
+from cytotrace2_lite.read._magic import ARROW_STREAM, PARQUET
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, columns_are_genes, prefix
 from cytotrace2_lite.read._stream import Source, digest
 
@@ -29,19 +30,7 @@ if TYPE_CHECKING:
 
     Columns = Callable[[Sequence[int]], list[Any]]
 
-__all__ = [
-    "ARROW_FILE",
-    "ARROW_STREAM",
-    "PARQUET",
-    "Table",
-    "from_arrow",
-    "from_pandas",
-    "open_table",
-]
-
-PARQUET = b"PAR1"
-ARROW_FILE = b"ARROW1"
-ARROW_STREAM = b"\xff\xff\xff\xff"
+__all__ = ["Table", "from_arrow", "from_pandas", "open_table"]
 
 _N_VALUES = 1 << 22  # at a time
 _LARGEST_EXPANSION = 10_000  # of a sound file: ten times what its compression can do

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from cytotrace2_lite.errors import InputError, shown
 from cytotrace2_lite.expression import Block
@@ -498,7 +497,7 @@ def _numbers(
         numbers += np.multiply(tens, 10, dtype=np.float64)
         numbers += ones
         others = np.flatnonzero(~is_short)
-        # Mostly, all are like the first one. pyarrow is slow to get ready for it.
+        # Mostly, all are like the first one, and pyarrow needs time and memory to get ready.
         if len(others) and text[start[others[0]] : end[others[0]]].isdigit():
             numbers[others], is_whole = _whole_numbers(byte, end[others], length[others])
             others = others[~is_whole]
@@ -526,6 +525,8 @@ def _cast(
     text: bytes, byte: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Convert tokens of any length with pyarrow; see `_numbers`."""
+    import pyarrow as pa
+
     start, end = _strip_blanks(byte, start, end)
     quoted = (end - start > 1) & (byte[start] == _QUOTE) & (byte[end - 1] == _QUOTE)
     if quoted.any():
