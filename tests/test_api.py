@@ -545,7 +545,7 @@ def test_importing_is_light():
 
 def test_a_plain_table_of_counts_needs_no_other_library(model_files, tmp_path):
     values = np.random.default_rng(0).poisson(2.0, (300, 120))
-    values[:2] = 12_345, 10**15 - 1
+    values[0], values[1] = 12_345, 10**15 - 1
     table = pd.DataFrame(values, features()[:300], range(120))
     table.to_csv(tmp_path / "counts.txt", sep="\t")
     code = (
