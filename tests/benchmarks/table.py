@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def by_size(path: str) -> dict[int, list[Record]]:
-    """Read the runs that count, by number of cells."""
-    sizes: defaultdict[int, list[Record]] = defaultdict(list)
+def by_size(path: str) -> dict[tuple[str, str], list[Record]]:
+    """Read the runs that count, by number of cells and revision, in the order they were made."""
+    sizes: defaultdict[tuple[int, str], list[Record]] = defaultdict(list)
     for line in Path(path).read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if record.get("agree", True):
-            sizes[record["n_cells"]].append(record)
-    return dict(sorted(sizes.items()))
+            sizes[record["n_cells"], record["revision"].removesuffix("-dirty")].append(record)
+    by_cells = sorted(sizes.items(), key=lambda item: item[0][0])
+    return {(f"{n_cells:,}", revision): records for (n_cells, revision), records in by_cells}
 
 
 def seconds(values: Iterable[float]) -> str:
@@ -52,24 +53,24 @@ def taken(records: list[Record], which: str) -> str:
 def main() -> None:
     """Print both tables."""
     upstream, growth = map(by_size, sys.argv[1:3])
-    header = ("cells", "cytotrace2-py 1.1.0.4", "cytotrace2_lite", "faster, smaller by")
-    print(f"| {' | '.join(header)} | pyarrow alone |")
-    print("|---|---|---|---|---|")
-    for n_cells, records in upstream.items():
+    header = ("cells", "revision", "cytotrace2-py 1.1.0.4", "cytotrace2_lite")
+    print(f"| {' | '.join(header)} | faster, smaller by | pyarrow alone |")
+    print("|---|---|---|---|---|---|")
+    for size, records in upstream.items():
         ratios = [
             statistics.median(r["upstream"][key] / r["lite"][key] for r in records)
             for key in ("wall_s", "peak_mb")
         ]
         print(
-            f"| {n_cells:,} | {taken(records, 'upstream')} | {taken(records, 'lite')} "
+            f"| {' | '.join(size)} | {taken(records, 'upstream')} | {taken(records, 'lite')} "
             f"| {ratios[0]:.0f}, {ratios[1]:.0f} "
             f"| {seconds(r['read_by_pyarrow']['wall_s'] for r in records)} |"
         )
-    print("\n| cells | time, peak memory | of it reading |")
-    print("|---|---|---|")
-    for n_cells, records in growth.items():
+    print("\n| cells | revision | time, peak memory | of it reading |")
+    print("|---|---|---|---|")
+    for size, records in growth.items():
         read = seconds(r["lite_stages_s"]["read"] for r in records)
-        print(f"| {n_cells:,} | {taken(records, 'lite')} | {read} |")
+        print(f"| {' | '.join(size)} | {taken(records, 'lite')} | {read} |")
 
 
 if __name__ == "__main__":
