@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--model", default="open")
     parser.add_argument("--out", type=Path, default=Path("growth.jsonl"))
-    parser.add_argument("options", nargs="*")
-    args = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    args, options = parser.parse_args(given[:end]), given[end + 1 :]
     args.work.mkdir(parents=True, exist_ok=True)
     for n_cells in args.cells:
         path = args.work / f"cells_{n_cells}.h5ad"
@@ -41,14 +43,14 @@ def main() -> None:
         for number in range(args.runs):
             with tempfile.TemporaryDirectory() as out:
                 command = [*LITE, "run", str(path), "-dpl", "-o", out, "-m", args.model]
-                taken = measure([*command, *args.options])
+                taken = measure([*command, *options])
                 report = json.loads((Path(out) / "run.json").read_text())
             record = {
                 "n_cells": n_cells,
                 "bytes": path.stat().st_size,
                 **environment(),
                 "run": number + 1,
-                "options": args.options,
+                "options": options,
                 "model": report["model"]["name"],
                 "lite": taken,
                 "lite_stages_s": report["seconds"],
