@@ -7,8 +7,8 @@ matrix, and every one returned is checked against that matrix.
 
 The matrix of many cells is kept in 32-bit fixed point: half the memory of float64, and a rounding
 error of 7e-9 that moves the coordinates by less than upstream's own rounding does. All arithmetic
-is in float64, but for the products of the last third of the vectors: what those add to a component
-is so small that float32 does not show in it.
+is in float64, but for the products of the last quarter of the vectors: what those add to a
+component is so small that float32 does not show in it.
 
 Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale` and `PCA`
 with ARPACK); block Lanczos: Golub and Underwood, Mathematical Software III, 1977; products that
@@ -307,9 +307,9 @@ def principal_components(
                     product, n_cells, n_components, noise, float32_residual, pool
                 )
                 error = _residual(product, values, vectors)
-                if error <= max(MAX_RESIDUAL * values[-1], noise):
+                if error <= _tolerance(values, noise):
                     break  # else float32 was too rough
-    tolerance = max(MAX_RESIDUAL * values[-1], noise)
+    tolerance = _tolerance(values, noise)
     if not error <= tolerance:
         raise CytoTRACE2Error(
             f"the principal components of {n_cells} cells did not converge: residual {error:.1e}, "
@@ -408,6 +408,11 @@ def _largest(
     n = len(matrix)
     values, vectors = eigh(matrix, subset_by_index=[n - k, n - 1])
     return values, vectors
+
+
+def _tolerance(values: NDArray[np.float64], noise: float) -> float:
+    """Residual that is allowed, of ascending eigenvalues; see `MAX_RESIDUAL`."""
+    return max(MAX_RESIDUAL * float(values[-1]), noise)
 
 
 def _residual(
@@ -553,16 +558,16 @@ def _leading_eigenpairs(
         recent = old
         if size >= next_check or size == limit:
             values, ritz = _largest(projected[:size, :size], k)
-            tolerance = max(MAX_RESIDUAL * values[-1], noise)
+            tolerance = _tolerance(values, noise)
             residual = np.linalg.norm(rest.T @ ritz[old:], axis=0).max()
             if size == limit:
                 break
-            goal, level = tolerance / 2, float32_residual * values[-1]
+            goal = tolerance / 2
+            level = max(float32_residual * values[-1], goal)
             rough = settled is None and goal < residual <= level
-            if settled is None and residual > level:
-                goal = max(goal, level)
-            next_check, previous = _next_check(size, residual, goal, previous), (size, residual)
-            if residual <= tolerance / 2:
+            target = level if settled is None and residual > level else goal
+            next_check, previous = _next_check(size, residual, target, previous), (size, residual)
+            if residual <= goal:
                 # Eigenpairs, but maybe not the largest ones: a block of 8 sees 8 copies of a
                 # repeated eigenvalue. Fresh random vectors would find the others.
                 if settled is not None and (values - settled).max() <= tolerance:
