@@ -14,11 +14,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cytotrace2_lite._version import __version__
+
 if TYPE_CHECKING:
     from cytotrace2_lite.api import check, cytotrace2, run
-    from cytotrace2_lite.checks import Finding
-    from cytotrace2_lite.comparison import Comparison, compare
-    from cytotrace2_lite.ensemble import POTENCIES, Ensemble, ModelInfo
+    from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.base.parameters import PRESETS
+    from cytotrace2_lite.base.potency import POTENCIES
+    from cytotrace2_lite.base.progress import Progress
     from cytotrace2_lite.errors import (
         AnnotationWarning,
         CytoTRACE2Error,
@@ -39,10 +42,9 @@ if TYPE_CHECKING:
         SpeciesWarning,
         UsageError,
     )
-    from cytotrace2_lite.pipeline import PRESETS, Progress
-    from cytotrace2_lite.results import Result
-
-__version__ = "0.1.0"
+    from cytotrace2_lite.models.ensemble import Ensemble, ModelInfo
+    from cytotrace2_lite.output.comparison import Comparison, compare
+    from cytotrace2_lite.result import Result
 
 __all__ = [
     "POTENCIES",
@@ -79,16 +81,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Comparison": "comparison",
-    "POTENCIES": "ensemble",
-    "PRESETS": "pipeline",
-    "Ensemble": "ensemble",
-    "Finding": "checks",
-    "ModelInfo": "ensemble",
-    "Progress": "pipeline",
-    "Result": "results",
+    "Comparison": "output.comparison",
+    "POTENCIES": "base.potency",
+    "PRESETS": "base.parameters",
+    "Ensemble": "models.ensemble",
+    "Finding": "base.finding",
+    "ModelInfo": "models.ensemble",
+    "Progress": "base.progress",
+    "Result": "result",
     "check": "api",
-    "compare": "comparison",
+    "compare": "output.comparison",
     "cytotrace2": "api",
     "run": "api",
 }

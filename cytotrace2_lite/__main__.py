@@ -8,7 +8,7 @@ __all__ = ["program"]
 def program() -> None:
     """Run the command line of this process; Ctrl-C ends it quietly from the first import on."""
     try:
-        from cytotrace2_lite.cli import main
+        from cytotrace2_lite.cli.main import main
 
         main()
     except KeyboardInterrupt:  # before `main` listens, or after

@@ -6,28 +6,42 @@ import contextlib
 import os
 import time
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cytotrace2_lite.anndata_io import annotate, annotated_copy, check_h5ad
-from cytotrace2_lite.annotation import check_annotation, read_annotation
-from cytotrace2_lite.checks import Finding, check_model
-from cytotrace2_lite.ensemble import Ensemble
+from cytotrace2_lite.base.finding import Finding
+from cytotrace2_lite.base.options import RunOptions
+from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.checks.dataset import check_model
+from cytotrace2_lite.counts.store import MAX_BYTES
 from cytotrace2_lite.errors import PlotWarning, UsageError
-from cytotrace2_lite.genes import OTHER_SPECIES, wanted
-from cytotrace2_lite.machine import available_cores, available_memory, peak_memory
-from cytotrace2_lite.orthologs import read_orthologs
-from cytotrace2_lite.pipeline import ModelInput, Parameters, Progress, prepare, score_cells
+from cytotrace2_lite.genes.mapping import OTHER_SPECIES, wanted
+from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.metadata.annotation import check_annotation, read_annotation
+from cytotrace2_lite.metadata.coordinates import (
+    embedding_of,
+    match_cells,
+    obsm_embedding,
+    read_embedding,
+)
+from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.output.anndata import annotate, annotated_copy, check_h5ad
+from cytotrace2_lite.output.report import InputRecord
+from cytotrace2_lite.output.tables import require_pandas
+from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.plot import missing_packages, no_plots, remove_plots, write_plots
-from cytotrace2_lite.read import read_expression
+from cytotrace2_lite.plots.plot import missing_packages, no_plots, remove_plots, write_plots
+from cytotrace2_lite.plots.umap import require_umap, umap
+from cytotrace2_lite.read._input import Input, open_input
+from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read.anndata import is_anndata
-from cytotrace2_lite.read.h5ad import is_h5ad_path
-from cytotrace2_lite.results import prepare_directory, require_pandas, write_whole
-from cytotrace2_lite.samples import Samples, obs_column, samples_of
-from cytotrace2_lite.store import MAX_BYTES
+from cytotrace2_lite.result import Result
+from cytotrace2_lite.system.files import prepare_directory, write_whole
+from cytotrace2_lite.system.machine import available_cores, available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,11 +49,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from cytotrace2_lite.annotation import Annotation
-    from cytotrace2_lite.embedding import Embedding
-    from cytotrace2_lite.read import Source
-    from cytotrace2_lite.results import Result
-    from cytotrace2_lite.store import Counts
+    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.metadata.annotation import Annotation
+    from cytotrace2_lite.metadata.coordinates import Embedding
 
 __all__ = ["Scored", "check", "check_file", "cytotrace2", "run", "score_to_directory"]
 
@@ -56,11 +68,14 @@ class Scored(NamedTuple):
         were not kept.
     labels
         Cell id to label, of the annotation; None without one.
+    threads
+        How many threads drew the scores, and may compute a UMAP.
     """
 
     result: Result
     counts: Counts
     labels: dict[str, str] | None
+    threads: int
 
 
 def run(
@@ -169,17 +184,7 @@ def run(
     CytoTRACE2Error
         umap-learn, which "umap" needs, is not installed.
     """
-    to_compute = isinstance(embedding, str) and embedding == "umap"
-    given: ArrayLike | Embedding | None = None if to_compute else embedding
-    if isinstance(embedding, str):
-        from cytotrace2_lite.embedding import obsm_embedding, require_umap
-
-        if to_compute:
-            require_umap()
-        else:
-            given = obsm_embedding(data, embedding)
-    job = _prepare(
-        data,
+    options = RunOptions(
         genes=genes,
         cells=cells,
         layer=layer,
@@ -195,14 +200,20 @@ def run(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
-        progress=progress,
-        embed=None if given is None else partial(_check_embedding, given),
     )
+    to_compute = isinstance(embedding, str) and embedding == "umap"
+    with open_input(data) as source:
+        embed = None
+        if to_compute:
+            require_umap()
+        elif isinstance(embedding, str):
+            embed = partial(_check_embedding, obsm_embedding(source, embedding))
+        elif embedding is not None:
+            embed = partial(_check_embedding, embedding)
+        job = _prepare(source, options, embed=embed, progress=progress)
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        from cytotrace2_lite.embedding import umap
-
         layout = umap(job.data.counts, threads=job.parameters.max_cores)
         result = replace(result, embedding=layout)
     if inplace and is_anndata(data):
@@ -249,8 +260,7 @@ def check(
     CytoTRACE2Error
         As `run` raises.
     """
-    return _prepare(
-        data,
+    options = RunOptions(
         genes=genes,
         cells=cells,
         layer=layer,
@@ -266,25 +276,25 @@ def check(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
-        progress=progress,
-    ).findings
+    )
+    with open_input(data) as source:
+        return _prepare(source, options, progress=progress).findings
 
 
 def check_file(
     input_path: str | os.PathLike[str],
+    options: RunOptions,
     *,
     annotation_path: str | os.PathLike[str] = "",
     batch_key: str | None = None,
-    **options: Any,
+    progress: Callable[[Progress], None] | None = None,
 ) -> list[Finding]:
     """Look at a file as `score_to_directory` does before it computes anything, and stop there.
 
     Parameters
     ----------
-    input_path, annotation_path, batch_key
+    input_path, options, annotation_path, batch_key, progress
         As for `score_to_directory`.
-    **options
-        As for `run`.
 
     Returns
     -------
@@ -296,23 +306,28 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    annotation = _read_annotation(annotation_path, batch_key, input_path)
-    return _prepare(input_path, annotation=annotation, batch_key=batch_key, **options).findings
+    with open_input(input_path) as source:
+        annotation = _read_annotation(annotation_path, batch_key, source)
+        job = _prepare(
+            source, options, annotation=annotation, batch_key=batch_key, progress=progress
+        )
+    return job.findings
 
 
 def score_to_directory(
     input_path: str | os.PathLike[str],
     output_dir: str | os.PathLike[str] | None,
+    options: RunOptions,
     *,
     annotation_path: str | os.PathLike[str] = "",
     batch_key: str | None = None,
     embedding: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
     on_checked: Callable[[list[Finding]], None] | None = None,
     extra_columns: bool = False,
     file_format: str = "txt",
     write_h5ad: str | os.PathLike[str] | None = None,
     keep_counts: bool = True,
-    **options: Any,
 ) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
 
@@ -327,6 +342,8 @@ def score_to_directory(
     output_dir
         Made where it does not exist; seen to be writable before anything is computed. With None,
         neither results file nor `run.json` is written.
+    options
+        What decides the scores.
     annotation_path
         A tab-separated table of cell ids and labels with a header; its ids are checked against
         the cells.
@@ -336,6 +353,8 @@ def score_to_directory(
     embedding
         Coordinates for plots: a table of cell ids and two numbers, whose ids are checked against
         the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input.
+    progress
+        As for `run`.
     on_checked
         Called with what was found out about the file before anything is computed.
     extra_columns, file_format
@@ -344,8 +363,6 @@ def score_to_directory(
         Name of a copy of the input with the results, as for `Result.write_h5ad`.
     keep_counts
         Whether a UMAP is to be computed of the counts; else less memory is taken.
-    **options
-        As for `run`.
 
     Returns
     -------
@@ -358,41 +375,50 @@ def score_to_directory(
         As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
         not usable.
     """
-    annotation = _read_annotation(annotation_path, batch_key, input_path)
-    embed = None
-    if embedding is not None:
-        embed = _embedding_of_file(embedding, input_path)
-    folder = None if output_dir is None else Path(output_dir)
-    # Path.exists raises where it is not allowed to look.
-    new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
-    if folder is not None:
-        prepare_directory(folder)
-    with _removed_on_error(new):
+    report = progress or (lambda _: None)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_input(input_path))
+        annotation = _read_annotation(annotation_path, batch_key, source)
+        embed = None if embedding is None else _embedding_of_file(embedding, source)
+        folder = None if output_dir is None else Path(output_dir)
+        # Path.exists raises where it is not allowed to look.
+        new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
+        if folder is not None:
+            prepare_directory(folder)
+        stack.enter_context(_removed_on_error(new))
         if write_h5ad is not None:
-            check_h5ad(input_path, write_h5ad)
+            check_h5ad(source, write_h5ad)
         job = _prepare(
-            input_path, annotation=annotation, batch_key=batch_key, embed=embed, **options
+            source,
+            options,
+            annotation=annotation,
+            batch_key=batch_key,
+            embed=embed,
+            embedding_name=None if embedding is None else str(embedding),
+            progress=progress,
         )
         if on_checked is not None:
             on_checked(job.findings)
-        result = job.score(options.get("progress"), release=not keep_counts)
-        if embedding is not None:
-            result.info["embedding"] = str(embedding)
+        result = job.score(progress, release=not keep_counts)
         contents: dict[Path, Any] = {}
         if folder is not None:
             contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
         if write_h5ad is not None:
-            contents[Path(write_h5ad)] = annotated_copy(input_path, result)
+            contents[Path(write_h5ad)] = annotated_copy(source, result)
         if folder is not None:
             prepare_directory(folder)  # anew, where it was removed meanwhile
         if contents:
-            progress = options.get("progress") or (lambda _: None)
             n_cells = len(result.cells)
-            progress(Progress("write", 0, n_cells))
-            write_whole(contents, ready=lambda: progress(Progress("write", n_cells, n_cells)))
+            report(Progress("write", 0, n_cells))
+            write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder)
-    return Scored(result, job.data.counts, annotation.labels if annotation is not None else None)
+    return Scored(
+        result=result,
+        counts=job.data.counts,
+        labels=None if annotation is None else annotation.labels,
+        threads=job.parameters.max_cores,
+    )
 
 
 def cytotrace2(
@@ -451,26 +477,30 @@ def cytotrace2(
     scored = score_to_directory(
         input_path,
         output_dir,
+        RunOptions(
+            species=species,
+            batch_size=batch_size,
+            smooth_batch_size=smooth_batch_size,
+            seed=seed,
+            max_cores=1 if disable_parallelization else max_cores,
+        ),
         annotation_path=annotation_path,
         on_checked=partial(_give_warnings, stacklevel=4),
         keep_counts=not disable_plotting,
-        species=species,
-        batch_size=batch_size,
-        smooth_batch_size=smooth_batch_size,
-        seed=seed,
-        max_cores=1 if disable_parallelization else max_cores,
     )
     if not disable_plotting:
         if lacking := missing_packages():
             problems = [PlotWarning(no_plots(lacking))]
         else:
-            problems = write_plots(*scored, output_dir)[1]
+            problems = write_plots(
+                scored.result, scored.counts, scored.labels, output_dir, threads=scored.threads
+            )[1]
         for problem in problems:
             warnings.warn(problem, stacklevel=2)
     return scored.result.to_pandas()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
     """A dataset that was read and checked, with all it takes to score it."""
 
@@ -480,61 +510,38 @@ class _Job:
     samples: Samples | None
     findings: list[Finding]
     embedding: Embedding | None
-    source: Source
-    about: dict[str, Any]
-    started: float
-    read_seconds: float
+    record: InputRecord
 
     def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
-        result = score_cells(
+        scores = score_cells(
             self.data,
             self.ensemble,
             self.parameters,
             progress,
             samples=self.samples,
             findings=self.findings,
+            record=self.record,
             release=release,
         )
-        result.info["input"] = asdict(self.source) | result.info["input"]
-        result.info.update(self.about)
-        result.info["seconds"] = {
-            "read": round(self.read_seconds, 3),
-            **result.info["seconds"],
-            "total": round(time.perf_counter() - self.started, 3),
-        }
-        result.info["peak_memory_bytes"] = peak_memory()
-        return replace(result, embedding=self.embedding)
+        return Result(**vars(replace(scores, embedding=self.embedding)))
 
 
 def _prepare(
-    data: Any,
+    source: Input,
+    options: RunOptions,
     *,
-    genes: Sequence[str] | None = None,
-    cells: Sequence[str] | None = None,
-    model: str | os.PathLike[str] | Ensemble | None = None,
-    layer: str | None = None,
-    use_raw: bool = False,
-    orientation: str = "auto",
-    duplicate_genes: str = "error",
-    species: str = "mouse",
-    orthologs: str | os.PathLike[str] | None = None,
-    batches: ArrayLike | str | None = None,
     batch_key: str | None = None,
     annotation: Annotation | None = None,
     embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
-    max_cores: int | None = None,
+    embedding_name: str | None = None,
     progress: Callable[[Progress], None] | None = None,
-    **options: Any,
 ) -> _Job:
     """Do what `run` does until it computes; `embed` is called with the names of the cells."""
     started = time.perf_counter()
-    parameters = Parameters(
-        species=_species(species, orthologs),
-        max_cores=available_cores() if max_cores is None else max_cores,
-        **options,
-    )
-    table = None if orthologs is None else read_orthologs(orthologs)
+    parameters = _parameters(options)
+    table = None if options.orthologs is None else read_orthologs(options.orthologs)
     mouse_symbol = None if table is None else table.symbol_of
+    model = options.model
     ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
 
     def report(done: int, total: int, unit: str) -> None:
@@ -542,20 +549,22 @@ def _prepare(
             progress(Progress("read", done, total, unit))
 
     # Before anything is read: whether there is such a column is soon seen.
+    batches = options.batches
     key = batches if isinstance(batches, str) else batch_key or ""
-    labels = obs_column(data, key) if key and annotation is None else batches
-    expression, source = read_expression(
-        data,
-        lambda names: wanted(names, parameters.species, mouse_symbol),
-        genes=genes,
-        cells=cells,
-        layer=layer,
-        use_raw=use_raw,
-        orientation=orientation,
-        duplicate_genes=duplicate_genes,
+    labels = obs_column(source, key) if key and annotation is None else batches
+    expression, origin = source.read(
+        ReadOptions(
+            wanted=lambda names: wanted(names, parameters.species, mouse_symbol),
+            layer=options.layer,
+            use_raw=options.use_raw,
+            orientation=options.orientation,
+            duplicate_genes=options.duplicate_genes,
+            threads=parameters.max_cores,
+        ),
+        genes=options.genes,
+        cells=options.cells,
         progress=report,
         max_bytes=_bytes_of_values(parameters),
-        threads=parameters.max_cores,
     )
     read_seconds = time.perf_counter() - started
     names = expression.cells
@@ -565,16 +574,13 @@ def _prepare(
     layout, remarks = embed(names) if embed is not None else (None, [])
     prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
     del expression
-    findings = [Finding("input", "note", f"read as {source.describe()}")]
-    findings += check_input(prepared, parameters, samples, source.hint()) + remarks
+    findings = [Finding("input", "note", f"read as {origin.describe()}")]
+    findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
     findings += check_model(ensemble.info.path)
-    about: dict[str, Any] = {}
     if table is not None:
         findings += table.findings()
-        about["orthologs"] = table.report()
     if annotation is not None:
         findings += check_annotation(annotation, names)
-        about["annotation"] = {"path": annotation.path, "n_cells": len(annotation.fields)}
     return _Job(
         data=prepared,
         ensemble=ensemble,
@@ -582,10 +588,25 @@ def _prepare(
         samples=samples,
         findings=findings,
         embedding=layout,
-        source=source,
-        about=about,
-        started=started,
-        read_seconds=read_seconds,
+        record=InputRecord(
+            source=origin,
+            started=started,
+            read_seconds=read_seconds,
+            orthologs=None if table is None else table.report(),
+            annotation=None if annotation is None else annotation.report(),
+            embedding=embedding_name,
+        ),
+    )
+
+
+def _parameters(options: RunOptions) -> Parameters:
+    return Parameters(
+        species=_species(options.species, options.orthologs),
+        batch_size=options.batch_size,
+        smooth_batch_size=options.smooth_batch_size,
+        seed=options.seed,
+        max_cores=available_cores() if options.max_cores is None else options.max_cores,
+        max_memory=options.max_memory,
     )
 
 
@@ -611,30 +632,26 @@ def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
 def _check_embedding(
     embedding: ArrayLike | Embedding, cells: list[str]
 ) -> tuple[Embedding, list[Finding]]:
-    from cytotrace2_lite.embedding import embedding_of
-
     return embedding_of(embedding, len(cells)), []
 
 
 def _embedding_of_file(
-    embedding: str | os.PathLike[str], input_path: str | os.PathLike[str]
+    embedding: str | os.PathLike[str], source: Input
 ) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
-    from cytotrace2_lite.embedding import match_cells, obsm_embedding, read_embedding
-
-    if not os.path.exists(embedding) and is_h5ad_path(input_path):  # noqa: PTH110
-        return partial(_check_embedding, obsm_embedding(input_path, str(embedding)))
+    if not os.path.exists(embedding) and source.is_h5ad:  # noqa: PTH110
+        return partial(_check_embedding, obsm_embedding(source, str(embedding)))
     return partial(match_cells, *read_embedding(embedding), path=embedding)
 
 
 def _read_annotation(
-    path: str | os.PathLike[str], batch_key: str | None, input_path: str | os.PathLike[str]
+    path: str | os.PathLike[str], batch_key: str | None, source: Input
 ) -> Annotation | None:
     if path:
         annotation = read_annotation(path)
         if batch_key is not None:
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
         return annotation
-    if batch_key is not None and not is_h5ad_path(input_path):
+    if batch_key is not None and not source.is_h5ad:
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
             "(-a/--annotation-path). Only a .h5ad has labels of its own."

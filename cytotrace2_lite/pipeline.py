@@ -1,130 +1,76 @@
 """The whole computation: batches, stages, order, seed.
 
+`score_batch` is the unit of work: a pure function from the counts of some cells to their scores.
+`score_cells` splits a run into batches, maps `score_batch` over them and puts what comes back into
+the order of the cells.
+
 Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotrace2_py 1.1.0.4
 `cytotrace2`, `process_subset` (behaviour).
 """
 
 from __future__ import annotations
 
+import builtins
 import math
-import operator
 import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from cytotrace2_lite import __version__, binning, checks, diffusion, genes, knn, pca, preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Prediction
-from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError, shown
-from cytotrace2_lite.machine import release_memory
-from cytotrace2_lite.results import Result
-from cytotrace2_lite.threads import in_order, one_blas_thread
+from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_BATCHES, MIN_CELLS_FOR_NEIGHBORS
+from cytotrace2_lite.base.potency import N_POTENCIES, potency_of
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.checks import dataset
+from cytotrace2_lite.checks.resources import check_resources
+from cytotrace2_lite.errors import InputError, NoUsableGenesError
+from cytotrace2_lite.genes import mapping as genes
+from cytotrace2_lite.models.ensemble import Prediction
+from cytotrace2_lite.output.report import batch_quality, run_report
+from cytotrace2_lite.output.scores import Scores
+from cytotrace2_lite.stages import binning, components, diffusion, neighbors, preprocess
+from cytotrace2_lite.system.machine import release_memory
+from cytotrace2_lite.system.threads import in_order, one_blas_thread
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.checks import Finding
-    from cytotrace2_lite.ensemble import Ensemble
-    from cytotrace2_lite.expression import Expression
-    from cytotrace2_lite.samples import Samples
-    from cytotrace2_lite.store import Counts
+    from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.base.parameters import Parameters
+    from cytotrace2_lite.counts.expression import Expression
+    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.metadata.samples import Samples
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.output.report import BatchQuality, InputRecord
 
 __all__ = [
-    "PRESETS",
+    "BatchScores",
     "ModelInput",
-    "Parameters",
-    "Progress",
     "batches",
     "check",
     "prepare",
+    "score_batch",
     "score_cells",
 ]
 
-#: Settings by name: "paper" are those of Kang et al. (batches of 100,000 cells, 10,000 of them
-#: smoothed together), which need more memory and time than the defaults.
-PRESETS = {"paper": {"batch_size": 100_000, "smooth_batch_size": 10_000, "seed": 14}}
-_MIN_CELLS_FOR_BATCHES = 1000
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
 _CELLS_PER_STEP = 256
 _STAGES_OF_NEIGHBORS = ("components", "neighbors")
 
 
-class Progress(NamedTuple):
-    """How far a run is.
+class Map(Protocol):
+    """Apply a function to each of some items, and give the answers in the order of the items."""
 
-    Attributes
-    ----------
-    stage
-        `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written: twice, before, and when all that is left is to put
-        them in place; `"embed"`, `"draw"` where plots are.
-    done, total
-        Bytes or values while reading (0 in all where that is not known), plots while drawing;
-        otherwise cells of the whole run that have counts and take part in the stage.
-    unit
-        What `done` and `total` count: `"bytes"`, `"values"`, `"rows"`, `"plots"` or `"cells"`.
-    """
-
-    stage: str
-    done: int
-    total: int
-    unit: str = "cells"
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """What a run can be told; the defaults are those of upstream's command line.
-
-    Attributes
-    ----------
-    species
-        `"mouse"` or `"human"`, or `"other"` with a table of orthologs.
-    batch_size
-        Largest number of cells processed together, at least 1.
-    smooth_batch_size
-        Largest number of cells smoothed by diffusion together, at least 1.
-    seed
-        Seed of the shuffles into batches and groups, 0 to 2**32 - 1.
-    max_cores
-        Number of threads, at least 1. Results do not depend on it.
-    max_memory
-        Bytes the process may take, at least 1; None for what the machine leaves it. Results do not
-        depend on it.
-
-    Raises
-    ------
-    UsageError
-        A value is out of range.
-    """
-
-    species: str = "mouse"
-    batch_size: int = 10_000
-    smooth_batch_size: int = 1000
-    seed: int = 14
-    max_cores: int = 1
-    max_memory: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.species not in {*genes.SPECIES, genes.OTHER_SPECIES}:
-            raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
-        for name in ("batch_size", "smooth_batch_size", "seed", "max_cores", "max_memory"):
-            value = getattr(self, name)
-            if value is None and name == "max_memory":
-                continue
-            try:
-                object.__setattr__(self, name, operator.index(value))  # NumPy's integers, too
-            except TypeError as error:
-                raise UsageError(f"{name} is {value!r}; it must be a whole number.") from error
-            if name != "seed" and value < 1:
-                raise UsageError(f"{name} is {value}; it must be at least 1.")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"seed is {self.seed}; it must be from 0 to {2**32 - 1}.")
+    def __call__(
+        self, function: Callable[[_BatchCounts], BatchScores], items: Iterable[_BatchCounts], /
+    ) -> Iterable[BatchScores]: ...
 
 
 def batches(n_cells: int, batch_size: int, seed: int) -> list[NDArray[np.intp]]:
@@ -144,14 +90,14 @@ def batches(n_cells: int, batch_size: int, seed: int) -> list[NDArray[np.intp]]:
     list of ndarray
         Cell indices of each batch.
     """
-    n_batches = math.ceil(n_cells / batch_size) if n_cells >= _MIN_CELLS_FOR_BATCHES else 1
+    n_batches = math.ceil(n_cells / batch_size) if n_cells >= MIN_CELLS_FOR_BATCHES else 1
     order = np.arange(n_cells)
     if n_batches > 1:
         np.random.RandomState(seed).shuffle(order)
     return np.array_split(order, n_batches)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelInput:
     """A dataset as the model sees it.
 
@@ -227,7 +173,7 @@ def prepare(
         counts,
         expression.cells,
         mapping.report,
-        checks.check_genes(expression.genes, mapping),
+        dataset.check_genes(expression.genes, mapping),
         expression.max_value,
         time.perf_counter() - started,
     )
@@ -242,7 +188,7 @@ class _Batch(NamedTuple):
 
 def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) -> list[_Batch]:
     """Split a run into batches, sample by sample as if each were alone."""
-    has_counts = data.counts.n_genes > 0
+    has_counts = data.counts.genes_per_cell > 0
     split = []
     parts = (
         {"": np.arange(len(data.cells))}
@@ -283,10 +229,10 @@ def check(
     split = _split(data, parameters, samples)
     return [
         *data.findings,
-        *checks.check_values(data.counts, data.max_value, hint),
-        *checks.check_cells(data.counts, data.cells, samples),
-        *checks.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
-        *checks.check_resources(
+        *dataset.check_values(data.counts, data.max_value, hint),
+        *dataset.check_cells(data.counts, data.cells, samples),
+        *dataset.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
+        *check_resources(
             data.counts,
             [batch.cells for batch in split],
             parameters.max_cores,
@@ -296,7 +242,125 @@ def check(
     ]
 
 
-@one_blas_thread()
+class _BatchCounts(NamedTuple):
+    """The counts of the cells of a batch, and whether they may be dropped once they are used."""
+
+    counts: Counts
+    release: bool
+
+
+@dataclass(frozen=True, eq=False)
+class BatchScores:
+    """Scores of the cells of one batch, in its order, and how their computation went.
+
+    Attributes
+    ----------
+    raw_score
+        Score of the ensemble; float64, shape (n_cells,).
+    probabilities
+        Mean potency probabilities of the ensemble; float64, shape (n_cells, 6).
+    preknn_potency_index
+        Position of the highest of them; intp, shape (n_cells,).
+    preknn_score
+        Score after diffusion and binning; float64, shape (n_cells,).
+    score
+        Final score; float64, shape (n_cells,).
+    genes_per_cell
+        Genes of the model that each cell expresses; int64, shape (n_cells,).
+    seconds
+        Time by stage.
+    """
+
+    raw_score: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    preknn_potency_index: NDArray[np.intp]
+    preknn_score: NDArray[np.float64]
+    score: NDArray[np.float64]
+    genes_per_cell: NDArray[np.int64]
+    seconds: dict[str, float]
+
+
+def score_batch(
+    counts: Counts,
+    ensemble: Ensemble,
+    parameters: Parameters,
+    *,
+    progress: Callable[[str, int], None] | None = None,
+    release: bool = False,
+) -> BatchScores:
+    """Compute the scores of the cells of one batch: all stages, one after the other.
+
+    It depends on its arguments alone, and all of them can be pickled, as what it returns can: a
+    batch may be scored in any thread, process or machine, with the same bytes.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's features, shape (n_cells, 14271), a value in each cell at least.
+    ensemble
+        The model.
+    parameters
+        Sizes, seed, threads.
+    progress
+        Called with a stage and the number of cells done since the last call: 0 where a stage
+        begins. From any thread.
+    release
+        Whether to drop the values of `counts` once they are not needed, before the stage that
+        takes the most memory.
+
+    Returns
+    -------
+    BatchScores
+        In the order of the cells of `counts`.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The principal component analysis did not converge.
+    """
+    threads, n_cells = parameters.max_cores, counts.shape[0]
+    genes_per_cell = counts.genes_per_cell
+    clock = _Clock(progress or (lambda *_: None))
+    with one_blas_thread():
+        with clock.timed("predict"):
+            prediction = _predict(counts, ensemble, threads, clock.progress)
+        with clock.timed("diffuse"):
+            diffused = diffusion.diffuse(
+                counts,
+                prediction.score,
+                group_size=parameters.smooth_batch_size,
+                seed=parameters.seed,
+                threads=threads,
+                progress=partial(clock.progress, "diffuse"),
+            )
+            score = preknn = binning.spread(diffused, prediction.potency)
+        if n_cells >= MIN_CELLS_FOR_NEIGHBORS:
+            with clock.timed("components"):
+                standardised = components.standardise(counts, threads=threads)
+                if release:
+                    counts.release()
+                release_memory()  # the most memory is taken from here on
+                coordinates = components.principal_components(
+                    standardised, neighbors.N_COMPONENTS, threads=threads
+                )
+                del standardised
+                clock.progress("components", n_cells)
+            with clock.timed("neighbors"):
+                nearest, distances = neighbors.nearest_neighbors(
+                    coordinates, threads=threads, progress=partial(clock.progress, "neighbors")
+                )
+                score = neighbors.smooth_over_neighbors(preknn, nearest, distances, potency_of)
+    return BatchScores(
+        raw_score=prediction.score,
+        probabilities=prediction.probabilities,
+        preknn_potency_index=prediction.potency,
+        preknn_score=preknn,
+        score=score,
+        genes_per_cell=genes_per_cell,
+        seconds=dict(clock.seconds),
+    )
+
+
 def score_cells(
     data: ModelInput,
     ensemble: Ensemble,
@@ -305,8 +369,10 @@ def score_cells(
     *,
     samples: Samples | None = None,
     findings: Sequence[Finding] = (),
+    record: InputRecord | None = None,
     release: bool = False,
-) -> Result:
+    map: Map | None = None,  # noqa: A002 (it has the meaning of the builtin)
+) -> Scores:
     """Compute the scores of all cells.
 
     Parameters
@@ -322,14 +388,20 @@ def score_cells(
     samples
         Score the cells of each sample as if they were alone.
     findings
-        What was found out about the dataset, to go with the result.
+        What was found out about the dataset, to go with the scores.
+    record
+        Where the dataset came from, to be reported.
     release
         Whether the values of `data` are not needed afterwards: they are dropped with the last
         batch's, before the stage that takes the most memory.
+    map
+        How `score_batch` is applied to the batches: one after the other by default, in threads of
+        this process. Another executor gets a function and batches that can be pickled, and
+        progress is then told batch by batch.
 
     Returns
     -------
-    Result
+    Scores
         In the order of the cells of `data`.
 
     Raises
@@ -339,198 +411,147 @@ def score_cells(
     """
     n_cells = len(data.cells)
     split = _split(data, parameters, samples)
-    run = _Run(ensemble, parameters, [len(batch.cells) for batch in split], progress)
-    run.seconds["preprocess"] = data.seconds
+    tally = _Tally(progress, [len(batch.cells) for batch in split])
+    tally.seconds["preprocess"] = data.seconds
 
-    scores = _Scores.empty(n_cells)
-    for batch in split:
-        run.score_batch(data.counts, batch, scores, release=release and batch is split[-1])
+    def taken() -> Iterator[_BatchCounts]:
+        for batch in split:
+            with tally.timed("preprocess"):
+                counts = data.counts.take(batch.cells)
+                is_copy = counts is not data.counts
+                if release and is_copy and batch is split[-1]:
+                    data.counts.release()
+                tally("preprocess", len(batch.cells))
+            yield _BatchCounts(counts, release=release or is_copy)
 
-    relative = np.full(n_cells, np.nan)
+    elsewhere = map is not None
+    score_one = partial(_score, ensemble, parameters, None if elsewhere else tally)
+    answers = map(score_one, taken()) if map is not None else builtins.map(score_one, taken())
+    arrays = _missing(n_cells)
+    quality: list[BatchQuality] = []
     cells_of_sample: defaultdict[str, list[NDArray[np.intp]]] = defaultdict(list)
-    for batch in split:
+    for batch, found in zip(split, answers, strict=True):
+        for name in ("raw_score", "probabilities", "preknn_potency_index", "preknn_score", "score"):
+            arrays[name][batch.cells] = getattr(found, name)
+        quality.append(batch_quality(batch.sample, found.genes_per_cell))
         cells_of_sample[batch.sample].append(batch.cells)
+        for stage, spent in found.seconds.items():
+            tally.seconds[stage] += spent
+            if elsewhere:
+                tally(stage, len(batch.cells))
     for parts in cells_of_sample.values():
         cells = np.concatenate(parts)
-        span = np.ptp(scores.score[cells])
-        relative[cells] = (scores.score[cells] - scores.score[cells].min()) / (span or 1.0)
-    n_genes = data.counts.n_genes
+        score = arrays["score"][cells]
+        arrays["relative"][cells] = (score - score.min()) / (np.ptp(score) or 1.0)
+    n_genes = data.counts.genes_per_cell
     has_counts = n_genes > 0
-    potency = np.full(n_cells, -1, dtype=np.int8)
-    potency[has_counts] = binning.potency_of(scores.score[has_counts])
-    warnings = [finding.warning for finding in findings if finding.severity == "warning"]
-    return Result(
+    potency_index = arrays["potency_index"]
+    potency_index[has_counts] = potency_of(arrays["score"][has_counts])
+    return Scores(
         cells=data.cells,
-        score=scores.score,
-        relative=relative,
-        preknn_score=scores.preknn,
-        raw_score=scores.raw,
-        probabilities=scores.probabilities,
-        potency_index=potency,
-        preknn_potency_index=scores.potency,
+        **arrays,
         n_genes=n_genes,
-        warnings=warnings,
-        info={
-            "cytotrace2_lite": __version__,
-            "model": asdict(ensemble.info),
-            "pipeline": "1.1.0",
-            "parameters": asdict(parameters),
-            "input": {
-                "n_cells": n_cells,
-                "n_genes": data.genes.n_genes,
-                "max_value": data.max_value,
-            },
-            "genes": asdict(data.genes)
-            | {"superseded": [entry._asdict() for entry in data.genes.superseded]},
-            **(
-                {}
-                if samples is None
-                else {"samples": {"key": samples.key, "n_cells": samples.sizes}}
-            ),
-            "quality": {
-                "cells_without_counts": [data.cells[i] for i in np.flatnonzero(~has_counts)],
-                "batches": run.quality,
-            },
-            "potencies": {label: int((potency == k).sum()) for k, label in enumerate(POTENCIES)},
-            "findings": [asdict(finding) for finding in findings],
-            "warnings": [f"{type(w).__name__}: {w}" for w in warnings],
-            "seconds": {stage: round(spent, 3) for stage, spent in run.seconds.items()},
-        },
+        warnings=[finding.warning for finding in findings if finding.severity == "warning"],
+        info=dict(
+            run_report(
+                model=ensemble.info,
+                parameters=parameters,
+                n_cells=n_cells,
+                max_value=data.max_value,
+                genes=data.genes,
+                samples=samples,
+                cells_without_counts=[data.cells[i] for i in np.flatnonzero(~has_counts)],
+                batches=quality,
+                potency_index=potency_index,
+                findings=findings,
+                seconds=tally.seconds,
+                record=record,
+            )
+        ),
     )
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """What the batches fill in; missing values where a cell has no counts."""
-
-    raw: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    potency: NDArray[np.int8]
-    preknn: NDArray[np.float64]
-    score: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, n_cells: int) -> _Scores:
-        def missing(*shape: int) -> NDArray[np.float64]:
-            return np.full(shape, np.nan)
-
-        return cls(
-            missing(n_cells),
-            missing(n_cells, len(POTENCIES)),
-            np.full(n_cells, -1, dtype=np.int8),
-            missing(n_cells),
-            missing(n_cells),
-        )
+def _score(
+    ensemble: Ensemble,
+    parameters: Parameters,
+    progress: Callable[[str, int], None] | None,
+    batch: _BatchCounts,
+) -> BatchScores:
+    return score_batch(batch.counts, ensemble, parameters, progress=progress, release=batch.release)
 
 
-@dataclass
-class _Run:
-    """State of a run that is not data: time, progress, warnings, quality."""
+def _missing(n_cells: int) -> dict[str, NDArray[Any]]:
+    """Make the arrays of `Scores` for cells that have no score yet."""
+    numbers = ("score", "relative", "preknn_score", "raw_score")
+    labels = ("potency_index", "preknn_potency_index")
+    return (
+        {name: np.full(n_cells, np.nan) for name in numbers}
+        | {name: np.full(n_cells, -1, dtype=np.int8) for name in labels}
+        | {"probabilities": np.full((n_cells, N_POTENCIES), np.nan)}
+    )
 
-    ensemble: Ensemble
-    parameters: Parameters
-    batch_sizes: list[int]
-    progress: Callable[[Progress], None] | None
-    quality: list[dict[str, Any]] = field(default_factory=list)
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def __post_init__(self) -> None:
-        self._done: defaultdict[str, int] = defaultdict(int)
-        self._lock = threading.Lock()
-        self._n_cells = sum(self.batch_sizes)
-        self._n_smoothed = sum(n for n in self.batch_sizes if n >= checks.MIN_CELLS_FOR_NEIGHBORS)
+class _Clock:
+    """Time by stage; freed memory goes back to the system where a stage ends."""
+
+    def __init__(self, progress: Callable[[str, int], None]) -> None:
+        self.progress = progress
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        self.advance(stage, 0)
+        begun = time.perf_counter()
+        self.progress(stage, 0)
         try:
             yield
             release_memory()
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            self.seconds[stage] += time.perf_counter() - begun
 
-    def advance(self, stage: str, n_cells: int) -> None:
-        if self.progress is not None:
+
+class _Tally(_Clock):
+    """Time and progress of a run: cells done in each stage, over all batches."""
+
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, batch_sizes: Sequence[int]
+    ) -> None:
+        super().__init__(self)
+        self._report = progress
+        self._lock = threading.Lock()
+        self._done: defaultdict[str, int] = defaultdict(int)
+        self._n_cells = sum(batch_sizes)
+        self._n_smoothed = sum(n for n in batch_sizes if n >= MIN_CELLS_FOR_NEIGHBORS)
+
+    def __call__(self, stage: str, n_cells: int) -> None:
+        """Take note of cells done, from any thread."""
+        if self._report is not None:
             with self._lock:
                 self._done[stage] += n_cells
                 total = self._n_smoothed if stage in _STAGES_OF_NEIGHBORS else self._n_cells
-                self.progress(Progress(stage, self._done[stage], total))
+                self._report(Progress(stage, self._done[stage], total))
 
-    def score_batch(self, counts: Counts, batch: _Batch, scores: _Scores, *, release: bool) -> None:
-        """Run all stages on some cells that have counts, and fill in their scores."""
-        cells = batch.cells
-        threads, n_cells = self.parameters.max_cores, len(cells)
-        smooth_over_neighbors = n_cells >= checks.MIN_CELLS_FOR_NEIGHBORS
-        with self.timed("preprocess"):
-            of_batch = counts.take(cells)
-            genes_per_cell = of_batch.n_genes
-            self.quality.append(
-                ({"sample": batch.sample} if batch.sample else {})
-                | {
-                    "n_cells": n_cells,
-                    "median_genes_per_cell": float(np.median(genes_per_cell)),
-                    "share_of_cells_under_500_genes": float(
-                        (genes_per_cell < checks.MIN_GENES_PER_CELL).mean()
-                    ),
-                    "smoothed_over_neighbors": smooth_over_neighbors,
-                }
-            )
-            self.advance("preprocess", n_cells)
-        with self.timed("predict"):
-            prediction = self._predict(of_batch)
-        with self.timed("diffuse"):
-            diffused = diffusion.diffuse(
-                of_batch,
-                prediction.score,
-                group_size=self.parameters.smooth_batch_size,
-                seed=self.parameters.seed,
-                threads=threads,
-                progress=lambda n: self.advance("diffuse", n),
-            )
-            score = preknn = binning.spread(diffused, prediction.potency)
-        if smooth_over_neighbors:
-            with self.timed("components"):
-                standardised = pca.standardise(of_batch, threads=threads)
-                del of_batch
-                if release:
-                    counts.release()
-                release_memory()  # the most memory is taken from here on
-                coordinates = pca.principal_components(
-                    standardised, knn.N_COMPONENTS, threads=threads
-                )
-                del standardised
-                self.advance("components", n_cells)
-            with self.timed("neighbors"):
-                neighbors, distances = knn.nearest_neighbors(
-                    coordinates, threads=threads, progress=lambda n: self.advance("neighbors", n)
-                )
-                score = knn.smooth_over_neighbors(preknn, neighbors, distances, binning.potency_of)
-        scores.raw[cells] = prediction.score
-        scores.probabilities[cells] = prediction.probabilities
-        scores.potency[cells] = prediction.potency
-        scores.preknn[cells] = preknn
-        scores.score[cells] = score
 
-    def _predict(self, counts: Counts) -> Prediction:
-        """Predict some cells at a time: log2 CPM and ranks of all would be the largest arrays."""
+def _predict(
+    counts: Counts,
+    ensemble: Ensemble,
+    threads: int,
+    progress: Callable[[str, int], None],
+) -> Prediction:
+    """Predict some cells at a time: log2 CPM and ranks of all would be the largest arrays."""
 
-        def predict(start: int) -> Prediction:
-            some = counts[start : start + _CELLS_PER_STEP]
-            prediction = self.ensemble.predict(
-                preprocess.log2_cpm(some), preprocess.rank_expressed(some)
-            )
-            self.advance("predict", some.shape[0])
-            return prediction
+    def predict(start: int) -> Prediction:
+        some = counts[start : start + _CELLS_PER_STEP]
+        prediction = ensemble.predict(preprocess.log2_cpm(some), preprocess.rank_expressed(some))
+        progress("predict", some.shape[0])
+        return prediction
 
-        steps = range(0, counts.shape[0], _CELLS_PER_STEP)
-        parts = list(in_order(predict, steps, self.parameters.max_cores))
-        return Prediction(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("probabilities", "score", "potency")
-            )
+    parts = list(in_order(predict, range(0, counts.shape[0], _CELLS_PER_STEP), threads))
+    return Prediction(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("probabilities", "score", "potency")
         )
+    )
 
 
 def _refuse_overflow(counts: Counts, feature: NDArray[np.int32], expression: Expression) -> None:

@@ -16,8 +16,8 @@ import pytest
 import synthetic_ensemble
 import torch_format
 
-from cytotrace2_lite.ensemble import Ensemble
-from cytotrace2_lite.export import export
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.fold.export import export
 
 TESTS = Path(__file__).parent
 

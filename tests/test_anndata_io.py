@@ -13,10 +13,10 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite import api
-from cytotrace2_lite.anndata_io import annotate
-from cytotrace2_lite.cli import main
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.output.anndata import annotate
+from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read.anndata import is_anndata
-from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
 
 DATA = Path(__file__).parent / "data"
 FILES = [DATA / f"anndata_{version}.h5ad" for version in ("0.7.8", "0.12.19")]
@@ -390,7 +390,7 @@ class TestCommandLine:
             Path(target).write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("cytotrace2_lite.anndata_io.shutil.copyfile", broken)
+        monkeypatch.setattr("cytotrace2_lite.output.anndata.shutil.copyfile", broken)
         for folder in ("out", "new"):
             code, _, err = ct2_lite(FILES[1], "-o", folder, "--write-h5ad", "copy.h5ad")
             assert code == 1
@@ -491,7 +491,7 @@ class TestEmbedding:
 
 def test_nothing_of_anndata_is_imported():
     code = (
-        "import sys; import cytotrace2_lite.api, cytotrace2_lite.anndata_io\n"
+        "import sys; import cytotrace2_lite.api, cytotrace2_lite.output.anndata\n"
         "print({'anndata', 'h5py', 'pandas'} & set(sys.modules))"
     )
     process = subprocess.run(

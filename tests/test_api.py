@@ -16,8 +16,8 @@ import pytest
 from scipy.sparse import coo_array, csc_array, csr_matrix
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.genes import features
-from cytotrace2_lite.results import COLUMNS
+from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.output.tables import COLUMNS
 
 DATA = Path(__file__).parent / "data"
 pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
@@ -135,7 +135,7 @@ class TestWriting:
         def full(_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("cytotrace2_lite.results.os.fsync", full)
+        monkeypatch.setattr("cytotrace2_lite.result.os.fsync", full)
         with pytest.raises(ct2.OutputError, match="No space left on device"):
             scored.write(tmp_path)
         assert (tmp_path / "cytotrace2_results.txt").read_bytes() == before
@@ -506,7 +506,7 @@ class TestBlas:
         code = """
 import scipy.linalg
 from threadpoolctl import threadpool_info
-from cytotrace2_lite.threads import one_blas_thread
+from cytotrace2_lite.system.threads import one_blas_thread
 
 def threads():
     return {pool["num_threads"] for pool in threadpool_info()}
@@ -528,7 +528,7 @@ assert threads() == own
         code = (
             "import sys\n"
             "sys.modules['threadpoolctl'] = None\n"
-            "from cytotrace2_lite.threads import one_blas_thread\n"
+            "from cytotrace2_lite.system.threads import one_blas_thread\n"
             "with one_blas_thread(): pass\n"
         )
         self.python("-c", code)

@@ -11,10 +11,11 @@ from conftest import as_counts
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import checks, machine
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.genes import features, map_genes, recognised
+from cytotrace2_lite.checks import dataset as checks
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.genes.mapping import features, map_genes, recognised
 from cytotrace2_lite.read import Source
+from cytotrace2_lite.system import machine
 
 DATA = Path(__file__).parent / "data"
 

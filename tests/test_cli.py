@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytotrace2_lite import __version__
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.genes import features
-from cytotrace2_lite.results import COLUMNS
+from cytotrace2_lite._version import __version__
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.output.tables import COLUMNS
 
 DATA = Path(__file__).parent / "data"
 
@@ -415,7 +415,7 @@ def command(*arguments, **options):
     # As from a terminal, also where the tests themselves run in the background.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from cytotrace2_lite.cli import main; main()"
+        "from cytotrace2_lite.cli.main import main; main"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -462,7 +462,7 @@ def test_nobody_reads_standard_error(tmp_path, tiny_table, model_files, closed):
 def test_help_imports_nothing_heavy(arguments):
     code = (
         "import sys\n"
-        "from cytotrace2_lite.cli import main\n"
+        "from cytotrace2_lite.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
@@ -477,7 +477,7 @@ def test_help_imports_nothing_heavy(arguments):
 def test_run_imports_no_more_than_it_needs(tmp_path, tiny_table, model_files):
     code = (
         "import sys\n"
-        "from cytotrace2_lite.cli import main\n"
+        "from cytotrace2_lite.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as exit:\n    assert exit.code == 0\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )

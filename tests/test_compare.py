@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 DATA = Path(__file__).parent / "data"
 HEADER = "\t".join(["", *COLUMNS]) + "\n"

@@ -14,8 +14,8 @@ import click
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import cli
-from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
+from cytotrace2_lite.cli.main import cli
+from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from conftest import random_counts
 
-from cytotrace2_lite import preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.export import FoldedEnsemble, to_onnx
-from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.models import find_model, read_model, seal
-from cytotrace2_lite.tiles import TILE_CELLS
+from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.models.catalog import find_model, read_model, seal
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.fold.export import FoldedEnsemble, to_onnx
+from cytotrace2_lite.models.tiles import TILE_CELLS
+from cytotrace2_lite.stages import preprocess
 
 
 def inputs(n_cells=21, n_expressed=900, seed=0):

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import results
+from cytotrace2_lite import result as results
 from cytotrace2_lite.api import score_to_directory
-from cytotrace2_lite.cli import main
+from cytotrace2_lite.cli.main import main
 
 resource = pytest.importorskip("resource", reason="signals, limits and locks of Unix")
 
@@ -214,7 +214,8 @@ class TestWhileFilesAreReplaced:
     def test_a_signal_is_not_forgotten(self, start, earlier):
         """It ends what comes after the results: the plots."""
         code = at_replacement("SIGTERM", 1) + (
-            "\nfrom cytotrace2_lite import cli, plot\n"
+            "\nfrom cytotrace2_lite.cli import main as cli\n"
+            "from cytotrace2_lite.plots import plot\n"
             "plot.missing_packages = lambda **_: 1 / 0\n"
             "import sys; sys.argv.remove('-dpl')"
         )
@@ -469,7 +470,7 @@ class TestInputThatChanges:
 
 
 def ct2_genes():
-    from cytotrace2_lite.genes import features
+    from cytotrace2_lite.genes.mapping import features
 
     return features()
 
@@ -496,7 +497,7 @@ class TestMemory:
         assert not (tmp_path / "o").exists()
 
     def test_of_onnxruntime(self, ct2_lite, tmp_path, monkeypatch):
-        from cytotrace2_lite.ensemble import Ensemble
+        from cytotrace2_lite.models.ensemble import Ensemble
 
         class Session:
             def run(self, *_):

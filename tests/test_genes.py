@@ -16,14 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytotrace2_lite import genes
-from cytotrace2_lite.checks import check_genes
-from cytotrace2_lite.errors import (
-    InputError,
-    NoUsableGenesError,
-    UsageError,
-)
-from cytotrace2_lite.genes import Superseded, features, map_genes, wanted
+from cytotrace2_lite.checks.dataset import check_genes
+from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
+from cytotrace2_lite.genes import mapping as genes
+from cytotrace2_lite.genes.mapping import Superseded, features, map_genes, wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(genes.__file__).with_name("data")

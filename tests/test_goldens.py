@@ -14,11 +14,17 @@ import synthetic_ensemble
 from goldens import tables
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import binning, diffusion, genes, knn, pca, pipeline, preprocess
-from cytotrace2_lite.ensemble import POTENCIES, ModelInfo, Prediction
-from cytotrace2_lite.pipeline import Parameters, batches, prepare, score_cells
+from cytotrace2_lite import pipeline
+from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.genes import mapping as genes
+from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
+from cytotrace2_lite.output.tables import COLUMNS
+from cytotrace2_lite.pipeline import batches, prepare, score_cells
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.results import COLUMNS
+from cytotrace2_lite.stages import binning, diffusion, preprocess
+from cytotrace2_lite.stages import components as pca
+from cytotrace2_lite.stages import neighbors as knn
 
 GOLDENS = Path(__file__).parent / "goldens"
 WITH_NETWORKS = ("mouse_120", "human_aliases")

@@ -23,16 +23,18 @@ from pyarrow import ipc
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import models, onnx_file
-from cytotrace2_lite.annotation import read_annotation
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.embedding import read_embedding
-from cytotrace2_lite.ensemble import Ensemble
-from cytotrace2_lite.errors import CytoTRACE2Error, contained, printable, shown
-from cytotrace2_lite.genes import features
-from cytotrace2_lite.orthologs import read_orthologs
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.metadata.annotation import read_annotation
+from cytotrace2_lite.metadata.coordinates import read_embedding
+from cytotrace2_lite.models import catalog as models
+from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.fold.torch_file import TorchFile
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.torch_file import TorchFile
+from cytotrace2_lite.text import contained, printable, shown
 
 MEGABYTE = "x" * (1 << 20)
 NAMES = (

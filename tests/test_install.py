@@ -19,13 +19,18 @@ import numpy as np
 import pytest
 import torch_format
 
-from cytotrace2_lite import download, install, onnx_file
-from cytotrace2_lite.cli import cli, main
-from cytotrace2_lite.cli_models import models as group
-from cytotrace2_lite.download import git_blob_id
+from cytotrace2_lite.cli.main import cli, main
+from cytotrace2_lite.cli.models import models as group
 from cytotrace2_lite.errors import ModelError, UsageError
-from cytotrace2_lite.install import from_files, from_network, official_ensembles
-from cytotrace2_lite.models import find_model, installed_model, read_model, seal
+from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.catalog import find_model, installed_model, read_model, seal
+from cytotrace2_lite.models.install import download, install
+from cytotrace2_lite.models.install.download import git_blob_id
+from cytotrace2_lite.models.install.install import (
+    from_files,
+    from_network,
+    official_ensembles,
+)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RESOURCES = "cytotrace2_python/cytotrace2_py/resources"
@@ -956,9 +961,11 @@ class TestRealMembers:
         from scipy.sparse import csc_array, load_npz
         from scipy.stats import spearmanr
 
-        from cytotrace2_lite import genes, preprocess
-        from cytotrace2_lite.ensemble import POTENCIES, Ensemble
-        from cytotrace2_lite.export import export
+        from cytotrace2_lite.base.potency import POTENCIES
+        from cytotrace2_lite.genes import mapping as genes
+        from cytotrace2_lite.models.ensemble import Ensemble
+        from cytotrace2_lite.models.fold.export import export
+        from cytotrace2_lite.stages import preprocess
 
         _, expected = export(SHARED / "reference/official_v1.0")
         ours, theirs = weights(official.read_bytes()), weights(expected)

@@ -16,7 +16,7 @@ from test_faults import belongs_together, hidden, visible
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.api import score_to_directory
-from cytotrace2_lite.genes import features
+from cytotrace2_lite.genes.mapping import features
 
 DATA = Path(__file__).parent / "data"
 INPUT = DATA / "enteric_300.txt.gz"

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from cytotrace2_lite import models
-from cytotrace2_lite.cli import cli, main
-from cytotrace2_lite.cli_models import models as group
+from cytotrace2_lite.cli.main import cli, main
+from cytotrace2_lite.cli.models import models as group
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models import choose_model, describe, find_model, installed_models, seal
+from cytotrace2_lite.models import catalog as models
+from cytotrace2_lite.models.catalog import (
+    choose_model,
+    describe,
+    find_model,
+    installed_models,
+    seal,
+)
 
 
 @pytest.fixture
@@ -269,7 +275,7 @@ def test_list_needs_no_heavy_library(put, tmp_path):
     put("lab")
     code = (
         "import sys\n"
-        "from cytotrace2_lite.cli_models import models\n"
+        "from cytotrace2_lite.cli.models import models\n"
         "models(['list'], standalone_mode=False)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )

@@ -8,9 +8,16 @@ import pytest
 from scipy.sparse import csc_array, load_npz
 from scipy.stats import spearmanr
 
-from cytotrace2_lite import genes, preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble
-from cytotrace2_lite.export import export, mean_probabilities, member_files, read_member
+from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.genes import mapping as genes
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.fold.export import (
+    export,
+    mean_probabilities,
+    member_files,
+    read_member,
+)
+from cytotrace2_lite.stages import preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -5,10 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cytotrace2_lite.ensemble import Ensemble
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models import seal
-from cytotrace2_lite.onnx_file import OPERATORS, OPSET, check_graph, metadata
+from cytotrace2_lite.models.catalog import seal
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.onnx_file import OPERATORS, OPSET, check_graph, metadata
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.genes import features, map_genes, wanted
-from cytotrace2_lite.orthologs import read_orthologs
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.genes.mapping import features, map_genes, wanted
+from cytotrace2_lite.genes.orthologs import read_orthologs
 
 
 @pytest.fixture

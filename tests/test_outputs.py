@@ -16,7 +16,8 @@ import pytest
 from pyarrow import parquet
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS, LABELS, write_whole
+from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS, LABELS
+from cytotrace2_lite.system.files import write_whole
 
 DATA = Path(__file__).parent / "data"
 pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")

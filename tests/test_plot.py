@@ -28,9 +28,14 @@ from matplotlib.text import Text
 from scipy.sparse import csr_array, vstack
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import binning, cli, embedding, knn, pca, plot, preprocess
-from cytotrace2_lite.embedding import Embedding, match_cells, read_embedding
-from cytotrace2_lite.results import Result
+from cytotrace2_lite.cli import main as cli
+from cytotrace2_lite.metadata.coordinates import Embedding, match_cells, read_embedding
+from cytotrace2_lite.plots import plot
+from cytotrace2_lite.plots import umap as embedding
+from cytotrace2_lite.result import Result
+from cytotrace2_lite.stages import binning, preprocess
+from cytotrace2_lite.stages import components as pca
+from cytotrace2_lite.stages import neighbors as knn
 
 DATA = Path(__file__).parent / "data"
 ON_CELLS = [

@@ -6,7 +6,7 @@ from conftest import random_counts
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
-from cytotrace2_lite import preprocess
+from cytotrace2_lite.stages import preprocess
 
 
 def expected_ranks(counts):

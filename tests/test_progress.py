@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cytotrace2_lite import cli_progress
-from cytotrace2_lite.cli_progress import StageReporter
-from cytotrace2_lite.genes import features
-from cytotrace2_lite.pipeline import Progress
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.cli import progress as cli_progress
+from cytotrace2_lite.cli.progress import StageReporter
+from cytotrace2_lite.genes.mapping import features
 
 
 class Clock:

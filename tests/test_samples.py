@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.annotation import read_annotation
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.samples import samples_of
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.metadata.annotation import read_annotation
+from cytotrace2_lite.metadata.samples import samples_of
 
 DATA = Path(__file__).parent / "data"
 ARRAYS = (

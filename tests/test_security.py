@@ -14,10 +14,10 @@ import pytest
 from conftest import random_counts
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.genes import features
-from cytotrace2_lite.models import open_to_all
-from cytotrace2_lite.results import COLUMNS
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.models.catalog import open_to_all
+from cytotrace2_lite.output.tables import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
@@ -191,13 +191,13 @@ class TestCode:
         users = {
             path.name
             for path, tree in modules()
-            if any(name == "cytotrace2_lite.download" for name in imported(tree))
+            if any(name == "cytotrace2_lite.models.install.download" for name in imported(tree))
         }
         assert users == {"install.py"}
         users = {
             path.name
             for path, tree in modules()
-            if any(name == "cytotrace2_lite.install" for name in imported(tree))
+            if any(name == "cytotrace2_lite.models.install.install" for name in imported(tree))
         }
         assert users == {"cli_models.py", "cli_progress.py"}  # the second one its types only
 

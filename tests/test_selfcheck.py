@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from cytotrace2_lite.cli import main
-from cytotrace2_lite.ensemble import Ensemble
+from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.selfcheck import check, check_cells
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.selfcheck import check, check_cells
 
 
 def test_the_made_up_cells_are_the_same_everywhere():

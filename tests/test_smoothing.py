@@ -5,8 +5,10 @@ import pytest
 from conftest import random_counts
 from scipy.sparse import csr_array
 
-from cytotrace2_lite import binning, diffusion, knn, pca, preprocess
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.stages import binning, diffusion, preprocess
+from cytotrace2_lite.stages import components as pca
+from cytotrace2_lite.stages import neighbors as knn
 
 
 def exact_components(counts, k):

@@ -17,10 +17,10 @@ from scipy import sparse
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import store
-from cytotrace2_lite.cli import main
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.counts import store
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.threads import in_order
+from cytotrace2_lite.system.threads import in_order
 
 DATA = Path(__file__).parent / "data"
 
@@ -203,7 +203,7 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
 def test_temporary_files_have_no_name(tmp_path):
     code = (
         "import os, numpy as np\n"
-        "from cytotrace2_lite import store\n"
+        "from cytotrace2_lite.counts import store\n"
         "file = store._File()\n"
         "kept = file.append(np.arange(1000))\n"
         "assert kept[3:5].tolist() == [3, 4]\n"

@@ -12,7 +12,7 @@ import pytest
 import torch_format
 
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.torch_file import SparseTensor, TorchFile
+from cytotrace2_lite.models.fold.torch_file import SparseTensor, TorchFile
 
 STATE = {
     "layers.0.weight": np.arange(6, dtype=np.float32).reshape(2, 3) - 2.5,
@@ -262,7 +262,7 @@ import resource
 from pathlib import Path
 import numpy as np
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.export import read_member
+from cytotrace2_lite.models.fold.export import read_member
 whole = Path({str(MEMBER)!r}).read_bytes()
 path = Path({str(tmp_path)!r}) / "mutated.pt"
 read_member(Path({str(MEMBER)!r}))

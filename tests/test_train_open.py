@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import spearmanr
 
-from cytotrace2_lite.ensemble import POTENCIES
+from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.genes import N_FEATURES, features
+from cytotrace2_lite.genes.mapping import N_FEATURES, features
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
@@ -145,7 +145,7 @@ class TestTraining:
     ):
         import torch
 
-        from cytotrace2_lite.export import fold_members, mean_probabilities
+        from cytotrace2_lite.models.fold.export import fold_members, mean_probabilities
 
         monkeypatch.setattr(train_open, "GUIDE_CELLS", 200)
         monkeypatch.setattr(train_open, "STATISTICS_BATCHES", 2)

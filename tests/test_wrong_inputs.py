@@ -19,8 +19,8 @@ import pyarrow.parquet
 import pytest
 from scipy.sparse import csr_array
 
-from cytotrace2_lite import models
-from cytotrace2_lite.cli import main
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.models import catalog as models
 
 GENES = ("Actb", "Sox17", "Gapdh")
 CELLS = ("c1", "c2")

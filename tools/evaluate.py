@@ -61,13 +61,16 @@ import numpy as np
 from datasets import MIN_GENES, read_cells
 from scipy.stats import kendalltau, spearmanr
 
-from cytotrace2_lite import __version__, preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite._version import __version__
+from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, ModelError, UsageError
-from cytotrace2_lite.machine import available_cores
-from cytotrace2_lite.pipeline import Parameters, prepare, score_cells
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.pipeline import prepare, score_cells
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.results import write_whole
+from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.system.files import write_whole
+from cytotrace2_lite.system.machine import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,7 +79,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from cytotrace2_lite.export import FoldedEnsemble
+    from cytotrace2_lite.models.fold.export import FoldedEnsemble
     from cytotrace2_lite.pipeline import ModelInput
 
 PSEUDOTIME = "monocle2_pseudotime"
@@ -127,7 +130,11 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.export import find_background, member_files, read_background
+        from cytotrace2_lite.models.fold.export import (
+            find_background,
+            member_files,
+            read_background,
+        )
 
         self.name, self.scratch = folder.resolve().name, scratch
         self.files = member_files(folder)
@@ -163,7 +170,7 @@ class BlindMembers:
         return self.ensembles.get(blind), [self.files[i].name for i in blind]
 
     def _ensemble(self, members: tuple[int, ...]) -> Ensemble:
-        from cytotrace2_lite.export import FoldedEnsemble, fold_members, to_onnx
+        from cytotrace2_lite.models.fold.export import FoldedEnsemble, fold_members, to_onnx
 
         for i in members:
             if i not in self.folded:
@@ -242,7 +249,9 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             data = prepare(expression, published.species)
         except InputError as error:
             raise type(error)(f"{folder}: {error}") from error
-        judged = np.flatnonzero((published.potency >= 0) & (data.counts.n_genes >= MIN_GENES))
+        judged = np.flatnonzero(
+            (published.potency >= 0) & (data.counts.genes_per_cell >= MIN_GENES)
+        )
         if not len(judged):
             print(f"{folder.name}: no cell to judge", file=sys.stderr)
             continue

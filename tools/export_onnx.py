@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite import preprocess
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble, expected_score
+from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.export import (
+from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.models.ensemble import Ensemble, expected_score
+from cytotrace2_lite.models.fold.export import (
     FoldedEnsemble,
     export,
     find_background,
@@ -31,9 +32,9 @@ from cytotrace2_lite.export import (
     read_background,
     read_member,
 )
-from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.results import write_whole
-from cytotrace2_lite.selfcheck import check_cells
+from cytotrace2_lite.models.selfcheck import check_cells
+from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.system.files import write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -40,9 +40,9 @@ import scipy.sparse as sp
 from datasets import MIN_GENES, read_dataset, read_markers
 from scipy.optimize import brentq
 
-from cytotrace2_lite import preprocess
-from cytotrace2_lite.ensemble import POTENCIES
-from cytotrace2_lite.genes import features
+from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.stages import preprocess
 
 try:
     import torch

@@ -7,14 +7,15 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cytotrace2_lite.counts.store import MAX_BYTES
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._collect import collect
+from cytotrace2_lite.read._input import Input, open_input
 from cytotrace2_lite.read._magic import ARROW_FILE, ARROW_STREAM, HDF5, MATRIX_MARKET, PARQUET
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._other_formats import refuse_other_formats
 from cytotrace2_lite.read._stream import ByteStream, Source
 from cytotrace2_lite.read.text import TextTable
-from cytotrace2_lite.store import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,10 +23,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.expression import Expression
+    from cytotrace2_lite.counts.expression import Expression
     from cytotrace2_lite.read._collect import Reader
 
-__all__ = ["ReadOptions", "Source", "TextTable", "open_expression", "read_expression"]
+__all__ = [
+    "Input",
+    "ReadOptions",
+    "Source",
+    "TextTable",
+    "open_expression",
+    "open_input",
+    "read_expression",
+    "read_with",
+]
 
 
 def read_expression(
@@ -92,6 +102,21 @@ def read_expression(
         The format needs a package that is not installed.
     """
     options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes, threads)
+    return read_with(
+        data, options, genes=genes, cells=cells, progress=progress, max_bytes=max_bytes
+    )
+
+
+def read_with(
+    data: str | os.PathLike[str] | Any,
+    options: ReadOptions,
+    *,
+    genes: Sequence[str] | None,
+    cells: Sequence[str] | None,
+    progress: Callable[[int, int, str], None] | None,
+    max_bytes: int,
+) -> tuple[Expression, Source]:
+    """Read an expression matrix; see `read_expression`."""
     reader = open_expression(data, options, genes=genes, cells=cells)
     try:
         with _unchanged(reader.name if isinstance(data, (str, os.PathLike)) else ""):

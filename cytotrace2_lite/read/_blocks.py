@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, shown
-from cytotrace2_lite.expression import Block
+from cytotrace2_lite.counts.expression import Block
+from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._names import prefix
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

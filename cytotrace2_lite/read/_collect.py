@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cytotrace2_lite.expression import Expression
-from cytotrace2_lite.machine import release_memory
-from cytotrace2_lite.store import MAX_BYTES, Arriving
+from cytotrace2_lite.counts.expression import Expression
+from cytotrace2_lite.counts.store import MAX_BYTES, Arriving
+from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._stream import Source
 

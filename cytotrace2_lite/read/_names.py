@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cytotrace2_lite.errors import InputError, shown
-from cytotrace2_lite.spreadsheet import is_date
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.genes.dates import is_date
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,11 +15,10 @@ from cytotrace2_lite.errors import InputError, UsageError
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
-__all__ = ["ByteStream", "Companion", "Source", "StreamReader", "digest", "read_whole"]
+__all__ = ["ByteStream", "Companion", "Source", "StreamReader", "digest"]
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _START = 4096
-_LARGEST = 1 << 30  # of what is read as a whole
 
 
 @dataclass(frozen=True)
@@ -280,36 +279,6 @@ class StreamReader:
             sha256=sha256,
             **fields,
         )
-
-
-def read_whole(path: str | os.PathLike[str]) -> bytes:
-    """Read a file that is held in memory: what goes with the expression, and results.
-
-    Parameters
-    ----------
-    path
-        The file, or a pipe.
-
-    Returns
-    -------
-    bytes
-        All of it.
-
-    Raises
-    ------
-    InputError
-        It is larger than any such file, as a device that never ends.
-    OSError, ValueError
-        It cannot be read.
-    """
-    with Path(path).open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise InputError(
-            f"{path}: the file has more than {_LARGEST >> 20} MiB. Give a table with a line per "
-            "cell or gene."
-        )
-    return content
 
 
 def digest(path: str) -> tuple[int, str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, first_few
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError, first_few, shown
+from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._magic import HDF5
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read.anndata import choose_matrix, is_gene_column
@@ -25,6 +25,7 @@ from cytotrace2_lite.read.hdf5 import (
     strings,
     whole,
 )
+from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,11 +9,12 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError, first_few, shown
-from cytotrace2_lite.machine import available_memory
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError
 from cytotrace2_lite.read._blocks import block_of, compressed_parts, dense_parts
 from cytotrace2_lite.read._other_formats import FROM_R
 from cytotrace2_lite.read._stream import Source, digest
+from cytotrace2_lite.system.machine import available_memory
+from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
 
 __all__ = [

@@ -15,7 +15,7 @@ from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._stream import Source
 

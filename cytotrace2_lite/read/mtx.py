@@ -14,18 +14,19 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from cytotrace2_lite.errors import InputError, first_few
+from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._stream import ByteStream, Companion, StreamReader
 from cytotrace2_lite.read._tenx import gene_expression
+from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._stream import Source
 

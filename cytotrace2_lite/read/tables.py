@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cytotrace2_lite.errors import InputError, shown
-from cytotrace2_lite.machine import available_memory
+from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._magic import ARROW_STREAM, PARQUET
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, columns_are_genes, prefix
 from cytotrace2_lite.read._stream import Source, digest
+from cytotrace2_lite.system.machine import available_memory
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.expression import Block
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
 
     Columns = Callable[[Sequence[int]], list[Any]]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError, first_few
+from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._tenx import gene_expression
 from cytotrace2_lite.read.hdf5 import Hdf5Matrix, SparseGroup, child, strings, whole
+from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions

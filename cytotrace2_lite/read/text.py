@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, shown
-from cytotrace2_lite.expression import Block
+from cytotrace2_lite.counts.expression import Block
+from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._stream import ByteStream, StreamReader
-from cytotrace2_lite.threads import in_order
+from cytotrace2_lite.system.threads import in_order
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     import os

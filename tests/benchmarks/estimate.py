@@ -21,9 +21,12 @@ def measure(species: str, threads: int, table: str) -> None:
     time.perf_counter = time.process_time
     import numpy as np
 
-    from cytotrace2_lite import checks, genes, machine, pipeline
+    from cytotrace2_lite import pipeline
     from cytotrace2_lite.api import Ensemble
+    from cytotrace2_lite.checks import dataset as checks
+    from cytotrace2_lite.genes import mapping as genes
     from cytotrace2_lite.read import read_expression
+    from cytotrace2_lite.system import machine
 
     warnings.simplefilter("ignore")
     ensemble = Ensemble.load()
@@ -39,7 +42,7 @@ def measure(species: str, threads: int, table: str) -> None:
     pipeline.score_cells(data, ensemble, parameters)
     row = {
         "cells": n_cells,
-        "genes_per_cell": float(np.median(data.counts.n_genes)),
+        "genes_per_cell": float(np.median(data.counts.genes_per_cell)),
         "estimated_s": round(seconds, 1),
         "actual_s": round(time.process_time() - started, 1),
         "estimated_GB": round(memory / 1e9, 2),

@@ -20,16 +20,18 @@ import numpy as np
 import torch_format
 from scipy.sparse import csr_array
 
-from cytotrace2_lite import models, onnx_file
-from cytotrace2_lite.annotation import read_annotation
-from cytotrace2_lite.comparison import compare
-from cytotrace2_lite.embedding import read_embedding
-from cytotrace2_lite.ensemble import POTENCIES, Ensemble
+from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.orthologs import read_orthologs
+from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.metadata.annotation import read_annotation
+from cytotrace2_lite.metadata.coordinates import read_embedding
+from cytotrace2_lite.models import catalog as models
+from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.fold.torch_file import SparseTensor, Tensor, TorchFile
+from cytotrace2_lite.output.comparison import compare
+from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.results import COLUMNS, EXTRA_COLUMNS
-from cytotrace2_lite.torch_file import SparseTensor, Tensor, TorchFile
 
 #: Between the files of one input, where a target needs several.
 NEXT_FILE = b"\n<<>>\n"
@@ -685,7 +687,7 @@ def run_everything(data, folder):
 
 
 def everything_seeds():
-    from cytotrace2_lite.genes import features
+    from cytotrace2_lite.genes.mapping import features
 
     random = np.random.RandomState(0)
     genes = features()[:: len(features()) // 12]

@@ -16,10 +16,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cytotrace2_lite import genes
-from cytotrace2_lite.ensemble import Ensemble, Prediction
-from cytotrace2_lite.export import export
-from cytotrace2_lite.pipeline import Parameters, prepare, score_cells
+from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.genes import mapping as genes
+from cytotrace2_lite.models.ensemble import Ensemble, Prediction
+from cytotrace2_lite.models.fold.export import export
+from cytotrace2_lite.pipeline import prepare, score_cells
 from cytotrace2_lite.read import read_expression
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -1,0 +1,1 @@
+"""The non-zero values of a dataset, by cell, in memory or in a temporary file."""

@@ -1,0 +1,180 @@
+"""The expression of a dataset: non-zero values, cell names, gene names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.counts.store import Counts, as_they_are
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.text import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csc_array, csr_array
+
+    from cytotrace2_lite.counts.store import Arriving
+
+__all__ = ["Block", "Expression"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some non-zero values, as a reader streams them.
+
+    Attributes
+    ----------
+    gene
+        Index of the gene of each value, in input order; any integers, shape (n_values,).
+    cell
+        Index of the cell of each value, in input order; any integers, shape (n_values,).
+    value
+        The values, finite and > 0; float64, shape (n_values,).
+    max_value
+        Largest value of the block, 0.0 where there is none.
+    """
+
+    gene: NDArray[np.integer[Any]]
+    cell: NDArray[np.integer[Any]]
+    value: NDArray[np.float64]
+    max_value: float
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A dataset: counts or CPM/TPM, not log-transformed.
+
+    Attributes
+    ----------
+    arriving
+        The non-zero values, with the cell and the place of the gene in the input. Those of genes
+        that no model feature could come from may be missing.
+    cells
+        Names of the cells, unique, in input order.
+    genes
+        Names of the genes, unique, in input order.
+    max_value
+        Largest value over all genes of the input, also those left out of `arriving`.
+    place
+        Index in `genes` of each gene of the input, -1 for one that is left out; shape
+        (n_input_genes,), n_genes where all names are different.
+    name
+        How messages name the input.
+    """
+
+    arriving: Arriving
+    cells: list[str]
+    genes: list[str]
+    max_value: float
+    place: NDArray[np.intp]
+    name: str = ""
+
+    @property
+    def values(self) -> csc_array:
+        """All values in memory; shape (n_cells, n_genes), CSC with sorted indices.
+
+        Raises
+        ------
+        InputError
+            As `over` raises.
+        """
+        every = np.arange(len(self.genes))
+        return self.over(every, len(every))[:].tocsc()
+
+    def over(
+        self,
+        feature: NDArray[np.integer[Any]],
+        n_features: int,
+        *,
+        threads: int = 1,
+        release: bool = False,
+    ) -> Counts:
+        """Sort the values by cell and feature.
+
+        Parameters
+        ----------
+        feature
+            Feature of each gene, -1 for a gene that is none; shape (n_genes,), no feature twice.
+        n_features
+            Number of features.
+        threads
+            How many threads share the work. The result does not depend on it.
+        release
+            Whether the values are not needed here any more.
+
+        Returns
+        -------
+        Counts
+            Shape (n_cells, n_features).
+
+        Raises
+        ------
+        InputError
+            A gene of the input has two values in one cell.
+        OutputError
+            The temporary directory is full.
+        """
+        column = np.append(feature, -1)[self.place].astype(np.int32)
+        drops = bool((column < 0).any())
+        used = self.place[self.place >= 0]
+        n_added = int(np.bincount(used, minlength=1).max())  # genes of one name, at most
+        adds = n_added > 1
+        value_type = self.arriving.value_type
+        if adds:
+            # Sums of many small whole numbers are small whole numbers, too.
+            is_small = value_type.kind == "u" and np.iinfo(value_type).max * n_added < 1 << 16
+            value_type = np.dtype(np.uint16 if is_small else np.float64)
+
+        def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
+            cell, gene, value = triples
+            if adds:
+                self._refuse_repeated(start, _sorted(stop - start, len(self.place), *triples))
+                value = value.astype(np.float64)
+            features = column[gene]
+            if drops:
+                kept = features >= 0
+                cell, features, value = cell[kept], features[kept], value[kept]
+            matrix = _sorted(stop - start, n_features, cell, features, value)
+            if adds:
+                matrix.sum_duplicates()
+            else:
+                self._refuse_repeated(start, matrix, feature)
+            return matrix
+
+        return Counts.collect(
+            self.arriving,
+            (len(self.cells), n_features),
+            value_type,
+            sort,
+            threads=threads,
+            release=release,
+        )
+
+    def _refuse_repeated(
+        self, start: int, matrix: csr_array, feature: NDArray[np.integer[Any]] | None = None
+    ) -> None:
+        again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
+        cell = np.searchsorted(matrix.indptr, again, side="right") - 1
+        again, cell = (part[again > matrix.indptr[cell]] for part in (again, cell))
+        if not len(again):  # others are the first of a cell
+            return
+        column = int(matrix.indices[again[0]])
+        gene = self.place[column] if feature is None else np.flatnonzero(feature == column)[0]
+        raise InputError(
+            f"{self.name}: gene {shown(self.genes[gene])} has two values in cell "
+            f"{shown(self.cells[start + int(cell[0])])}. Write the matrix anew."
+        )
+
+
+def _sorted(
+    n_cells: int,
+    n_genes: int,
+    cell: NDArray[Any],
+    gene: NDArray[Any],
+    value: NDArray[Any],
+) -> csr_array:
+    """CSR with sorted indices: by gene first, then by cell, both in linear time."""
+    by_gene = as_they_are(value, cell.astype(np.int32), gene.astype(np.int32), (n_cells, n_genes))
+    return by_gene.tocsc().tocsr()

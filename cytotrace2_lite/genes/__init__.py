@@ -1,0 +1,1 @@
+"""From the names of genes to the features of the model."""

@@ -1,0 +1,1 @@
+"""What is known about cells beside their expression: labels, samples, coordinates."""

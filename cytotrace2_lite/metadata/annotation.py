@@ -1,0 +1,199 @@
+"""What is known of the cells: upstream's annotation file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from cytotrace2_lite.base.finding import Finding
+from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.system.files import read_whole
+from cytotrace2_lite.text import first_few, shown
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+__all__ = ["Annotation", "AnnotationReport", "check_annotation", "read_annotation"]
+
+
+class AnnotationReport(TypedDict):
+    """What is reported of an annotation."""
+
+    path: str
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A table of cells.
+
+    Attributes
+    ----------
+    path
+        The file.
+    header
+        Names of the columns, that of the ids included; the header of R's `write.table`, which has
+        none for the ids, is filled up with "".
+    fields
+        Fields of each cell after its id, at least the label; by cell id.
+    """
+
+    path: str
+    header: list[str]
+    fields: dict[str, list[str]]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Cell id to label, the second column."""
+        return {cell: fields[0] for cell, fields in self.fields.items()}
+
+    def report(self) -> AnnotationReport:
+        """Give what `run.json` says of it."""
+        return {"path": self.path, "n_cells": len(self.fields)}
+
+    def column(self, name: str, cells: Sequence[str]) -> list[str]:
+        """Take the fields of some cells in a column.
+
+        Parameters
+        ----------
+        name
+            Name of the column in the header.
+        cells
+            Cell ids.
+
+        Returns
+        -------
+        list of str
+            One per cell, "" for a cell that is not in the table or whose line ends before.
+
+        Raises
+        ------
+        UsageError
+            There is no such column, or two, or it is that of the ids.
+        """
+        where = [i for i, title in enumerate(self.header) if title == name]
+        if len(where) != 1:
+            raise UsageError(
+                f"{self.path}: {'two columns are' if where else 'no column is'} called "
+                f"{shown(name)}. Its columns after the ids are "
+                f"{first_few(self.header[1:], most=20)}."
+            )
+        if where == [0]:
+            raise UsageError(
+                f"{self.path}: {shown(name)} is the column of the cell ids. The columns after it "
+                f"are {first_few(self.header[1:], most=20)}."
+            )
+        index = where[0] - 1
+        return [
+            fields[index] if index < len(fields) else ""
+            for fields in (self.fields.get(cell, []) for cell in cells)
+        ]
+
+
+def read_annotation(path: str | os.PathLike[str]) -> Annotation:
+    """Read what is known of the cells.
+
+    Parameters
+    ----------
+    path
+        A tab-separated table with a header: cell ids in the first column, labels in the second.
+        Further columns are there for `--batch-key` alone.
+
+    Returns
+    -------
+    Annotation
+        The table.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has no second column, or names a cell twice.
+    """
+    fields: dict[str, list[str]] = {}
+    widths = set()
+    try:
+        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
+        rows = csv.reader(text, delimiter="\t", strict=True)
+        header = next(rows, [])
+        for row in rows:
+            if not row:
+                continue
+            if len(row) < 2:
+                raise InputError(
+                    f"{path}: line {rows.line_num} has no label: it needs a cell id and a "
+                    "label separated by a tab."
+                )
+            if row[0] in fields:
+                raise InputError(
+                    f"{path}: cell {shown(row[0])} appears twice (second time on line "
+                    f"{rows.line_num}). Keep one of its labels."
+                )
+            fields[row[0]] = row[1:]
+            widths.add(len(row))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: the annotation is no plain text. Unpack it, or save the sheet as "
+            "tab-separated text (UTF-8)."
+        ) from None
+    except csv.Error as error:
+        raise InputError(f"{path}: the annotation is not tab-separated text ({error}).") from error
+    if not fields:
+        raise InputError(f"{path}: the annotation holds no cell below its header line.")
+    if widths == {len(header) + 1}:
+        header = ["", *header]
+    return Annotation(str(path), header, fields)
+
+
+def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Finding]:
+    """Compare the cells of an annotation with those of the expression table.
+
+    Parameters
+    ----------
+    annotation
+        The annotation.
+    cells
+        Names of the cells of the table.
+
+    Returns
+    -------
+    list of Finding
+        Empty where both have the same cells.
+    """
+    known = set(cells)
+    without_label = [cell for cell in cells if cell not in annotation.fields]
+    without_cell = [cell for cell in annotation.fields if cell not in known]
+    n_cells, n_labels = len(cells), len(annotation.fields)
+    extra = (
+        f"{len(without_cell):,} of its {n_labels:,} ids are no cell of the table: "
+        f"{first_few(without_cell)}"
+    )
+    if without_label:
+        what = (
+            f"{annotation.path}: {len(without_label):,} of {n_cells:,} cells of the table have no "
+            f"label: {first_few(without_label)}"
+        )
+        return [
+            Finding(
+                "annotation",
+                "warning",
+                f"{what}; {extra}" if without_cell else what,
+                "The scores are not touched by it; plots show such cells without a label.",
+                "Check that the ids are written alike." if without_cell else "Add their labels.",
+            )
+        ]
+    if without_cell:
+        return [
+            Finding(
+                "annotation",
+                "note",
+                f"{annotation.path}: all {n_cells:,} cells of the table have a label; {extra}",
+                "Labels of other cells are not used.",
+                "",
+            )
+        ]
+    return []

@@ -1,0 +1,133 @@
+"""Cells by sample: each sample is scored as if it were alone, as CytoTRACE 2's authors advise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read import h5ad
+from cytotrace2_lite.text import first_few, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.read._input import Input
+
+__all__ = ["Samples", "obs_column", "samples_of"]
+
+# What R, pandas and people write where there is no label.
+_MISSING = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which sample each cell of a dataset is of.
+
+    Attributes
+    ----------
+    names
+        Names of the samples, in the order in which they first occur.
+    of_cell
+        Position in `names` of each cell's sample; intp, shape (n_cells,).
+    key
+        Where the labels came from: the name of a column, or "" for an array.
+    """
+
+    names: list[str]
+    of_cell: NDArray[np.intp]
+    key: str
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of cells of each sample."""
+        counts = np.bincount(self.of_cell, minlength=len(self.names)).tolist()
+        return dict(zip(self.names, counts, strict=True))
+
+
+def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
+    """Sort cells into samples by their labels.
+
+    Parameters
+    ----------
+    labels
+        The label of each cell, in the order of `cells`: anything NumPy makes a row of.
+    cells
+        Names of the cells, length n_cells.
+    key
+        Name of the column the labels are from, for messages.
+
+    Returns
+    -------
+    Samples
+        At least one.
+
+    Raises
+    ------
+    UsageError
+        There is not one label per cell.
+    InputError
+        A label is missing (None, NaN, an empty field, "NA"), or every cell has a label of its own.
+    """
+    given = np.asarray(labels, dtype=object)
+    if given.shape != (len(cells),):
+        shape = " x ".join(f"{n:,}" for n in given.shape) or "no row of"
+        raise UsageError(
+            f"batches has {shape} labels; there must be one for each of the {len(cells):,} cells."
+        )
+    texts = [str(label) for label in given]
+    source = f" in {shown(key)}" if key else ""
+    missing = [i for i, text in enumerate(texts) if text.strip().lower() in _MISSING]
+    if missing:
+        raise InputError(
+            f"{len(missing):,} of {len(cells):,} cells have no sample{source}: "
+            f"{first_few([cells[i] for i in missing])}. Give each a label, or leave them out of "
+            "the table."
+        )
+    position: dict[str, int] = {}
+    of_cell = np.array([position.setdefault(text, len(position)) for text in texts], dtype=np.intp)
+    if 1 < len(position) == len(cells):
+        raise InputError(
+            f"every cell has a sample of its own{source} ({first_few(list(position))}), so that "
+            "there is nothing to compare it with. Give labels that cells share."
+        )
+    return Samples(list(position), of_cell, key)
+
+
+def obs_column(source: Input, column: str) -> Any:
+    """Take the labels of the cells from a column of `obs` of AnnData.
+
+    Parameters
+    ----------
+    source
+        The dataset.
+    column
+        Name of the column.
+
+    Returns
+    -------
+    The column.
+
+    Raises
+    ------
+    UsageError
+        The data have no `obs`, or it has no such column.
+    """
+    if source.is_h5ad:
+        return h5ad.obs_column(source.data, column)
+    obs = getattr(source.data, "obs", None)
+    if obs is None:
+        raise UsageError(
+            f"batches is {shown(column)}, the name of a column of an AnnData's obs, but the data "
+            "are none. Pass one label per cell."
+        )
+    if column not in obs:
+        raise UsageError(
+            f"obs has no column {shown(column)}. "
+            f"Its columns are {first_few(list(obs.columns), most=20)}."
+        )
+    return obs[column]

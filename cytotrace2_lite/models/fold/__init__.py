@@ -1,0 +1,1 @@
+"""From the PyTorch members of an ensemble to one model file."""

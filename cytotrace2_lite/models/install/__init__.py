@@ -1,0 +1,1 @@
+"""Install models: official ones from their authors, others from files."""

@@ -1,0 +1,194 @@
+"""Look into an ONNX model file without onnx, before onnxruntime gets to see it.
+
+Only what the exporter writes is a model here: its operators, its operator set, weights inside the
+file. A model that refers to other files or does anything else is refused by name.
+
+Source: the field numbers of `onnx.proto` (ONNX 1.15) and the protocol-buffer wire format.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.errors import ModelError
+from cytotrace2_lite.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["OPERATORS", "OPSET", "check_graph", "metadata", "one_line"]
+
+#: ONNX operator set the exporter writes.
+OPSET = 18
+#: Operators the exporter writes.
+OPERATORS = frozenset(
+    {
+        *("Add", "Cast", "Concat", "Div", "Gather", "HardSigmoid", "Less", "MatMul", "Mul"),
+        *("ReduceMean", "Relu", "Reshape", "ScatterND", "Softmax"),
+    }
+)
+
+_LONGEST_LINE = 200
+
+# Field numbers by message.
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
+_MODEL_KNOWN = {1, 2, 3, 4, 5, 6, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA}
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_GRAPH_KNOWN = {_GRAPH_NODE, 2, _GRAPH_INITIALIZER, 10, 11, 12, 13}
+_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+# name, float, int, text, floats, ints, comment, type
+_ATTRIBUTE_NUMBERS = {1, 2, 3, 4, 7, 8, 13, 20}
+
+
+def metadata(content: bytes) -> dict[str, str]:
+    """Read the metadata of a model.
+
+    Parameters
+    ----------
+    content
+        A serialised `onnx.ModelProto`.
+
+    Returns
+    -------
+    dict
+        Key to value.
+
+    Raises
+    ------
+    ModelError
+        The content is no such message.
+    """
+    entries = {}
+    for field, value in _fields(memoryview(content)):
+        if field == _MODEL_METADATA:
+            entry = dict(_fields(_bytes(value)))
+            key, text = (bytes(_bytes(entry.get(number, b""))) for number in (1, 2))
+            try:
+                entries[key.decode()] = text.decode()
+            except UnicodeDecodeError as error:
+                raise ModelError("the metadata is not text.") from error
+    return entries
+
+
+def one_line(entries: Mapping[str, str], key: str, default: str | None = None) -> str:
+    """Take an entry of the metadata that is shown to users.
+
+    Parameters
+    ----------
+    entries
+        The metadata.
+    key
+        Which.
+    default
+        What it is where there is none.
+
+    Returns
+    -------
+    str
+        A line of printable text.
+
+    Raises
+    ------
+    KeyError
+        There is none.
+    ValueError
+        It is more than a line, or has control characters.
+    """
+    text = entries[key] if default is None else entries.get(key, default)
+    if len(text) > _LONGEST_LINE or not text.isprintable():
+        raise ValueError(key)
+    return text
+
+
+def check_graph(content: bytes) -> None:
+    """Refuse a model that is not of the kind the exporter writes.
+
+    Parameters
+    ----------
+    content
+        A serialised `onnx.ModelProto`.
+
+    Raises
+    ------
+    ModelError
+        It has another operator set, another operator, weights outside the file, or anything else
+        that the exporter does not write; the message names it.
+    """
+    n_graphs = 0
+    for field, value in _fields(memoryview(content)):
+        if field not in _MODEL_KNOWN:
+            raise ModelError(f"the model has field {field}, which no model of this package has.")
+        if field == _MODEL_OPSET:
+            entry = dict(_fields(_bytes(value)))
+            domain, version = bytes(_bytes(entry.get(1, b""))), entry.get(2)
+            if domain or version != OPSET:
+                raise ModelError(
+                    f"the model uses operator set {version} of domain {shown(domain)}; only "
+                    f"{OPSET} of the default domain is run."
+                )
+        elif field == _MODEL_GRAPH:
+            n_graphs += 1
+            _check_nodes(_bytes(value))
+    if n_graphs != 1:
+        raise ModelError(f"the model has {n_graphs} graphs, not 1.")
+
+
+def _check_nodes(graph: memoryview) -> None:
+    for field, value in _fields(graph):
+        if field not in _GRAPH_KNOWN:
+            raise ModelError(f"the graph has field {field}, which no model of this package has.")
+        if field == _GRAPH_NODE:
+            parts = list(_fields(_bytes(value)))
+            domain = b"".join(bytes(_bytes(v)) for number, v in parts if number == _NODE_DOMAIN)
+            name = b"".join(bytes(_bytes(v)) for number, v in parts if number == _NODE_OPERATOR)
+            operator = name.decode(errors="replace")
+            if domain or operator not in OPERATORS:
+                raise ModelError(f"the model uses operator {shown(operator)}, which is not run.")
+            for number, attribute in parts:
+                if number == _NODE_ATTRIBUTE and not _ATTRIBUTE_NUMBERS.issuperset(
+                    inner for inner, _ in _fields(_bytes(attribute))
+                ):
+                    raise ModelError(
+                        f"operator {shown(operator)} has an attribute other than numbers and text."
+                    )
+        elif field == _GRAPH_INITIALIZER:
+            fields = dict(_fields(_bytes(value)))
+            if _TENSOR_EXTERNAL in fields or fields.get(_TENSOR_LOCATION, 0) != 0:
+                raise ModelError("the model keeps weights in another file, which is not read.")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Split a protocol-buffer message into field numbers and values."""
+    position, end = 0, len(message)
+
+    def varint() -> int:
+        nonlocal position
+        number = 0
+        for shift in range(0, 70, 7):
+            if position >= end:
+                break
+            byte = message[position]
+            position += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number
+        raise ModelError("the file is damaged or is no ONNX model.")
+
+    while position < end:
+        tag = varint()
+        wire, number = tag & 7, tag >> 3
+        if wire == 0:
+            yield number, varint()
+            continue
+        length = varint() if wire == 2 else {1: 8, 5: 4}.get(wire, end + 1)
+        if number == 0 or length > end - position:
+            raise ModelError("the file is damaged or is no ONNX model.")
+        yield number, message[position : position + length]
+        position += length
+
+
+def _bytes(value: int | memoryview | bytes) -> memoryview:
+    if isinstance(value, int):
+        raise ModelError("the file is damaged or is no ONNX model.")
+    return memoryview(value)

@@ -1,0 +1,257 @@
+"""AnnData: results into an object in memory, and into a copy of an `.h5ad` file.
+
+Nothing of anndata is imported: an object brings its own pandas, and a file needs h5py only.
+
+Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/fileformat-prose.html
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.output.tables import LABELS, STATUSES, to_pandas
+from cytotrace2_lite.output.tables import columns as columns_of
+from cytotrace2_lite.read.h5ad import row_names
+from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
+from cytotrace2_lite.system.files import require_writable
+from cytotrace2_lite.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.result import Scores
+
+__all__ = ["annotate", "annotated_copy", "check_h5ad"]
+
+_KEY = "cytotrace2"
+_MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
+_FRAME = {"0.1.0": True, "0.2.0": False}  # encoding-version of obs: has it __categories
+
+
+def annotate(adata: Any, result: Scores) -> None:
+    """Write results into an AnnData: all columns into `obs`, what made them into `uns`.
+
+    Columns of an earlier run are replaced.
+
+    Parameters
+    ----------
+    adata
+        The AnnData whose cells were scored. `obs` gets the columns of
+        `Scores.to_pandas(extra_columns=True)`, `uns["cytotrace2"]` version, model with digest, and
+        parameters.
+    result
+        Its results.
+
+    Raises
+    ------
+    UsageError
+        The cells of the AnnData are others than those of the results.
+    CytoTRACE2Error
+        pandas is not installed.
+    """
+    _check_cells("the AnnData", [str(name) for name in adata.obs_names], result, UsageError)
+    frame = to_pandas(result, extra_columns=True)
+    for name in frame.columns:
+        adata.obs[name] = frame[name].array  # by position: the index may be of another type
+    adata.uns[_KEY] = _provenance(result)
+
+
+def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
+    """See that a copy of an `.h5ad` file with results can be written, before there are any.
+
+    Parameters
+    ----------
+    source
+        The file to copy. Where there is none, reading it says so.
+    target
+        Name of the copy.
+
+    Raises
+    ------
+    UsageError
+        `source` is no `.h5ad`; `target` is the same file, or not a name for an `.h5ad`.
+    InputError
+        `obs` is stored in an unknown way.
+    OutputError
+        No file can be made where `target` would be.
+    CytoTRACE2Error
+        h5py is not installed.
+    """
+    path, target = Path(source.data), Path(target)
+    # Path.exists and its like raise where they are not allowed to look.
+    if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
+        raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
+    if os.path.exists(path) or str(path) == "-":  # noqa: PTH110
+        if not source.is_h5ad:
+            raise _not_h5ad(path)
+        if os.path.exists(target) and target.samefile(path):  # noqa: PTH110
+            raise UsageError(
+                f"{target}: this is the input, which is never changed. Give the file of "
+                "--write-h5ad another name."
+            )
+        with opened(path) as file:
+            _obs(path, file)
+    require_writable(target.parent, "--write-h5ad")
+
+
+def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
+    """Give a function that writes a copy of an `.h5ad` file with results, for `write_whole`.
+
+    Parameters
+    ----------
+    source
+        The file whose cells were scored.
+    result
+        Its results.
+
+    Returns
+    -------
+    callable
+        Takes the path of the copy; raises `InputError` where the cells of `source` are others.
+    """
+    name = source.name
+
+    def write(path: Path) -> None:
+        shutil.copyfile(name, path)
+        try:
+            # `write_whole` holds a lock on it.
+            with require_h5py(name).File(path, "r+", locking=False) as file:
+                obs = _obs(name, file)
+                _check_cells(name, row_names(name, obs), result, InputError)
+                _add_columns(obs, result)
+                if "uns" not in file:
+                    _put(file, "uns", {})
+                _put(child(name, file, "uns"), _KEY, _provenance(result))
+        except CytoTRACE2Error:
+            raise
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{name}: nothing can be added to its obs and uns ({error}). Read it with a "
+                "current anndata and write it again."
+            ) from error
+
+    return write
+
+
+def _not_h5ad(path: Path) -> UsageError:
+    return UsageError(
+        f"{path}: this is no .h5ad file, and --write-h5ad adds the scores to a copy of one. Leave "
+        "it out (the results file has the scores), or give an .h5ad file as input."
+    )
+
+
+def _obs(path: str | os.PathLike[str], file: Any) -> Any:
+    """Give `obs`, if columns can be added to it."""
+    obs = child(str(path), file, "obs")
+    encoding = (attribute(obs, "encoding-type"), attribute(obs, "encoding-version"))
+    if encoding[0] != "dataframe" or encoding[1] not in _FRAME or "_index" not in obs.attrs:
+        raise InputError(
+            f"{path}: its obs is not stored as anndata 0.7 or newer does (encoding {encoding[0]} "
+            f"{encoding[1]}). Read it with a current anndata and write it again."
+        )
+    return obs
+
+
+def _check_cells(
+    what: str, names: list[str], result: Scores, error: type[InputError | UsageError]
+) -> None:
+    if names == result.cells:
+        return
+    if len(names) != len(result.cells):
+        reason = f"it has {len(names):,} cells, the results {len(result.cells):,}"
+    else:
+        cell = next(i for i, name in enumerate(names) if name != result.cells[i])
+        reason = (
+            f"cell {cell + 1:,} is {shown(names[cell])}, in the results {shown(result.cells[cell])}"
+        )
+    raise error(f"{what}: these are not the cells that were scored ({reason}). Run it again.")
+
+
+def _provenance(result: Scores) -> dict[str, Any]:
+    """Version, model and parameters, of types that every anndata can write.
+
+    The path of the model is left out: the file may go elsewhere.
+    """
+    info = result.info
+    return {
+        "version": info["cytotrace2_lite"],
+        "model": _storable({name: info["model"][name] for name in _MODEL}),
+        "parameters": _storable(info["parameters"]),
+    }
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _storable(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return np.array([str(item) for item in value], dtype=object)
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def _add_columns(obs: Any, result: Scores) -> None:
+    import h5py
+
+    legacy = _FRAME[str(attribute(obs, "encoding-version"))]
+    columns = columns_of(result, extra_columns=True)
+    for name, values in columns.items():
+        if legacy and name in LABELS:
+            _put_legacy_labels(obs, name, values)
+        elif name in LABELS:
+            _put_labels(obs, name, values)
+        else:
+            _put(obs, name, values)
+    given = obs.attrs.get("column-order", [])
+    order = [name.decode() if isinstance(name, bytes) else name for name in given]
+    order += [name for name in columns if name not in order]
+    obs.attrs.create("column-order", order, dtype=h5py.string_dtype())
+
+
+def _put_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
+    _put(obs, name, {"codes": index, "categories": np.array(LABELS[name], dtype=object)})
+    obs[name].attrs["ordered"] = LABELS[name] is not STATUSES
+    _encode(obs[name], "categorical", "0.2.0")
+
+
+def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
+    if "__categories" not in obs:
+        obs.create_group("__categories")
+    categories = child(obs.file.filename, obs, "__categories")
+    _put(categories, name, np.array(LABELS[name], dtype=object))
+    categories[name].attrs["ordered"] = LABELS[name] is not STATUSES
+    _put(obs, name, index)
+    obs[name].attrs["categories"] = categories[name].ref
+
+
+def _put(group: Any, name: str, value: Any) -> None:
+    """Write an element as anndata does, in place of an earlier one of that name."""
+    import h5py
+
+    if name in group:
+        del group[name]
+    if isinstance(value, dict):
+        element = group.create_group(name)
+        for key, item in value.items():
+            _put(element, key, item)
+        _encode(element, "dict", "0.1.0")
+        return
+    is_text = isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
+    dtype = h5py.string_dtype() if is_text else None
+    element = group.create_dataset(name, data=value, dtype=dtype)
+    if isinstance(value, np.ndarray):
+        _encode(element, "string-array" if is_text else "array", "0.2.0")
+    else:
+        _encode(element, "string" if is_text else "numeric-scalar", "0.2.0")
+
+
+def _encode(element: Any, kind: str, version: str) -> None:
+    element.attrs["encoding-type"] = kind
+    element.attrs["encoding-version"] = version

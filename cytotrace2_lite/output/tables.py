@@ -1,0 +1,248 @@
+"""The columns of a result, and the tables they are written as: text, Arrow, Parquet, pandas."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
+from cytotrace2_lite.output.scores import STATUSES, labels_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.output.scores import Scores
+
+__all__ = [
+    "COLUMNS",
+    "EXTRA_COLUMNS",
+    "FORMATS",
+    "LABELS",
+    "columns",
+    "is_ordered",
+    "require_pandas",
+    "to_arrow",
+    "to_bytes",
+    "to_pandas",
+]
+
+#: Columns of `cytotrace2_results.txt`, as cytotrace2_py has them.
+COLUMNS = (
+    "CytoTRACE2_Score",
+    "CytoTRACE2_Potency",
+    "CytoTRACE2_Relative",
+    "preKNN_CytoTRACE2_Score",
+    "preKNN_CytoTRACE2_Potency",
+)
+#: Columns that may follow them, in every kind of table.
+EXTRA_COLUMNS = (
+    "CytoTRACE2_Raw_Score",
+    *(f"CytoTRACE2_Probability_{potency}" for potency in POTENCIES),
+    "CytoTRACE2_Pseudotime",
+    "CytoTRACE2_Status",
+)
+#: Columns that hold labels, with their values; the others hold numbers.
+LABELS = {
+    "CytoTRACE2_Potency": tuple(POTENCIES),
+    "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
+    "CytoTRACE2_Status": STATUSES,
+}
+# What would end a field of the text table before its end.
+_SPECIAL = frozenset('\t\n\r"')
+#: Formats of the results file, and the ends of its name.
+FORMATS = ("txt", "parquet", "arrow")
+
+
+def is_ordered(column: str) -> bool:
+    """Tell whether the labels of a column have an order, as potencies do."""
+    return LABELS[column] is not STATUSES
+
+
+def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:
+    """Give the columns of every kind of table, in their order.
+
+    Parameters
+    ----------
+    scores
+        The scores.
+    extra_columns
+        Append raw score, probabilities, pseudotime and status to upstream's five columns.
+
+    Returns
+    -------
+    dict
+        Name to values, shape (n_cells,): numbers float64, of the labels in `LABELS` the
+        position, int8, -1 for none.
+    """
+    upstream = (
+        scores.score,
+        scores.potency_index,
+        scores.relative,
+        scores.preknn_score,
+        scores.preknn_potency_index,
+    )
+    found: dict[str, NDArray[Any]] = dict(zip(COLUMNS, upstream, strict=True))
+    if extra_columns:
+        values = (scores.raw_score, *scores.probabilities.T, scores.pseudotime, scores.status_index)
+        found.update(zip(EXTRA_COLUMNS, values, strict=True))
+    return found
+
+
+def to_arrow(scores: Scores, *, extra_columns: bool = False) -> pa.Table:
+    """Give the results as an Arrow table.
+
+    Parameters
+    ----------
+    scores
+        The scores.
+    extra_columns
+        Append raw score, probabilities, pseudotime and status.
+
+    Returns
+    -------
+    pyarrow.Table
+        `cell`, then the columns of `cytotrace2_results.txt`. Labels are dictionaries, those of
+        potencies ordered. Missing values are null.
+    """
+    import pyarrow as pa
+
+    arrays: dict[str, Any] = {"cell": pa.array(scores.cells, pa.string())}
+    for name, values in columns(scores, extra_columns=extra_columns).items():
+        if name in LABELS:
+            arrays[name] = pa.DictionaryArray.from_arrays(
+                pa.array(values, mask=values < 0),
+                pa.array(LABELS[name], pa.string()),
+                ordered=is_ordered(name),
+            )
+        else:
+            arrays[name] = pa.array(values, from_pandas=True)
+    return pa.table(arrays)
+
+
+def to_pandas(scores: Scores, *, extra_columns: bool = False) -> pd.DataFrame:
+    """Give the results as a data frame, as upstream returns them.
+
+    Parameters
+    ----------
+    scores
+        The scores.
+    extra_columns
+        Append raw score, probabilities, pseudotime and status.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `cytotrace2_results.txt`, indexed by cell. Labels are categorical, those
+        of potencies ordered.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        pandas is not installed.
+    """
+    pandas = require_pandas()
+    series = {
+        name: pandas.Categorical.from_codes(
+            values, categories=list(LABELS[name]), ordered=is_ordered(name)
+        )
+        if name in LABELS
+        else values
+        for name, values in columns(scores, extra_columns=extra_columns).items()
+    }
+    frame: pd.DataFrame = pandas.DataFrame(series, index=scores.cells)
+    return frame
+
+
+def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = "txt") -> bytes:
+    """Give the content of the results file.
+
+    Parameters
+    ----------
+    scores
+        The scores.
+    extra_columns
+        Append raw score, probabilities, pseudotime and status to upstream's five columns.
+    file_format
+        "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
+        file, also known as Feather).
+
+    Returns
+    -------
+    bytes
+        The same for the same results.
+
+    Raises
+    ------
+    UsageError
+        There is no such format.
+    """
+    if file_format == "txt":
+        return _text(scores, extra_columns=extra_columns).encode()
+    if file_format not in FORMATS:
+        raise UsageError(f"file_format is {file_format!r}; it must be one of {FORMATS}.")
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = to_arrow(scores, extra_columns=extra_columns)
+    buffer = io.BytesIO()
+    if file_format == "parquet":
+        parquet.write_table(table, buffer)
+    else:
+        with pa.ipc.new_file(buffer, table.schema) as writer:
+            writer.write_table(table)
+    return buffer.getvalue()
+
+
+def require_pandas() -> Any:
+    """Import pandas, which only this return type needs.
+
+    Returns
+    -------
+    module
+        pandas.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise CytoTRACE2Error(
+            "A DataFrame needs the package pandas, which is not installed: pip install pandas. "
+            "Without it, cytotrace2_lite.run() returns arrays and Result.to_arrow() a table."
+        ) from error
+    return pd
+
+
+def _text(scores: Scores, *, extra_columns: bool) -> str:
+    named = columns(scores, extra_columns=extra_columns)
+    fields = []
+    for name, values in named.items():
+        if name in LABELS:
+            column = labels_of(values, LABELS[name]).tolist()
+        else:
+            column = values.tolist()
+            for cell in np.flatnonzero(np.isnan(values)):
+                column[cell] = ""
+        fields.append(column)
+    lines = ["\t".join(["", *named])]
+    lines += [
+        "\t".join([_quoted(cell), *map(str, row)])
+        for cell, *row in zip(scores.cells, *fields, strict=True)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(name: str) -> str:
+    """Quote a name that would leave its field; `csv` leaves a lone carriage return as it is."""
+    if not _SPECIAL.isdisjoint(name):
+        name = name.replace('"', '""')
+        return f'"{name}"'
+    return name

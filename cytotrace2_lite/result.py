@@ -1,0 +1,241 @@
+"""The result of a run: the scores, with plots, tables and files made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cytotrace2_lite.output import report, tables
+from cytotrace2_lite.output.scores import Scores
+from cytotrace2_lite.read import open_input
+from cytotrace2_lite.system.files import prepare_directory, write_whole
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.plots.plot import Plots
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Scores):
+    """Scores of the cells of one run, in input order.
+
+    A cell without a count over the model's genes has no score: NaN in every number, -1 in every
+    index, an empty label.
+
+    Attributes
+    ----------
+    cells
+        Names of the cells.
+    score
+        `CytoTRACE2_Score`, 0 (differentiated) to 1 (totipotent); float64, shape (n_cells,).
+    relative
+        `CytoTRACE2_Relative`, the score from 0 (lowest of the run) to 1 (highest); float64,
+        shape (n_cells,).
+    preknn_score
+        Score before smoothing over neighbours; float64, shape (n_cells,).
+    raw_score
+        Score of the ensemble before any smoothing; float64, shape (n_cells,).
+    probabilities
+        Mean potency probabilities of the ensemble; float64, shape (n_cells, 6), columns as
+        `cytotrace2_lite.POTENCIES`.
+    potency_index, preknn_potency_index
+        Position of the potency in `cytotrace2_lite.POTENCIES`; int8, shape (n_cells,).
+    n_genes
+        How many of the model's genes have a count in the cell; int64, shape (n_cells,).
+    warnings
+        What is worth knowing about the scores.
+    info
+        What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+    embedding
+        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
+        for it.
+    """
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
+        from cytotrace2_lite.plots.plot import Plots
+
+        return Plots(self)
+
+    def __repr__(self) -> str:
+        """Give a line, not all the arrays: notebooks show what a cell ends with."""
+        model = self.info.get("model", {}).get("name")
+        return f"<Result: {len(self.cells):,} cells{f', model {model!r}' if model else ''}>"
+
+    def columns(self, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:
+        """Give the columns of every kind of table, in their order.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+
+        Returns
+        -------
+        dict
+            Name to values, shape (n_cells,): numbers float64, of the labels in
+            `cytotrace2_lite.output.tables.LABELS` the position, int8, -1 for none.
+        """
+        return tables.columns(self, extra_columns=extra_columns)
+
+    def to_arrow(self, *, extra_columns: bool = False) -> pa.Table:
+        """Give the results as an Arrow table.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status.
+
+        Returns
+        -------
+        pyarrow.Table
+            `cell`, then the columns of `cytotrace2_results.txt`. Labels are dictionaries, those of
+            potencies ordered. Missing values are null.
+        """
+        return tables.to_arrow(self, extra_columns=extra_columns)
+
+    def to_pandas(self, *, extra_columns: bool = False) -> pd.DataFrame:
+        """Give the results as a data frame, as upstream returns them.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of `cytotrace2_results.txt`, indexed by cell. Labels are categorical, those
+            of potencies ordered.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            pandas is not installed.
+        """
+        return tables.to_pandas(self, extra_columns=extra_columns)
+
+    def to_bytes(self, *, extra_columns: bool = False, file_format: str = "txt") -> bytes:
+        """Give the content of the results file.
+
+        Parameters
+        ----------
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        file_format
+            "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
+            file, also known as Feather).
+
+        Returns
+        -------
+        bytes
+            The same for the same results.
+
+        Raises
+        ------
+        UsageError
+            There is no such format.
+        """
+        return tables.to_bytes(self, extra_columns=extra_columns, file_format=file_format)
+
+    def write(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        extra_columns: bool = False,
+        file_format: str = "txt",
+    ) -> Path:
+        """Write the results file and `run.json`, each whole or not at all.
+
+        Parameters
+        ----------
+        directory
+            Made where it does not exist. Files of these names are replaced.
+        extra_columns
+            Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        file_format
+            "txt", "parquet" or "arrow": `cytotrace2_results.txt`, `.parquet`, `.arrow`.
+
+        Returns
+        -------
+        Path
+            The results file.
+
+        Raises
+        ------
+        OutputError
+            The directory or a file in it cannot be written.
+        UsageError
+            There is no such format.
+        """
+        files = self.files(directory, extra_columns=extra_columns, file_format=file_format)
+        prepare_directory(directory)
+        write_whole(files)
+        return list(files)[-1]
+
+    def files(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        extra_columns: bool = False,
+        file_format: str = "txt",
+    ) -> dict[Path, bytes]:
+        """Give what `write` writes, for `write_whole`: `run.json`, then the results file.
+
+        Parameters
+        ----------
+        directory, extra_columns, file_format
+            As for `write`.
+
+        Returns
+        -------
+        dict
+            Path to content.
+
+        Raises
+        ------
+        UsageError
+            There is no such format.
+        """
+        name = f"cytotrace2_results.{file_format}"
+        content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
+        return {
+            Path(directory, "run.json"): report.to_bytes(self.info, name, content),
+            Path(directory, name): content,
+        }
+
+    def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+        """Write a copy of an `.h5ad` file with all columns in `obs`, and `uns["cytotrace2"]`.
+
+        Parameters
+        ----------
+        source
+            The file that holds the cells that were scored. It is not changed.
+        target
+            Name of the copy, which must end in .h5ad; replaced whole, or left as it is.
+
+        Raises
+        ------
+        InputError
+            The cells of `source` are others, or its `obs` is stored in an unknown way.
+        OutputError
+            The copy cannot be written.
+        UsageError
+            `source` is no `.h5ad`, or `target` is not a name for one.
+        CytoTRACE2Error
+            h5py is not installed.
+        """
+        from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+
+        with open_input(source) as handle:
+            check_h5ad(handle, target)
+            write_whole({Path(target): annotated_copy(handle, self)})

@@ -1,0 +1,199 @@
+"""Smooth the scores along the correlation of cells.
+
+Source: cytotrace2_py 1.1.0.4 `top_var_genes`, `get_markov_matrix`, `smoothing_by_diffusion`
+(behaviour); the method is CytoTRACE's (Gulati et al., Science 2020, doi 10.1126/science.aax0249).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.stages.preprocess import log2_cpm
+from cytotrace2_lite.system.threads import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from cytotrace2_lite.counts.store import Counts
+
+__all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
+
+N_VARIABLE_GENES = 1000
+_RESTART = 0.1
+_TOLERANCE = 1e-6
+_MAX_ROUNDS = 10_000
+_CELLS_PER_STEP = 256  # fixed: sums must not depend on the number of threads
+_CONSTANT = 1e-24  # variance / mean**2 of a gene that is the same in all cells, at most
+
+
+def dispersion(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.float64]:
+    """Variance over mean of log2(CPM + 1) of each gene.
+
+    Parameters
+    ----------
+    counts
+        Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
+    threads
+        How many threads share the cells. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray
+        Population variance / mean, 0 for a gene that is the same in all cells; float64,
+        shape (n_genes,).
+    """
+    n_cells, n_genes = counts.shape
+    steps = range(0, n_cells, _CELLS_PER_STEP)
+
+    def sums(start: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
+        return (
+            np.bincount(log2.indices, log2.data, n_genes),
+            np.bincount(log2.indices, minlength=n_genes),
+        )
+
+    mean, expressed = np.zeros(n_genes), np.zeros(n_genes, np.intp)
+    for total, n in in_order(sums, steps, threads):
+        mean += total
+        expressed += n
+    mean /= n_cells
+
+    def squares(start: int) -> NDArray[Any]:
+        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
+        log2.data -= mean[log2.indices]
+        log2.data *= log2.data
+        return np.bincount(log2.indices, log2.data, n_genes)
+
+    variance = (n_cells - expressed) * mean**2
+    for part in in_order(squares, steps, threads):
+        variance += part
+    variance /= n_cells
+    # A constant gene has the rounding error of its mean as variance.
+    varies = variance > _CONSTANT * mean**2
+    ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
+    return ratio
+
+
+def variable_genes(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.intp]:
+    """Find the 1,000 genes of largest dispersion; constant genes fill up.
+
+    Parameters
+    ----------
+    counts, threads
+        As for `dispersion`.
+
+    Returns
+    -------
+    ndarray
+        Indices of the genes in order of their dispersion; intp, shape (1000,).
+    """
+    ordered = np.argsort(dispersion(counts, threads=threads), kind="stable")
+    return ordered[-N_VARIABLE_GENES:]
+
+
+def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[np.intp]]:
+    """Split the cells of a batch at random into groups that are smoothed by themselves.
+
+    Parameters
+    ----------
+    n_cells
+        Number of cells.
+    group_size
+        Largest number of cells in a group.
+    seed
+        Seed of the shuffle.
+
+    Returns
+    -------
+    list of ndarray
+        Cell indices of each group.
+    """
+    n_groups = 1 if group_size > n_cells else math.ceil(n_cells / group_size)
+    order = np.arange(n_cells)
+    np.random.RandomState(seed).shuffle(order)
+    return np.array_split(order, n_groups)
+
+
+def diffuse(
+    counts: Counts | csr_array,
+    score: NDArray[np.floating],
+    *,
+    group_size: int = 1000,
+    seed: int = 14,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Smooth the scores of a batch by diffusion with restart, group by group.
+
+    Parameters
+    ----------
+    counts
+        Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
+    score
+        Score of each cell before smoothing; shape (n_cells,). Its share of the result is computed
+        in its own precision, as upstream does with float32.
+    group_size
+        Largest number of cells smoothed together.
+    seed
+        Seed of the split into groups.
+    threads
+        How many threads share the groups. The result does not depend on it.
+    progress
+        Called with the number of cells done since the last call, from any thread.
+
+    Returns
+    -------
+    ndarray
+        Smoothed scores; float64, shape (n_cells,).
+
+    Notes
+    -----
+    Differs: upstream fails on a group of one cell; here it keeps its score.
+    """
+    variable = variable_genes(counts, threads=threads)
+    column = np.full(counts.shape[1], -1)
+    column[variable] = np.arange(len(variable))
+    smoothed = np.asarray(score, dtype=np.float64).copy()
+
+    def run(group: NDArray[np.intp]) -> None:
+        if len(group) > 1:
+            expression = np.zeros((len(group), len(variable)))
+            for start in range(0, len(group), _CELLS_PER_STEP):
+                log2 = log2_cpm(counts[group[start : start + _CELLS_PER_STEP]])
+                columns = column[log2.indices]
+                kept = columns >= 0
+                rows = np.repeat(np.arange(start, start + log2.shape[0]), np.diff(log2.indptr))
+                expression[rows[kept], columns[kept]] = log2.data[kept]
+            smoothed[group] = _diffuse_group(expression, score[group])
+        if progress is not None:
+            progress(len(group))
+
+    for _ in in_order(run, smoothing_groups(len(score), group_size, seed), threads):
+        pass
+    return smoothed
+
+
+def _diffuse_group(
+    expression: NDArray[np.float64], score: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):  # a cell without any of the genes
+        similarity: NDArray[np.float64] = np.atleast_2d(np.corrcoef(expression))
+    np.fill_diagonal(similarity, 0)
+    np.nan_to_num(similarity, copy=False, nan=0.0)
+    similarity[similarity < max(similarity.mean(), 0)] = 0
+    similarity /= similarity.sum(axis=1, keepdims=True) + 1e-5
+    restart = _RESTART * score
+    scale = score.mean() + 1e-6
+    current: NDArray[np.floating] = score
+    for _ in range(_MAX_ROUNDS):
+        previous = current
+        current = (1 - _RESTART) * (similarity @ previous) + restart
+        if np.abs(current - previous).mean() / scale < _TOLERANCE:
+            break
+    return current.astype(np.float64, copy=False)

@@ -1,0 +1,249 @@
+"""Smooth the scores over the nearest neighbours of each cell, as many as agree.
+
+Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing_single_chunk`, `shortest_consensus`
+(behaviour).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cytotrace2_lite.system.threads import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["MAX_EXACT", "N_COMPONENTS", "N_NEIGHBORS", "nearest_neighbors", "smooth_over_neighbors"]
+
+N_COMPONENTS = 30
+N_NEIGHBORS = 30
+#: Batches of more cells get approximate neighbours: exact ones take time by the square of the
+#: number of cells, 100,000 about as long as pynndescent and what it compiles at its first use.
+MAX_EXACT = 100_000
+_N_DESCENDED = 60  # neighbours asked for, so that the first 30 are (nearly) all there
+_SEED_OF_DESCENT = 14
+_ROWS_OF_DESCENT = 512
+_DISTANCES_PER_TASK = 1 << 21
+_N_CANDIDATES = 48
+_STRIDE, _N_SAMPLED = 8, 16
+# Error of float32 in |y|^2 - 2 x.y as a share of |x|^2 + the largest |y|^2, for 30 components.
+_ROUNDING = 40 * float(np.finfo(np.float32).eps)
+
+
+def nearest_neighbors(
+    coordinates: NDArray[np.float64],
+    *,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find the 30 nearest cells of each cell, itself included, by Euclidean distance.
+
+    Neighbours are exact for up to `MAX_EXACT` cells. Of more, they are found by nearest neighbour
+    descent; their distances, and the largest of each cell, are exact all the same.
+
+    Parameters
+    ----------
+    coordinates
+        Principal components of the cells; float64, shape (n_cells, n_components), at least 30
+        cells.
+    threads
+        How many threads share the cells. The result does not depend on it.
+    progress
+        Called with the number of cells done since the last call, from any thread.
+
+    Returns
+    -------
+    neighbors : ndarray
+        Cell indices, nearest first, equal distances in the order of the cells; intp,
+        shape (n_cells, 30).
+    distances : ndarray
+        Distance as a share of the largest distance of the cell, all 0 where that is 0; float64,
+        shape (n_cells, 30).
+    """
+    n_cells = len(coordinates)
+    if n_cells > MAX_EXACT:
+        return _by_descent(coordinates, threads, progress)
+    neighbors = np.empty((n_cells, N_NEIGHBORS), dtype=np.intp)
+    distances = np.empty((n_cells, N_NEIGHBORS))
+    # Candidates are found by |y|^2 - 2 x.y, which is |x - y|^2 but for a constant of each row, in
+    # float32 and as one product of matrices; distances are then computed as such.
+    squared = np.einsum("ij,ij->i", coordinates, coordinates)
+    single = coordinates.astype(np.float32)
+    others = np.column_stack([-2 * single, squared.astype(np.float32)]).T
+    rounding = _ROUNDING * (squared + squared.max())
+
+    def run(start: int) -> None:
+        rows = slice(start, start + rows_per_task)
+        cells = coordinates[rows]
+        approximate = np.column_stack([single[rows], np.ones(len(cells), np.float32)]) @ others
+        candidates, beyond = _candidates(approximate, min(n_cells, _N_CANDIDATES))
+        distance = _distances(cells[:, None], coordinates[candidates])
+        order = np.argsort(distance, axis=1, kind="stable")[:, :N_NEIGHBORS]
+        found = np.take_along_axis(candidates, order, axis=1)
+        nearest = np.take_along_axis(distance, order, axis=1)
+        # A cell left out may be as near as the last one found, when many are all but equal.
+        for row in np.flatnonzero(
+            nearest[:, -1] ** 2 >= beyond + squared[rows] - rounding[rows]
+        ).tolist():
+            every = _distances(cells[row], coordinates)
+            found[row] = np.argsort(every, kind="stable")[:N_NEIGHBORS]
+            nearest[row] = every[found[row]]
+        neighbors[rows] = found
+        scale = _largest_distances(approximate, rounding[rows], cells, coordinates)[:, None]
+        distances[rows] = np.divide(nearest, scale, out=np.zeros_like(nearest), where=scale > 0)
+        if progress is not None:
+            progress(len(cells))
+
+    # Fixed: the partition must not depend on the number of threads.
+    rows_per_task = max(1, _DISTANCES_PER_TASK // n_cells)
+    for _ in in_order(run, range(0, n_cells, rows_per_task), threads):
+        pass
+    return neighbors, distances
+
+
+def _by_descent(
+    coordinates: NDArray[np.float64], threads: int, progress: Callable[[int], None] | None
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Find neighbours as `nearest_neighbors` does, but not surely all of them."""
+    from pynndescent import NNDescent  # seconds, which only so many cells are worth
+    from scipy.spatial.distance import cdist
+
+    n_cells = len(coordinates)
+    index = NNDescent(
+        coordinates.astype(np.float32),
+        n_neighbors=_N_DESCENDED,
+        random_state=_SEED_OF_DESCENT,
+        n_jobs=threads,
+    )
+    found = index.neighbor_graph[0].astype(np.intp)
+    del index
+    itself = np.arange(n_cells)
+    lost = (found != itself[:, None]).all(axis=1)  # among many that are all but equal
+    found[lost, -1] = itself[lost]
+    found.sort(axis=1)
+    neighbors = np.empty((n_cells, N_NEIGHBORS), dtype=np.intp)
+    distances = np.empty((n_cells, N_NEIGHBORS))
+    # From the centre outwards, so that cells of one task have much the same farthest ones.
+    radius = np.sqrt(np.einsum("ij,ij->i", coordinates, coordinates))
+    outwards = np.argsort(radius, kind="stable")
+
+    def run(start: int) -> None:
+        rows = outwards[start : start + _ROWS_OF_DESCENT]
+        cells = coordinates[rows]
+        distance = _distances(cells[:, None], coordinates[found[rows]])
+        order = np.argsort(distance, axis=1, kind="stable")[:, :N_NEIGHBORS]
+        neighbors[rows] = np.take_along_axis(found[rows], order, axis=1)
+        largest = np.zeros(len(rows))
+        for stop in range(n_cells, 0, -_ROWS_OF_DESCENT):
+            # No cell nearer to the centre than these can be farther away.
+            if (radius[rows] + radius[outwards[stop - 1]] <= largest).all():
+                break
+            others = coordinates[outwards[max(stop - _ROWS_OF_DESCENT, 0) : stop]]
+            np.maximum(largest, cdist(cells, others).max(axis=1), out=largest)
+        scale = largest[:, None]
+        nearest = np.take_along_axis(distance, order, axis=1)
+        distances[rows] = np.divide(nearest, scale, out=np.zeros_like(nearest), where=scale > 0)
+        if progress is not None:
+            progress(len(rows))
+
+    for _ in in_order(run, range(0, n_cells, _ROWS_OF_DESCENT), threads):
+        pass
+    return neighbors, distances
+
+
+def _distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    offset = one - other
+    distance: NDArray[np.float64] = np.sqrt(np.einsum("...k,...k->...", offset, offset))
+    return distance
+
+
+def _candidates(
+    approximate: NDArray[np.float32], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Positions of the n smallest numbers of each row, ascending, and a bound of the others."""
+    n_rows, n_columns = approximate.shape
+    if n == n_columns:
+        every = np.broadcast_to(np.arange(n), approximate.shape)
+        return every, np.full(n_rows, np.inf, np.float32)
+    bound = np.full(n_rows, np.inf, np.float32)
+    if n_columns >= _STRIDE * _N_SAMPLED:
+        # Partial sorting takes most of the time, so most numbers are first told off by one of a
+        # sample that about _STRIDE * _N_SAMPLED numbers of the row are smaller than.
+        sample = approximate[:, ::_STRIDE]
+        bound = np.partition(sample, _N_SAMPLED, axis=1)[:, _N_SAMPLED]
+    flat = np.flatnonzero(approximate <= bound[:, None])
+    row = flat // n_columns
+    sizes = np.bincount(row, minlength=n_rows)
+    columns = np.zeros((n_rows, max(int(sizes.max()), n + 1)), np.intp)
+    values = np.full(columns.shape, np.inf, np.float32)
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    columns[row, place] = flat - row * n_columns
+    values[row, place] = approximate.ravel()[flat]
+    order = np.argpartition(values, n, axis=1)
+    beyond = np.minimum(np.take_along_axis(values, order[:, [n]], axis=1)[:, 0], bound)
+    candidates = np.take_along_axis(columns, order[:, :n], axis=1)
+    for few in np.flatnonzero(sizes < n).tolist():
+        order = np.argpartition(approximate[few], n)
+        candidates[few] = order[:n]
+        beyond[few] = approximate[few, order[n]]
+    candidates.sort(axis=1)
+    return candidates, beyond
+
+
+def _largest_distances(
+    approximate: NDArray[np.float32],
+    rounding: NDArray[np.float64],
+    cells: NDArray[np.float64],
+    coordinates: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Distance of each cell to the one farthest from it, among those that may be by rounding."""
+    least = approximate.max(axis=1) - 2 * rounding
+    row, column = np.nonzero(approximate >= least.astype(np.float32)[:, None])
+    first = np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]]))
+    largest: NDArray[np.float64] = np.maximum.reduceat(
+        _distances(cells[row], coordinates[column]), first
+    )
+    return largest
+
+
+def smooth_over_neighbors(
+    score: NDArray[np.float64],
+    neighbors: NDArray[np.intp],
+    distances: NDArray[np.float64],
+    category: Callable[[NDArray[np.float64]], NDArray[np.intp]],
+) -> NDArray[np.float64]:
+    """Weighted mean of the scores of the fewest neighbours that agree on the category.
+
+    With i the smallest of 2 to 15 for which the mean scores of the first i neighbours and of the
+    next i fall into one category (2 where there is none), the first 2 i neighbours count, weighted
+    by (1 - distance)^2.
+
+    Parameters
+    ----------
+    score
+        Score of each cell after binning; shape (n_cells,).
+    neighbors, distances
+        As `nearest_neighbors` returns them; shape (n_cells, 30).
+    category
+        Function from scores to categories.
+
+    Returns
+    -------
+    ndarray
+        One score per row of `neighbors`; float64, shape (n_cells,), in [0, 1].
+    """
+    of_neighbors = score[neighbors]
+    agreed = np.full(len(neighbors), 2)
+    for i in range(N_NEIGHBORS // 2, 1, -1):
+        first = category(of_neighbors[:, :i].mean(axis=1))
+        following = category(of_neighbors[:, i : 2 * i].mean(axis=1))
+        agreed[first == following] = i
+    weight = (1 - distances) ** 2
+    weight[np.arange(N_NEIGHBORS) >= 2 * agreed[:, None]] = 0
+    total: NDArray[np.float64] = (of_neighbors * weight).sum(axis=1)
+    mean: NDArray[np.float64] = total / weight.sum(axis=1)
+    return mean

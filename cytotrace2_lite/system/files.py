@@ -1,0 +1,207 @@
+"""Files that are written whole or not at all, and read whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from cytotrace2_lite.errors import InputError, OutputError
+from cytotrace2_lite.system.locking import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["prepare_directory", "read_whole", "remove_abandoned", "require_writable", "write_whole"]
+
+_PART_SUFFIX = ".ct2-lite-part"
+# Of any file of a run, so that each run removes what others of other formats have left.
+_PART = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(_PART_SUFFIX)}", re.DOTALL)
+_ABANDONED_SECONDS = 24 * 3600  # where no lock tells
+_LARGEST = 1 << 30  # of what is read as a whole
+
+
+def prepare_directory(directory: str | os.PathLike[str]) -> Path:
+    """Make a directory for results and see that a file can be made in it.
+
+    Parameters
+    ----------
+    directory
+        Made with its parents where it does not exist.
+
+    Returns
+    -------
+    Path
+        The directory.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made or written.
+    """
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(folder, error) from error
+    require_writable(folder)
+    return folder
+
+
+def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
+    """See that a file can be made in a directory, and clear it of what killed runs have left.
+
+    Parameters
+    ----------
+    folder
+        The directory.
+    option
+        What names it, for the message.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or does not exist.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _no_place(folder, error, option) from error
+    remove_abandoned(folder)
+
+
+def write_whole(
+    contents: Mapping[Path, bytes | Callable[[Path], None]],
+    *,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Write files so that none of them is at any time seen in part, and all or none are replaced.
+
+    Parameters
+    ----------
+    contents
+        Path to content, or to a function that writes it to the path it is given; files that exist
+        are replaced, after all the new ones lie on the disk.
+    ready
+        Called when all is on the disk, before the first file is replaced.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written; earlier files of these names are as they were.
+    """
+    parts: dict[Path, Path] = {}
+    path = next(iter(contents))
+    with contextlib.ExitStack() as stack:
+        try:
+            for path, content in contents.items():
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                parts[path], file = _new_part(path)
+                stack.enter_context(file)
+                if callable(content):
+                    content(parts[path])
+                else:
+                    parts[path].write_bytes(content)
+                os.fsync(file.fileno())
+                if sys.platform == "win32":  # where an open file cannot be moved
+                    file.close()
+            if ready is not None:
+                ready()
+            for path, part in parts.items():
+                part.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot write the file ({error.strerror or error}). "
+                "Choose another place for it."
+            ) from error
+        finally:
+            for part in parts.values():
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote files have left in a directory.
+
+    Parameters
+    ----------
+    folder
+        Where `write_whole` has written. Files that another process is writing stay.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    _remove_if_abandoned(Path(entry.path))
+
+
+def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
+    """Make the file that is to become another one, and lock it, which says that it is in use."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_PART_SUFFIX}")
+        file = part.open("xb")
+        try:
+            locked = sys.platform == "win32" or try_lock(file)
+        except OSError:  # a file system without locks
+            locked = True
+        # Before it was locked, another process may have taken it for abandoned.
+        if locked and part.exists():
+            return part, file
+        file.close()
+
+
+def _remove_if_abandoned(part: Path) -> None:
+    with part.open("rb+") as file:
+        if sys.platform != "win32":  # where an open file cannot be removed
+            with contextlib.suppress(OSError):  # a file system without locks
+                if try_lock(file):
+                    part.unlink()
+                return
+    if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+        part.unlink()
+
+
+def _no_place(folder: Path, error: OSError, option: str = "-o/--output-dir") -> OutputError:
+    return OutputError(
+        f"{folder}: cannot write results here ({error.strerror}). "
+        f"Choose another directory ({option})."
+    )
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """Read a file that is held in memory: what goes with the expression, and results.
+
+    Parameters
+    ----------
+    path
+        The file, or a pipe.
+
+    Returns
+    -------
+    bytes
+        All of it.
+
+    Raises
+    ------
+    InputError
+        It is larger than any such file, as a device that never ends.
+    OSError, ValueError
+        It cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise InputError(
+            f"{path}: the file has more than {_LARGEST >> 20} MiB. Give a table with a line per "
+            "cell or gene."
+        )
+    return content
