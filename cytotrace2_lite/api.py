@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.options import RunOptions
-from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.dataset import check_model
 from cytotrace2_lite.counts.store import MAX_BYTES
 from cytotrace2_lite.errors import PlotWarning, UsageError
-from cytotrace2_lite.genes.mapping import OTHER_SPECIES, wanted
+from cytotrace2_lite.genes.mapping import wanted
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import check_annotation, read_annotation
 from cytotrace2_lite.metadata.coordinates import (

@@ -480,7 +480,7 @@ def _score(
     return score_batch(batch.counts, ensemble, parameters, progress=progress, release=batch.release)
 
 
-def _missing(n_cells: int) -> dict[str, NDArray[Any]]:
+def _missing(n_cells: int) -> dict[str, Any]:
     """Make the arrays of `Scores` for cells that have no score yet."""
     numbers = ("score", "relative", "preknn_score", "raw_score")
     labels = ("potency_index", "preknn_potency_index")

@@ -13,6 +13,7 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite import api
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
@@ -476,7 +477,7 @@ class TestEmbedding:
         found = ct2.run(path, embedding="X_umap", model=ensembles["1.1.0"]).embedding
         np.testing.assert_array_equal(found.coordinates, FullAnnData().obsm["X_umap"][:, :2])
         scored = api.score_to_directory(
-            path, tmp_path / "out", embedding="X_umap", model=ensembles["1.1.0"]
+            path, tmp_path / "out", RunOptions(model=ensembles["1.1.0"]), embedding="X_umap"
         )
         np.testing.assert_array_equal(scored.result.embedding.coordinates, found.coordinates)
         assert scored.result.info["embedding"] == "X_umap"

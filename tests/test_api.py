@@ -135,7 +135,7 @@ class TestWriting:
         def full(_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("cytotrace2_lite.result.os.fsync", full)
+        monkeypatch.setattr("cytotrace2_lite.system.files.os.fsync", full)
         with pytest.raises(ct2.OutputError, match="No space left on device"):
             scored.write(tmp_path)
         assert (tmp_path / "cytotrace2_results.txt").read_bytes() == before

@@ -11,7 +11,9 @@ from conftest import as_counts
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.checks import dataset as checks
+from cytotrace2_lite.checks import resources
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.genes.mapping import features, map_genes, recognised
 from cytotrace2_lite.read import Source
@@ -218,7 +220,7 @@ class TestResources:
         return as_counts(csr_array(np.ones((200, 1000), dtype=np.uint8)))
 
     def estimate(self, counts, n=1, threads=1):
-        return checks.estimate(counts, np.array_split(np.arange(counts.shape[0]), n), threads)
+        return resources.estimate(counts, np.array_split(np.arange(counts.shape[0]), n), threads)
 
     def test_grows_with_the_work(self, counts, monkeypatch):
         monkeypatch.setattr(machine, "peak_memory", lambda: None)
@@ -243,7 +245,7 @@ class TestResources:
             (20_000_000_000, "20.0 GB are allowed (--max-memory)"),
         ):
             with pytest.raises(ct2.UsageError) as caught:
-                checks.check_resources(counts, batches, 1, 10_000, max_memory)
+                resources.check_resources(counts, batches, 1, 10_000, max_memory)
             assert str(caught.value) == (
                 f"about 50.0 GB of memory would be needed (an estimate), and {there}. Use a "
                 "-bs/--batch-size (batch_size in Python) smaller than 10,000, a machine with more "
@@ -251,7 +253,7 @@ class TestResources:
             )
         for enough, allowed in ((50_000_000_000, None), (None, None), (1, 50_000_000_000)):
             monkeypatch.setattr(machine, "available_memory", lambda enough=enough: enough)
-            (note,) = checks.check_resources(counts, batches, 1, 10_000, allowed)
+            (note,) = resources.check_resources(counts, batches, 1, 10_000, allowed)
             assert (
                 note.what
                 == "about 1 s from here and about 50.0 GB of memory with 1 thread (an estimate)"
@@ -433,7 +435,9 @@ class TestAnnotation:
         from cytotrace2_lite.api import check_file
 
         path = tmp_path / "a.txt"
-        found = by_code(check_file(tiny_table(), annotation_path=path, model=ensembles["1.1.0"]))
+        found = by_code(
+            check_file(tiny_table(), RunOptions(model=ensembles["1.1.0"]), annotation_path=path)
+        )
         assert found["annotation"].severity == "note"
         assert found["annotation"].what == (
             f"{path}: all 2 cells of the table have a label; 1 of its 3 ids are no cell of the "
@@ -445,7 +449,9 @@ class TestAnnotation:
         from cytotrace2_lite.api import check_file
 
         path = tmp_path / "a.txt"
-        found = by_code(check_file(tiny_table(), annotation_path=path, model=ensembles["1.1.0"]))
+        found = by_code(
+            check_file(tiny_table(), RunOptions(model=ensembles["1.1.0"]), annotation_path=path)
+        )
         assert str(found["annotation"]) == (
             f"{path}: 1 of 2 cells of the table have no label: 'c1'. The scores are not touched by "
             "it; plots show such cells without a label. Add their labels."

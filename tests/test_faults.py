@@ -14,14 +14,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import result as results
 from cytotrace2_lite.api import score_to_directory
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.system import files as system_files
 
 resource = pytest.importorskip("resource", reason="signals, limits and locks of Unix")
 
@@ -61,7 +63,7 @@ def made(ensembles, tmp_path_factory):
     files = []
     for size in (100, 1000):
         out = tmp_path_factory.mktemp("made")
-        score_to_directory(INPUT, out, model=ensembles["1.1.0"], smooth_batch_size=size)
+        score_to_directory(INPUT, out, RunOptions(model=ensembles["1.1.0"], smooth_batch_size=size))
         files.append(visible(out))
     assert files[0]["cytotrace2_results.txt"] != files[1]["cytotrace2_results.txt"]
     return files
@@ -81,7 +83,7 @@ def next_run(ensembles):
     """Function for the run after a fault, which must leave a directory in order."""
 
     def run(out):
-        score_to_directory(INPUT, out, model=ensembles["1.1.0"])
+        score_to_directory(INPUT, out, RunOptions(model=ensembles["1.1.0"]))
         assert belongs_together(visible(out))
         assert hidden(out) == []
 
@@ -237,10 +239,10 @@ class TestLeftOvers:
         (tmp_path / ".y.0123456789abcdef.ct2-lite-part").symlink_to(tmp_path / other)
 
         def write(path):
-            results.remove_abandoned(tmp_path)  # as another process does at this moment
+            system_files.remove_abandoned(tmp_path)  # as another process does at this moment
             path.write_bytes(b"whole")
 
-        results.write_whole({tmp_path / "a": write, tmp_path / "b": b"2"})
+        system_files.write_whole({tmp_path / "a": write, tmp_path / "b": b"2"})
         assert visible(tmp_path)["a"] == b"whole"
         assert visible(tmp_path)["b"] == b"2"
         assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -251,7 +253,7 @@ class TestLeftOvers:
         ]
 
     def test_taken_for_abandoned_before_it_was_locked(self, tmp_path, monkeypatch):
-        lock, times = results.try_lock, []
+        lock, times = system_files.try_lock, []
 
         def late(file):
             times.append(file.name)
@@ -259,8 +261,8 @@ class TestLeftOvers:
                 Path(file.name).unlink()  # what another process did
             return len(times) != 2 and lock(file)  # which has the second one locked
 
-        monkeypatch.setattr(results, "try_lock", late)
-        results.write_whole({tmp_path / "a": b"1"})
+        monkeypatch.setattr(system_files, "try_lock", late)
+        system_files.write_whole({tmp_path / "a": b"1"})
         assert len(times) == 3
         assert visible(tmp_path) == {"a": b"1"}
 
@@ -268,14 +270,14 @@ class TestLeftOvers:
         def refuse(_):
             raise OSError("no locks")
 
-        monkeypatch.setattr(results, "try_lock", refuse)
+        monkeypatch.setattr(system_files, "try_lock", refuse)
         old, new = (tmp_path / f".{name}.0123456789abcdef.ct2-lite-part" for name in ("old", "new"))
         for path in (old, new):
             path.touch()
         os.utime(old, (0, time.time() - 25 * 3600))
-        results.remove_abandoned(tmp_path)
+        system_files.remove_abandoned(tmp_path)
         assert hidden(tmp_path) == [new.name]
-        results.write_whole({tmp_path / "a": b"1"})
+        system_files.write_whole({tmp_path / "a": b"1"})
         assert visible(tmp_path) == {"a": b"1"}
 
     def test_beside_the_copy_of_the_input(self, start, tmp_path):
@@ -350,8 +352,8 @@ class TestDisk:
 
     def test_made_read_only_meanwhile(self, small_disk, model_files):
         out = small_disk / "out"
-        options = {"model": model_files["1.1.0"]}
-        score_to_directory(INPUT, out, smooth_batch_size=100, **options)
+        options = RunOptions(model=model_files["1.1.0"])
+        score_to_directory(INPUT, out, replace(options, smooth_batch_size=100))
         old = visible(out)
 
         def remount(_):
@@ -361,13 +363,13 @@ class TestDisk:
         with pytest.raises(
             ct2.OutputError, match=r"cannot write results here \(Read-only file sys"
         ):
-            score_to_directory(INPUT, out, on_checked=remount, **options)
+            score_to_directory(INPUT, out, options, on_checked=remount)
         assert visible(out) == old
         # Nor may it be read-only from the start, which is seen before anything is computed.
         with pytest.raises(
             ct2.OutputError, match=r"cannot write results here \(Read-only file sys"
         ):
-            score_to_directory(tmp := out / "none.txt", out, **options)
+            score_to_directory(tmp := out / "none.txt", out, options)
         assert not tmp.exists()
 
     def test_limit_on_the_size_of_files(self, start, earlier):
@@ -388,20 +390,22 @@ class TestDisk:
 
     def test_directory_removed_meanwhile(self, tmp_path, model_files):
         out = tmp_path / "a/out"
-        options = {"model": model_files["1.1.0"]}
-        score_to_directory(INPUT, out, on_checked=lambda _: shutil.rmtree(out.parent), **options)
+        options = RunOptions(model=model_files["1.1.0"])
+        score_to_directory(INPUT, out, options, on_checked=lambda _: shutil.rmtree(out.parent))
         assert belongs_together(visible(out))
 
     def test_a_file_in_place_of_the_directory(self, tmp_path, model_files):
         out = tmp_path / "out"
 
-        def replace(_):
+        def put_a_file(_):
             out.rmdir()
             out.write_text("mine")
 
         message = r"out: cannot write results here \(File exists\)\. Choose another directory"
         with pytest.raises(ct2.OutputError, match=message):
-            score_to_directory(INPUT, out, on_checked=replace, model=model_files["1.1.0"])
+            score_to_directory(
+                INPUT, out, RunOptions(model=model_files["1.1.0"]), on_checked=put_a_file
+            )
         assert out.read_text() == "mine"
 
 

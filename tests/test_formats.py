@@ -17,6 +17,7 @@ from scipy import sparse
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.api import score_to_directory
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.genes import mapping as gene_tables
 from cytotrace2_lite.read import read_expression
 
@@ -41,7 +42,7 @@ def expected(data, ensembles, tmp_path_factory):
     """Make the result file and the expression of the plain text table."""
     folder = tmp_path_factory.mktemp("expected")
     (folder / "t.txt").write_bytes(formats.text(data))
-    score_to_directory(folder / "t.txt", folder, model=ensembles["1.1.0"])
+    score_to_directory(folder / "t.txt", folder, RunOptions(model=ensembles["1.1.0"]))
     expression, _ = read_expression(folder / "t.txt", wanted)
     return (folder / "cytotrace2_results.txt").read_bytes(), expression
 
@@ -145,7 +146,7 @@ def test_files(data, expected, ensembles, tmp_path, writer, how, options, said):
     assert source.path == str(inner)
     assert source.n_bytes == inner.stat().st_size
     assert source.sha256 == hashlib.sha256(inner.read_bytes()).hexdigest()
-    score_to_directory(path, tmp_path / "out", model=ensembles["1.1.0"], **options)
+    score_to_directory(path, tmp_path / "out", RunOptions(model=ensembles["1.1.0"], **options))
     assert (tmp_path / "out" / "cytotrace2_results.txt").read_bytes() == expected[0]
     report = json.loads((tmp_path / "out" / "run.json").read_text())["input"]
     assert report["format"] == kind

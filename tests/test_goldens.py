@@ -16,7 +16,7 @@ from scipy.sparse import csc_array
 
 from cytotrace2_lite import pipeline
 from cytotrace2_lite.base.parameters import Parameters
-from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.base.potency import POTENCIES, potency_of
 from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
 from cytotrace2_lite.output.tables import COLUMNS
@@ -77,7 +77,7 @@ def test_the_goldens_are_not_vacuous(case):
     assert np.median(np.abs(golden.diffused - golden.raw_score)) > 0.005
     assert (len(case.cells) < 100) == (golden.score == golden.binned).all()
     if len(case.cells) >= 100:
-        changed = binning.potency_of(golden.score) != golden.potency
+        changed = potency_of(golden.score) != golden.potency
         assert changed.mean() > 0.1
 
 
@@ -168,18 +168,14 @@ def test_neighbors_and_score(case):
             golden.binned[rows],
             golden.neighbors[rows].astype(np.intp),
             golden.neighbor_distances[rows].astype(np.float64),
-            binning.potency_of,
+            potency_of,
         )
         exact = golden.neighbor_distances.dtype == np.float64
         np.testing.assert_allclose(given, golden.score[rows], rtol=0, atol=1e-9 if exact else 2e-8)
         # Upstream's rounding puts a cell at up to 1e-8 from itself: hence the wider tolerance.
-        ours = knn.smooth_over_neighbors(
-            golden.binned[rows], neighbors, distances, binning.potency_of
-        )
+        ours = knn.smooth_over_neighbors(golden.binned[rows], neighbors, distances, potency_of)
         np.testing.assert_allclose(ours, golden.score[rows], rtol=0, atol=5e-8)
-        np.testing.assert_array_equal(
-            binning.potency_of(ours), binning.potency_of(golden.score[rows])
-        )
+        np.testing.assert_array_equal(potency_of(ours), potency_of(golden.score[rows]))
 
 
 @pytest.mark.parametrize("name", WITH_NETWORKS)

@@ -300,7 +300,7 @@ class TestOfficial:
 
     def test_on_a_terminal_a_file_counts_up(self, server, ct2, monkeypatch):
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("cytotrace2_lite.cli_progress._SHOW_SECONDS", 0.0)
+        monkeypatch.setattr("cytotrace2_lite.cli.progress._SHOW_SECONDS", 0.0)
         server.faults[f"{RESOURCES}/1.0.0/alpha.pt"] = [cut]
         code, err = ct2(OLD, "--accept-license", "--mirror", server.url)
         assert code == 0

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.genes.mapping import features
 from cytotrace2_lite.stages import binning
 
@@ -164,7 +165,7 @@ def test_ranges(ensembles, table, version):
         assert ((values >= 0) & (values <= 1)).all()
     assert result.relative.min() == 0
     assert result.relative.max() == (1 if np.ptp(result.score) else 0)
-    np.testing.assert_array_equal(binning.potency_of(result.score), result.potency_index)
+    np.testing.assert_array_equal(potency_of(result.score), result.potency_index)
     np.testing.assert_array_equal(result.preknn_potency_index, result.probabilities.argmax(axis=1))
     assert (result.n_genes == (matrix > 0).sum(axis=1)).all()
 
@@ -177,7 +178,7 @@ def test_binning_keeps_the_order(ensembles, cells):
     given_scores = np.array([cell[0] for cell in cells], dtype=float)
     potency = np.array([cell[1] for cell in cells], dtype=int)
     spread = binning.spread(given_scores, potency)
-    np.testing.assert_array_equal(binning.potency_of(spread), potency)
+    np.testing.assert_array_equal(potency_of(spread), potency)
     for k in range(6):
         of_category = potency == k
         before, after = given_scores[of_category], spread[of_category]

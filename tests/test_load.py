@@ -16,6 +16,7 @@ from test_faults import belongs_together, hidden, visible
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.api import score_to_directory
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.genes.mapping import features
 
 DATA = Path(__file__).parent / "data"
@@ -29,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture
 def alone(ensembles, tmp_path):
-    score_to_directory(INPUT, tmp_path / "alone", model=ensembles["1.1.0"])
+    score_to_directory(INPUT, tmp_path / "alone", RunOptions(model=ensembles["1.1.0"]))
     return visible(tmp_path / "alone")["cytotrace2_results.txt"]
 
 

@@ -28,14 +28,15 @@ from matplotlib.text import Text
 from scipy.sparse import csr_array, vstack
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.cli import main as cli
 from cytotrace2_lite.metadata.coordinates import Embedding, match_cells, read_embedding
 from cytotrace2_lite.plots import plot
 from cytotrace2_lite.plots import umap as embedding
 from cytotrace2_lite.result import Result
-from cytotrace2_lite.stages import binning, preprocess
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
+from cytotrace2_lite.stages import preprocess
 
 DATA = Path(__file__).parent / "data"
 ON_CELLS = [
@@ -62,7 +63,7 @@ def made_up(n_cells, n_missing=0, seed=0):
     coordinates[:, 0] += 5 * score
     score[random.choice(n_cells, n_missing, replace=False)] = np.nan
     potency = np.full(n_cells, -1, dtype=np.int8)
-    potency[~np.isnan(score)] = binning.potency_of(score[~np.isnan(score)])
+    potency[~np.isnan(score)] = potency_of(score[~np.isnan(score)])
     return Result(
         cells=[f"c{i}" for i in range(n_cells)],
         score=score,

@@ -5,6 +5,7 @@ import pytest
 from conftest import random_counts
 from scipy.sparse import csr_array
 
+from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.stages import binning, diffusion, preprocess
 from cytotrace2_lite.stages import components as pca
@@ -268,7 +269,7 @@ class TestNeighbors:
         np.testing.assert_array_equal(neighbors, expected)
 
     def test_agreement(self):
-        category = binning.potency_of
+        category = potency_of
         neighbors = np.tile(np.arange(30), (3, 1))
         distances = np.zeros((3, 30))
         # The first two and the next two agree: four count.
@@ -301,9 +302,9 @@ class TestBinning:
 
     def test_potency_edges(self):
         edges = np.linspace(0, 1, 7)
-        np.testing.assert_array_equal(binning.potency_of(edges), [0, 0, 1, 2, 3, 4, 5])
+        np.testing.assert_array_equal(potency_of(edges), [0, 0, 1, 2, 3, 4, 5])
         above = np.nextafter(edges[:-1], 2)
-        np.testing.assert_array_equal(binning.potency_of(above), range(6))
+        np.testing.assert_array_equal(potency_of(above), range(6))
 
 
 class TestDiffusion:

@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytotrace2_lite.base.finding import Finding
-from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_NEIGHBORS, MIN_GENES_PER_CELL
+from cytotrace2_lite.base.parameters import (
+    MIN_CELLS_FOR_NEIGHBORS,
+    MIN_GENES_PER_CELL,
+    OTHER_SPECIES,
+)
 from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.catalog import open_to_all
 from cytotrace2_lite.text import first_few, shown
@@ -97,7 +101,7 @@ def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Findin
         which were left out for better ones.
     """
     report = mapping.report
-    if report.species == genes.OTHER_SPECIES:
+    if report.species == OTHER_SPECIES:
         kinds = (
             f"{report.n_mapped + len(report.superseded):,} have a mouse ortholog that the model "
             "knows"
@@ -198,7 +202,7 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
             "A cell's genes are ranked among all genes, so that scores from some are unreliable.",
             "Give the table with all genes measured.",
         )
-    is_other = report.species == genes.OTHER_SPECIES
+    is_other = report.species == OTHER_SPECIES
     check = "the table of orthologs" if is_other else f"that the species is {report.species}"
     return Finding(
         "few_genes",

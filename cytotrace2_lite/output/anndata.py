@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
-from cytotrace2_lite.output.tables import LABELS, STATUSES, to_pandas
+from cytotrace2_lite.output.tables import LABELS, is_ordered, to_pandas
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
 from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.output.scores import Scores
     from cytotrace2_lite.read._input import Input
-    from cytotrace2_lite.result import Scores
 
 __all__ = ["annotate", "annotated_copy", "check_h5ad"]
 
@@ -217,7 +217,7 @@ def _add_columns(obs: Any, result: Scores) -> None:
 
 def _put_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
     _put(obs, name, {"codes": index, "categories": np.array(LABELS[name], dtype=object)})
-    obs[name].attrs["ordered"] = LABELS[name] is not STATUSES
+    obs[name].attrs["ordered"] = is_ordered(name)
     _encode(obs[name], "categorical", "0.2.0")
 
 
@@ -226,7 +226,7 @@ def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
         obs.create_group("__categories")
     categories = child(obs.file.filename, obs, "__categories")
     _put(categories, name, np.array(LABELS[name], dtype=object))
-    categories[name].attrs["ordered"] = LABELS[name] is not STATUSES
+    categories[name].attrs["ordered"] = is_ordered(name)
     _put(obs, name, index)
     obs[name].attrs["categories"] = categories[name].ref
 

@@ -1,4 +1,4 @@
-"""Compare the estimate of time and memory with what runs take, to calibrate `checks.estimate`.
+"""Compare the estimate of time and memory with what runs take, to calibrate `resources.estimate`.
 
     python tests/benchmarks/estimate.py SPECIES THREADS TABLE [TABLE ...]
 
@@ -23,7 +23,7 @@ def measure(species: str, threads: int, table: str) -> None:
 
     from cytotrace2_lite import pipeline
     from cytotrace2_lite.api import Ensemble
-    from cytotrace2_lite.checks import dataset as checks
+    from cytotrace2_lite.checks import resources
     from cytotrace2_lite.genes import mapping as genes
     from cytotrace2_lite.read import read_expression
     from cytotrace2_lite.system import machine
@@ -36,8 +36,8 @@ def measure(species: str, threads: int, table: str) -> None:
     del expression
     n_cells = len(data.cells)
     batches = pipeline.batches(n_cells, parameters.batch_size, parameters.seed)
-    seconds, _ = checks.estimate(data.counts, batches, 1)
-    _, memory = checks.estimate(data.counts, batches, threads)
+    seconds, _ = resources.estimate(data.counts, batches, 1)
+    _, memory = resources.estimate(data.counts, batches, threads)
     started = time.process_time()
     pipeline.score_cells(data, ensemble, parameters)
     row = {

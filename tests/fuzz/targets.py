@@ -20,6 +20,7 @@ import numpy as np
 import torch_format
 from scipy.sparse import csr_array
 
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.genes.orthologs import read_orthologs
@@ -668,7 +669,7 @@ def run_everything(data, folder):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scored = score_to_directory(path, out, model=open_ensemble(), max_cores=1)
+            scored = score_to_directory(path, out, RunOptions(model=open_ensemble(), max_cores=1))
         done = True
     except CytoTRACE2Error as error:
         check_message(error)

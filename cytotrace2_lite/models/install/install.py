@@ -67,7 +67,7 @@ LICENCE_TEXT = (
 )
 
 _REPOSITORY = "https://raw.githubusercontent.com/digitalcytometry/cytotrace2"
-_MANIFEST = Path(__file__).with_name("data") / "official_models.tsv"
+_MANIFEST = Path(__file__).parents[2] / "data" / "official_models.tsv"
 _BACKGROUND = "background"
 _DOWNLOADS = ".downloads"  # in the models folder
 
