@@ -2,80 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.options import RunOptions
-from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
-from cytotrace2_lite.base.progress import Progress
-from cytotrace2_lite.checks.dataset import check_model
-from cytotrace2_lite.counts.store import MAX_BYTES
-from cytotrace2_lite.errors import PlotWarning, UsageError
-from cytotrace2_lite.genes.mapping import wanted
-from cytotrace2_lite.genes.orthologs import read_orthologs
-from cytotrace2_lite.metadata.annotation import check_annotation, read_annotation
+from cytotrace2_lite.directory import score_to_directory
+from cytotrace2_lite.errors import PlotWarning
+from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.coordinates import (
-    embedding_of,
-    match_cells,
+    checked_embedding,
     obsm_embedding,
-    read_embedding,
 )
-from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
-from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.output.anndata import annotate, annotated_copy, check_h5ad
-from cytotrace2_lite.output.report import InputRecord
+from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import require_pandas
-from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
-from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.plots.plot import missing_packages, no_plots, remove_plots, write_plots
+from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
 from cytotrace2_lite.plots.umap import require_umap, umap
-from cytotrace2_lite.read._input import Input, open_input
-from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._input import open_input
 from cytotrace2_lite.read.anndata import is_anndata
-from cytotrace2_lite.result import Result
-from cytotrace2_lite.system.files import prepare_directory, write_whole
-from cytotrace2_lite.system.machine import available_cores, available_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import os
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from cytotrace2_lite.counts.store import Counts
-    from cytotrace2_lite.metadata.annotation import Annotation
-    from cytotrace2_lite.metadata.coordinates import Embedding
+    from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.result import Result
 
-__all__ = ["Scored", "check", "check_file", "cytotrace2", "run", "score_to_directory"]
 
-
-class Scored(NamedTuple):
-    """A run whose results are on the disk, and what its plots need.
-
-    Attributes
-    ----------
-    result
-        As it was written; with the coordinates of the user, if there are any.
-    counts
-        Expression over the model's features, shape (n_cells, 14271); without values where they
-        were not kept.
-    labels
-        Cell id to label, of the annotation; None without one.
-    threads
-        How many threads drew the scores, and may compute a UMAP.
-    """
-
-    result: Result
-    counts: Counts
-    labels: dict[str, str] | None
-    threads: int
+__all__ = ["check", "cytotrace2", "run"]
 
 
 def run(
@@ -207,10 +167,10 @@ def run(
         if to_compute:
             require_umap()
         elif isinstance(embedding, str):
-            embed = partial(_check_embedding, obsm_embedding(source, embedding))
+            embed = partial(checked_embedding, obsm_embedding(source, embedding))
         elif embedding is not None:
-            embed = partial(_check_embedding, embedding)
-        job = _prepare(source, options, embed=embed, progress=progress)
+            embed = partial(checked_embedding, embedding)
+        job = prepare_job(source, options, embed=embed, progress=progress)
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
@@ -278,147 +238,7 @@ def check(
         max_memory=max_memory,
     )
     with open_input(data) as source:
-        return _prepare(source, options, progress=progress).findings
-
-
-def check_file(
-    input_path: str | os.PathLike[str],
-    options: RunOptions,
-    *,
-    annotation_path: str | os.PathLike[str] = "",
-    batch_key: str | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> list[Finding]:
-    """Look at a file as `score_to_directory` does before it computes anything, and stop there.
-
-    Parameters
-    ----------
-    input_path, options, annotation_path, batch_key, progress
-        As for `score_to_directory`.
-
-    Returns
-    -------
-    list of Finding
-        Warnings and notes.
-
-    Raises
-    ------
-    CytoTRACE2Error
-        As `score_to_directory` raises before it computes anything.
-    """
-    with open_input(input_path) as source:
-        annotation = _read_annotation(annotation_path, batch_key, source)
-        job = _prepare(
-            source, options, annotation=annotation, batch_key=batch_key, progress=progress
-        )
-    return job.findings
-
-
-def score_to_directory(
-    input_path: str | os.PathLike[str],
-    output_dir: str | os.PathLike[str] | None,
-    options: RunOptions,
-    *,
-    annotation_path: str | os.PathLike[str] = "",
-    batch_key: str | None = None,
-    embedding: str | os.PathLike[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    on_checked: Callable[[list[Finding]], None] | None = None,
-    extra_columns: bool = False,
-    file_format: str = "txt",
-    write_h5ad: str | os.PathLike[str] | None = None,
-    keep_counts: bool = True,
-) -> Scored:
-    """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
-
-    All of these files are written, or none.
-
-    The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
-
-    Parameters
-    ----------
-    input_path
-        As the path of `run`.
-    output_dir
-        Made where it does not exist; seen to be writable before anything is computed. With None,
-        neither results file nor `run.json` is written.
-    options
-        What decides the scores.
-    annotation_path
-        A tab-separated table of cell ids and labels with a header; its ids are checked against
-        the cells.
-    batch_key
-        Column of the annotation that holds the sample of each cell, as `batches` of `run`;
-        without an annotation a column of `obs` of a `.h5ad` input.
-    embedding
-        Coordinates for plots: a table of cell ids and two numbers, whose ids are checked against
-        the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input.
-    progress
-        As for `run`.
-    on_checked
-        Called with what was found out about the file before anything is computed.
-    extra_columns, file_format
-        As for `Result.write`.
-    write_h5ad
-        Name of a copy of the input with the results, as for `Result.write_h5ad`.
-    keep_counts
-        Whether a UMAP is to be computed of the counts; else less memory is taken.
-
-    Returns
-    -------
-    Scored
-        The result as it was written, and what its plots need. Plots of an earlier run are gone.
-
-    Raises
-    ------
-    CytoTRACE2Error
-        As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
-        not usable.
-    """
-    report = progress or (lambda _: None)
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
-        annotation = _read_annotation(annotation_path, batch_key, source)
-        embed = None if embedding is None else _embedding_of_file(embedding, source)
-        folder = None if output_dir is None else Path(output_dir)
-        # Path.exists raises where it is not allowed to look.
-        new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
-        if folder is not None:
-            prepare_directory(folder)
-        stack.enter_context(_removed_on_error(new))
-        if write_h5ad is not None:
-            check_h5ad(source, write_h5ad)
-        job = _prepare(
-            source,
-            options,
-            annotation=annotation,
-            batch_key=batch_key,
-            embed=embed,
-            embedding_name=None if embedding is None else str(embedding),
-            progress=progress,
-        )
-        if on_checked is not None:
-            on_checked(job.findings)
-        result = job.score(progress, release=not keep_counts)
-        contents: dict[Path, Any] = {}
-        if folder is not None:
-            contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
-        if write_h5ad is not None:
-            contents[Path(write_h5ad)] = annotated_copy(source, result)
-        if folder is not None:
-            prepare_directory(folder)  # anew, where it was removed meanwhile
-        if contents:
-            n_cells = len(result.cells)
-            report(Progress("write", 0, n_cells))
-            write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
-    if folder is not None:
-        remove_plots(folder)
-    return Scored(
-        result=result,
-        counts=job.data.counts,
-        labels=None if annotation is None else annotation.labels,
-        threads=job.parameters.max_cores,
-    )
+        return prepare_job(source, options, progress=progress).findings
 
 
 def cytotrace2(
@@ -500,177 +320,7 @@ def cytotrace2(
     return scored.result.to_pandas()
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """A dataset that was read and checked, with all it takes to score it."""
-
-    data: ModelInput
-    ensemble: Ensemble
-    parameters: Parameters
-    samples: Samples | None
-    findings: list[Finding]
-    embedding: Embedding | None
-    record: InputRecord
-
-    def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
-        scores = score_cells(
-            self.data,
-            self.ensemble,
-            self.parameters,
-            progress,
-            samples=self.samples,
-            findings=self.findings,
-            record=self.record,
-            release=release,
-        )
-        return Result(**vars(replace(scores, embedding=self.embedding)))
-
-
-def _prepare(
-    source: Input,
-    options: RunOptions,
-    *,
-    batch_key: str | None = None,
-    annotation: Annotation | None = None,
-    embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
-    embedding_name: str | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> _Job:
-    """Do what `run` does until it computes; `embed` is called with the names of the cells."""
-    started = time.perf_counter()
-    parameters = _parameters(options)
-    table = None if options.orthologs is None else read_orthologs(options.orthologs)
-    mouse_symbol = None if table is None else table.symbol_of
-    model = options.model
-    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
-
-    def report(done: int, total: int, unit: str) -> None:
-        if progress is not None:
-            progress(Progress("read", done, total, unit))
-
-    # Before anything is read: whether there is such a column is soon seen.
-    batches = options.batches
-    key = batches if isinstance(batches, str) else batch_key or ""
-    labels = obs_column(source, key) if key and annotation is None else batches
-    expression, origin = source.read(
-        ReadOptions(
-            wanted=lambda names: wanted(names, parameters.species, mouse_symbol),
-            layer=options.layer,
-            use_raw=options.use_raw,
-            orientation=options.orientation,
-            duplicate_genes=options.duplicate_genes,
-            threads=parameters.max_cores,
-        ),
-        genes=options.genes,
-        cells=options.cells,
-        progress=report,
-        max_bytes=_bytes_of_values(parameters),
-    )
-    read_seconds = time.perf_counter() - started
-    names = expression.cells
-    if annotation is not None and batch_key is not None:
-        labels = annotation.column(batch_key, names)
-    samples = None if labels is None else samples_of(labels, names, key)
-    layout, remarks = embed(names) if embed is not None else (None, [])
-    prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
-    del expression
-    findings = [Finding("input", "note", f"read as {origin.describe()}")]
-    findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
-    findings += check_model(ensemble.info.path)
-    if table is not None:
-        findings += table.findings()
-    if annotation is not None:
-        findings += check_annotation(annotation, names)
-    return _Job(
-        data=prepared,
-        ensemble=ensemble,
-        parameters=parameters,
-        samples=samples,
-        findings=findings,
-        embedding=layout,
-        record=InputRecord(
-            source=origin,
-            started=started,
-            read_seconds=read_seconds,
-            orthologs=None if table is None else table.report(),
-            annotation=None if annotation is None else annotation.report(),
-            embedding=embedding_name,
-        ),
-    )
-
-
-def _parameters(options: RunOptions) -> Parameters:
-    return Parameters(
-        species=_species(options.species, options.orthologs),
-        batch_size=options.batch_size,
-        smooth_batch_size=options.smooth_batch_size,
-        seed=options.seed,
-        max_cores=available_cores() if options.max_cores is None else options.max_cores,
-        max_memory=options.max_memory,
-    )
-
-
-def _bytes_of_values(parameters: Parameters) -> int:
-    """Set aside memory for values, so that a batch finds room, too."""
-    allowed = parameters.max_memory or available_memory()
-    return MAX_BYTES if allowed is None else min(MAX_BYTES, allowed // 4)
-
-
-def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
-    if orthologs is None:
-        if species == OTHER_SPECIES:
-            raise UsageError("species is 'other', which needs a table of orthologs.")
-        return species
-    if species == "human":
-        raise UsageError(
-            "a table of orthologs maps the genes to mouse, so species 'human' has no meaning: "
-            "leave it out."
-        )
-    return OTHER_SPECIES
-
-
-def _check_embedding(
-    embedding: ArrayLike | Embedding, cells: list[str]
-) -> tuple[Embedding, list[Finding]]:
-    return embedding_of(embedding, len(cells)), []
-
-
-def _embedding_of_file(
-    embedding: str | os.PathLike[str], source: Input
-) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
-    if not os.path.exists(embedding) and source.is_h5ad:  # noqa: PTH110
-        return partial(_check_embedding, obsm_embedding(source, str(embedding)))
-    return partial(match_cells, *read_embedding(embedding), path=embedding)
-
-
-def _read_annotation(
-    path: str | os.PathLike[str], batch_key: str | None, source: Input
-) -> Annotation | None:
-    if path:
-        annotation = read_annotation(path)
-        if batch_key is not None:
-            annotation.column(batch_key, [])  # that it is there is seen before the cells are read
-        return annotation
-    if batch_key is not None and not source.is_h5ad:
-        raise UsageError(
-            "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only a .h5ad has labels of its own."
-        )
-    return None
-
-
 def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.warning, stacklevel=stacklevel)
-
-
-@contextlib.contextmanager
-def _removed_on_error(folder: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if folder is not None:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # where there is nothing in it
-        raise

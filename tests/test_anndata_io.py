@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite import api
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read.anndata import is_anndata
@@ -476,7 +476,7 @@ class TestEmbedding:
             file["obsm/X_one"] = np.ones((4, 1))
         found = ct2.run(path, embedding="X_umap", model=ensembles["1.1.0"]).embedding
         np.testing.assert_array_equal(found.coordinates, FullAnnData().obsm["X_umap"][:, :2])
-        scored = api.score_to_directory(
+        scored = score_to_directory(
             path, tmp_path / "out", RunOptions(model=ensembles["1.1.0"]), embedding="X_umap"
         )
         np.testing.assert_array_equal(scored.result.embedding.coordinates, found.coordinates)

@@ -432,7 +432,7 @@ class TestCommand:
 class TestAnnotation:
     def test_larger_than_the_table_is_a_note(self, ensembles, tiny_table, tmp_path):
         (tmp_path / "a.txt").write_text("id\tlabel\nc1\tx\nc2\ty\nc3\tz\n")
-        from cytotrace2_lite.api import check_file
+        from cytotrace2_lite.directory import check_file
 
         path = tmp_path / "a.txt"
         found = by_code(
@@ -446,7 +446,7 @@ class TestAnnotation:
 
     def test_smaller_than_the_table(self, ensembles, tiny_table, tmp_path):
         (tmp_path / "a.txt").write_text("id\tlabel\nc2\ty\n")
-        from cytotrace2_lite.api import check_file
+        from cytotrace2_lite.directory import check_file
 
         path = tmp_path / "a.txt"
         found = by_code(

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.api import score_to_directory
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.system import files as system_files
 
 resource = pytest.importorskip("resource", reason="signals, limits and locks of Unix")
@@ -496,7 +496,7 @@ class TestMemory:
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setattr("cytotrace2_lite.api.score_cells", fail)
+        monkeypatch.setattr("cytotrace2_lite.job.score_cells", fail)
         assert ct2_lite("-o", tmp_path / "o") == (1, self.SAID)
         assert not (tmp_path / "o").exists()
 

@@ -16,8 +16,8 @@ import pytest
 from scipy import sparse
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.api import score_to_directory
 from cytotrace2_lite.base.options import RunOptions
+from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import mapping as gene_tables
 from cytotrace2_lite.read import read_expression
 

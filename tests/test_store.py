@@ -187,7 +187,7 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
             if case == "disk":
                 patch.setattr(store, "_CHUNK_VALUES", 20_000)
                 patch.setattr(store, "_TILE_VALUES", 30_000)
-                patch.setattr(ct2.api, "MAX_BYTES", 0)
+                patch.setattr("cytotrace2_lite.job.MAX_BYTES", 0)
                 patch.setattr(store, "_File", new_file)
             with pytest.raises(SystemExit) as ended:
                 main(["run", str(path), "-o", str(tmp_path / case), "-dpl", "-q", *options])

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from cytotrace2_lite.api import Scored
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.directory import Scored
     from cytotrace2_lite.result import Result
 
 __all__ = ["main"]
@@ -285,7 +285,7 @@ def run(
     # where no memory is left, tries for ever: it must come before the data.
     import scipy.linalg  # noqa: F401
 
-    from cytotrace2_lite.api import score_to_directory
+    from cytotrace2_lite.directory import score_to_directory
     from cytotrace2_lite.models.ensemble import Ensemble
 
     options["model"] = Ensemble.load(options["model"])
@@ -397,8 +397,8 @@ def _check_table(
 ) -> None:
     import json
 
-    from cytotrace2_lite.api import check_file
     from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.directory import check_file
     from cytotrace2_lite.models.ensemble import Ensemble
 
     def report(findings: list[Finding]) -> None:

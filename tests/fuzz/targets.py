@@ -659,7 +659,7 @@ def open_ensemble():
 
 def run_everything(data, folder):
     """Score a table: results and report together, or neither."""
-    from cytotrace2_lite.api import score_to_directory
+    from cytotrace2_lite.directory import score_to_directory
 
     path, out = folder / "table", folder / "out"
     path.write_bytes(data)

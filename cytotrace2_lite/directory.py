@@ -1,0 +1,232 @@
+"""From a file to a directory of results, as the command line does it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.job import prepare_job
+from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
+from cytotrace2_lite.metadata.coordinates import (
+    Embedding,
+    checked_embedding,
+    match_cells,
+    obsm_embedding,
+    read_embedding,
+)
+from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+from cytotrace2_lite.plots.plot import remove_plots
+from cytotrace2_lite.read._input import Input, open_input
+from cytotrace2_lite.system.files import prepare_directory, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.base.options import RunOptions
+    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.result import Result
+
+__all__ = ["Scored", "check_file", "score_to_directory"]
+
+
+class Scored(NamedTuple):
+    """A run whose results are on the disk, and what its plots need.
+
+    Attributes
+    ----------
+    result
+        As it was written; with the coordinates of the user, if there are any.
+    counts
+        Expression over the model's features, shape (n_cells, 14271); without values where they
+        were not kept.
+    labels
+        Cell id to label, of the annotation; None without one.
+    threads
+        How many threads drew the scores, and may compute a UMAP.
+    """
+
+    result: Result
+    counts: Counts
+    labels: dict[str, str] | None
+    threads: int
+
+
+def check_file(
+    input_path: str | os.PathLike[str],
+    options: RunOptions,
+    *,
+    annotation_path: str | os.PathLike[str] = "",
+    batch_key: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Finding]:
+    """Look at a file as `score_to_directory` does before it computes anything, and stop there.
+
+    Parameters
+    ----------
+    input_path, options, annotation_path, batch_key, progress
+        As for `score_to_directory`.
+
+    Returns
+    -------
+    list of Finding
+        Warnings and notes.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `score_to_directory` raises before it computes anything.
+    """
+    with open_input(input_path) as source:
+        annotation = _read_annotation(annotation_path, batch_key, source)
+        job = prepare_job(
+            source, options, annotation=annotation, batch_key=batch_key, progress=progress
+        )
+    return job.findings
+
+
+def score_to_directory(
+    input_path: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None,
+    options: RunOptions,
+    *,
+    annotation_path: str | os.PathLike[str] = "",
+    batch_key: str | None = None,
+    embedding: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_checked: Callable[[list[Finding]], None] | None = None,
+    extra_columns: bool = False,
+    file_format: str = "txt",
+    write_h5ad: str | os.PathLike[str] | None = None,
+    keep_counts: bool = True,
+) -> Scored:
+    """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
+
+    All of these files are written, or none.
+
+    The warnings are in the result; unlike `run`, it gives none of them as Python warnings.
+
+    Parameters
+    ----------
+    input_path
+        As the path of `run`.
+    output_dir
+        Made where it does not exist; seen to be writable before anything is computed. With None,
+        neither results file nor `run.json` is written.
+    options
+        What decides the scores.
+    annotation_path
+        A tab-separated table of cell ids and labels with a header; its ids are checked against
+        the cells.
+    batch_key
+        Column of the annotation that holds the sample of each cell, as `batches` of `run`;
+        without an annotation a column of `obs` of a `.h5ad` input.
+    embedding
+        Coordinates for plots: a table of cell ids and two numbers, whose ids are checked against
+        the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input.
+    progress
+        As for `run`.
+    on_checked
+        Called with what was found out about the file before anything is computed.
+    extra_columns, file_format
+        As for `Result.write`.
+    write_h5ad
+        Name of a copy of the input with the results, as for `Result.write_h5ad`.
+    keep_counts
+        Whether a UMAP is to be computed of the counts; else less memory is taken.
+
+    Returns
+    -------
+    Scored
+        The result as it was written, and what its plots need. Plots of an earlier run are gone.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
+        not usable.
+    """
+    report = progress or (lambda _: None)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_input(input_path))
+        annotation = _read_annotation(annotation_path, batch_key, source)
+        embed = None if embedding is None else _embedding_of_file(embedding, source)
+        folder = None if output_dir is None else Path(output_dir)
+        # Path.exists raises where it is not allowed to look.
+        new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
+        if folder is not None:
+            prepare_directory(folder)
+        stack.enter_context(_removed_on_error(new))
+        if write_h5ad is not None:
+            check_h5ad(source, write_h5ad)
+        job = prepare_job(
+            source,
+            options,
+            annotation=annotation,
+            batch_key=batch_key,
+            embed=embed,
+            embedding_name=None if embedding is None else str(embedding),
+            progress=progress,
+        )
+        if on_checked is not None:
+            on_checked(job.findings)
+        result = job.score(progress, release=not keep_counts)
+        contents: dict[Path, Any] = {}
+        if folder is not None:
+            contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
+        if write_h5ad is not None:
+            contents[Path(write_h5ad)] = annotated_copy(source, result)
+        if folder is not None:
+            prepare_directory(folder)  # anew, where it was removed meanwhile
+        if contents:
+            n_cells = len(result.cells)
+            report(Progress("write", 0, n_cells))
+            write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
+    if folder is not None:
+        remove_plots(folder)
+    return Scored(
+        result=result,
+        counts=job.data.counts,
+        labels=None if annotation is None else annotation.labels,
+        threads=job.parameters.max_cores,
+    )
+
+
+def _embedding_of_file(
+    embedding: str | os.PathLike[str], source: Input
+) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
+    if not os.path.exists(embedding) and source.is_h5ad:  # noqa: PTH110
+        return partial(checked_embedding, obsm_embedding(source, str(embedding)))
+    return partial(match_cells, *read_embedding(embedding), path=embedding)
+
+
+def _read_annotation(
+    path: str | os.PathLike[str], batch_key: str | None, source: Input
+) -> Annotation | None:
+    if path:
+        annotation = read_annotation(path)
+        if batch_key is not None:
+            annotation.column(batch_key, [])  # that it is there is seen before the cells are read
+        return annotation
+    if batch_key is not None and not source.is_h5ad:
+        raise UsageError(
+            "--batch-key names a column of the annotation: give the file, too "
+            "(-a/--annotation-path). Only a .h5ad has labels of its own."
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where there is nothing in it
+        raise

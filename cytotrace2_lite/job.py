@@ -1,0 +1,193 @@
+"""A dataset that was read and checked, and all it takes to score it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.base.finding import Finding
+from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.checks.dataset import check_model
+from cytotrace2_lite.counts.store import MAX_BYTES
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.genes.mapping import wanted
+from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.metadata.annotation import Annotation, check_annotation
+from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.output.report import InputRecord
+from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
+from cytotrace2_lite.pipeline import check as check_input
+from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.result import Result
+from cytotrace2_lite.system.machine import available_cores, available_memory
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from cytotrace2_lite.base.options import RunOptions
+    from cytotrace2_lite.metadata.coordinates import Embedding
+    from cytotrace2_lite.read._input import Input
+
+__all__ = ["Job", "prepare_job"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A dataset that was read and checked, with all it takes to score it."""
+
+    data: ModelInput
+    ensemble: Ensemble
+    parameters: Parameters
+    samples: Samples | None
+    findings: list[Finding]
+    embedding: Embedding | None
+    record: InputRecord
+
+    def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
+        """Score the cells; `release` as for `cytotrace2_lite.pipeline.score_cells`."""
+        scores = score_cells(
+            self.data,
+            self.ensemble,
+            self.parameters,
+            progress,
+            samples=self.samples,
+            findings=self.findings,
+            record=self.record,
+            release=release,
+        )
+        return Result(**vars(replace(scores, embedding=self.embedding)))
+
+
+def prepare_job(
+    source: Input,
+    options: RunOptions,
+    *,
+    batch_key: str | None = None,
+    annotation: Annotation | None = None,
+    embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
+    embedding_name: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Job:
+    """Read and check a dataset: all that a run does before it computes anything.
+
+    Parameters
+    ----------
+    source
+        The dataset.
+    options
+        What decides the scores.
+    batch_key
+        Column of the annotation, or of `obs`, with the sample of each cell.
+    annotation
+        What is known about the cells.
+    embed
+        Called with the names of the cells; gives their coordinates for plots, and findings.
+    embedding_name
+        What the record of the run calls these coordinates.
+    progress
+        Called while the dataset is read.
+
+    Returns
+    -------
+    Job
+        Its `score` does the rest.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `cytotrace2_lite.run` raises before it computes anything.
+    """
+    started = time.perf_counter()
+    parameters = _parameters(options)
+    table = None if options.orthologs is None else read_orthologs(options.orthologs)
+    mouse_symbol = None if table is None else table.symbol_of
+    model = options.model
+    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
+
+    def report(done: int, total: int, unit: str) -> None:
+        if progress is not None:
+            progress(Progress("read", done, total, unit))
+
+    # Before anything is read: whether there is such a column is soon seen.
+    batches = options.batches
+    key = batches if isinstance(batches, str) else batch_key or ""
+    labels = obs_column(source, key) if key and annotation is None else batches
+    expression, origin = source.read(
+        ReadOptions(
+            wanted=lambda names: wanted(names, parameters.species, mouse_symbol),
+            layer=options.layer,
+            use_raw=options.use_raw,
+            orientation=options.orientation,
+            duplicate_genes=options.duplicate_genes,
+            threads=parameters.max_cores,
+        ),
+        genes=options.genes,
+        cells=options.cells,
+        progress=report,
+        max_bytes=_bytes_of_values(parameters),
+    )
+    read_seconds = time.perf_counter() - started
+    names = expression.cells
+    if annotation is not None and batch_key is not None:
+        labels = annotation.column(batch_key, names)
+    samples = None if labels is None else samples_of(labels, names, key)
+    layout, remarks = embed(names) if embed is not None else (None, [])
+    prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
+    del expression
+    findings = [Finding("input", "note", f"read as {origin.describe()}")]
+    findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
+    findings += check_model(ensemble.info.path)
+    if table is not None:
+        findings += table.findings()
+    if annotation is not None:
+        findings += check_annotation(annotation, names)
+    return Job(
+        data=prepared,
+        ensemble=ensemble,
+        parameters=parameters,
+        samples=samples,
+        findings=findings,
+        embedding=layout,
+        record=InputRecord(
+            source=origin,
+            started=started,
+            read_seconds=read_seconds,
+            orthologs=None if table is None else table.report(),
+            annotation=None if annotation is None else annotation.report(),
+            embedding=embedding_name,
+        ),
+    )
+
+
+def _parameters(options: RunOptions) -> Parameters:
+    return Parameters(
+        species=_species(options.species, options.orthologs),
+        batch_size=options.batch_size,
+        smooth_batch_size=options.smooth_batch_size,
+        seed=options.seed,
+        max_cores=available_cores() if options.max_cores is None else options.max_cores,
+        max_memory=options.max_memory,
+    )
+
+
+def _bytes_of_values(parameters: Parameters) -> int:
+    """Set aside memory for values, so that a batch finds room, too."""
+    allowed = parameters.max_memory or available_memory()
+    return MAX_BYTES if allowed is None else min(MAX_BYTES, allowed // 4)
+
+
+def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
+    if orthologs is None:
+        if species == OTHER_SPECIES:
+            raise UsageError("species is 'other', which needs a table of orthologs.")
+        return species
+    if species == "human":
+        raise UsageError(
+            "a table of orthologs maps the genes to mouse, so species 'human' has no meaning: "
+            "leave it out."
+        )
+    return OTHER_SPECIES
