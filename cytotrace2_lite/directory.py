@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.result import Result
 
 __all__ = ["Scored", "check_file", "score_to_directory"]

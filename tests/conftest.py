@@ -91,7 +91,7 @@ def as_counts(matrix):
     n_cells, n_genes = matrix.shape
     names = [f"g{i}" for i in range(n_genes)]
     expression, _ = read_expression(matrix, genes=names, cells=[f"c{i}" for i in range(n_cells)])
-    return expression.over(np.arange(n_genes), n_genes)
+    return expression.counts_of_features(np.arange(n_genes), n_genes)
 
 
 def random_counts(n_cells, n_expressed, seed=0):

@@ -108,7 +108,7 @@ class TestCounts:
         expression, _ = read_expression(made, genes=names)
         for _ in range(2):
             np.testing.assert_array_equal(expression.values.toarray(), made.toarray())
-        expression.over(np.arange(70), 70, release=True)
+        expression.counts_of_features(np.arange(70), 70, release=True)
 
 
 class Full:
