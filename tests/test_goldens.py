@@ -14,10 +14,9 @@ import synthetic_ensemble
 from goldens import tables
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import batch
+from cytotrace2_lite import batch, genes
 from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES, potency_of
-from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.pipeline import batches, prepare, score_cells

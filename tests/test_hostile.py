@@ -25,7 +25,7 @@ from scipy.sparse import csr_array
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
 from cytotrace2_lite.metadata.coordinates import Embedding, read_embedding

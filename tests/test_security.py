@@ -15,7 +15,7 @@ from helpers.counts import random_counts
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.models.catalog import open_to_all
 from cytotrace2_lite.output.tables import COLUMNS
 
