@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_counts
+from helpers.counts import as_counts
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2

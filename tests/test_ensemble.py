@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError

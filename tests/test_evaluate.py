@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 import synthetic_ensemble
 import torch_format
-from conftest import random_counts
+from helpers.counts import random_counts
 
 import cytotrace2_lite
 from cytotrace2_lite.base.potency import POTENCIES

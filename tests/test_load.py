@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 from test_faults import belongs_together, hidden, visible
 
 import cytotrace2_lite as ct2
