@@ -335,7 +335,8 @@ class TestTenX:
             (
                 (b"\n3 1 1", b"\n1 1 1"),
                 (
-                    "v2/matrix.mtx: gene 'Actb' has two values in cell 'a'. Keep one of them, or their sum."
+                    "v2/matrix.mtx: gene 'Actb' has two values in cell 'a'. Keep one of them, "
+                    "or their sum."
                 ),
             ),
             (
