@@ -12,7 +12,7 @@ from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.dataset import check_model
 from cytotrace2_lite.counts.store import MAX_BYTES
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.genes.mapping import wanted
+from cytotrace2_lite.genes import is_known
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import Annotation, check_annotation
 from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
@@ -118,7 +118,7 @@ def prepare_job(
     labels = obs_column(source, key) if key and annotation is None else batches
     expression, origin = source.read(
         ReadOptions(
-            wanted=lambda names: wanted(names, parameters.species, mouse_symbol),
+            wanted=lambda names: is_known(names, parameters.species, mouse_symbol),
             layer=options.layer,
             use_raw=options.use_raw,
             orientation=options.orientation,

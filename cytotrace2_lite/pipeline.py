@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from cytotrace2_lite import genes
 from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_BATCHES, MIN_CELLS_FOR_NEIGHBORS
 from cytotrace2_lite.base.potency import N_POTENCIES, potency_of
 from cytotrace2_lite.base.progress import Progress
@@ -27,7 +28,6 @@ from cytotrace2_lite.batch import BatchScores, Clock, score_batch
 from cytotrace2_lite.checks import dataset
 from cytotrace2_lite.checks.resources import check_resources
 from cytotrace2_lite.errors import InputError, NoUsableGenesError
-from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.output.report import batch_quality, run_report
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.system.machine import release_memory

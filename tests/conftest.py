@@ -11,7 +11,6 @@ os.environ.pop("CT2_LITE_MODEL", None)
 # Some tests import onnxruntime themselves; tests/test_security.py takes it away again.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import numpy as np
 import pytest
 import synthetic_ensemble
 import torch_format
@@ -80,29 +79,3 @@ def tiny_table(tmp_path):
         return path
 
     return write
-
-
-def as_counts(matrix):
-    """Counts of a CSR matrix, cells x genes, as the pipeline has them."""
-    import numpy as np
-
-    from cytotrace2_lite.read import read_expression
-
-    n_cells, n_genes = matrix.shape
-    names = [f"g{i}" for i in range(n_genes)]
-    expression, _ = read_expression(matrix, genes=names, cells=[f"c{i}" for i in range(n_cells)])
-    return expression.over(np.arange(n_genes), n_genes)
-
-
-def random_counts(n_cells, n_expressed, seed=0):
-    """Counts over the model's features, CSR of shape (n_cells, 14271)."""
-    from scipy.sparse import csr_array
-
-    random = np.random.RandomState(seed)
-    n_features = synthetic_ensemble.N_FEATURES
-    indices = [
-        np.sort(random.choice(n_features, n_expressed, replace=False)) for _ in range(n_cells)
-    ]
-    data = random.geometric(0.3, n_cells * n_expressed).astype(float)
-    indptr = np.arange(n_cells + 1) * n_expressed
-    return csr_array((data, np.concatenate(indices), indptr), shape=(n_cells, n_features))

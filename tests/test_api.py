@@ -16,7 +16,7 @@ import pytest
 from scipy.sparse import coo_array, csc_array, csr_matrix
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.output.tables import COLUMNS
 
 DATA = Path(__file__).parent / "data"

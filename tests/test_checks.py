@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_counts
+from helpers.counts import as_counts
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
@@ -15,7 +15,7 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.checks import dataset as checks
 from cytotrace2_lite.checks import resources
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.genes.mapping import features, map_genes, recognised
+from cytotrace2_lite.genes import features, map_genes, recognised
 from cytotrace2_lite.read import Source
 from cytotrace2_lite.system import machine
 

@@ -14,7 +14,7 @@ import pytest
 
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.output.tables import COLUMNS
 
 DATA = Path(__file__).parent / "data"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models.catalog import find_model, read_model, seal
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import FoldedEnsemble, to_onnx

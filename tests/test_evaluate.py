@@ -13,12 +13,12 @@ import pytest
 import scipy.sparse as sp
 import synthetic_ensemble
 import torch_format
-from conftest import random_counts
+from helpers.counts import random_counts
 
 import cytotrace2_lite
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import InputError, ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES, features
+from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models.fold.export import export
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import synthetic_ensemble
 import torch_format
 
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES, features
+from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models.catalog import read_model, seal
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold import export as exporter

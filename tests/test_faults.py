@@ -475,7 +475,7 @@ class TestInputThatChanges:
 
 
 def ct2_genes():
-    from cytotrace2_lite.genes.mapping import features
+    from cytotrace2_lite.genes import features
 
     return features()
 

@@ -16,9 +16,9 @@ import pytest
 from scipy import sparse
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite import genes as gene_tables
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.genes import mapping as gene_tables
 from cytotrace2_lite.read import read_expression
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRAC
 
 
 def wanted(names):
-    return gene_tables.wanted(names, "mouse")
+    return gene_tables.is_known(names, "mouse")
 
 
 @pytest.fixture(scope="module")

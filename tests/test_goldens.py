@@ -14,14 +14,14 @@ import synthetic_ensemble
 from goldens import tables
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import pipeline
+from cytotrace2_lite import batch, genes
 from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES, potency_of
-from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.pipeline import batches, prepare, score_cells
 from cytotrace2_lite.read import read_expression
+from cytotrace2_lite.result import Result
 from cytotrace2_lite.stages import binning, diffusion, preprocess
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
@@ -222,11 +222,11 @@ class Given:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads, monkeypatch):
-    monkeypatch.setattr(pipeline, "_CELLS_PER_STEP", 10_000)  # a batch at a time, in order
+    monkeypatch.setattr(batch, "_CELLS_PER_STEP", 10_000)  # a batch at a time, in order
     expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
-    result = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))
-    result.write(tmp_path)
+    scores = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))
+    Result(**vars(scores)).write(tmp_path)
     compare(tmp_path / "cytotrace2_results.txt", case.name, off=5e-8)
 
 
@@ -235,8 +235,8 @@ def test_end_to_end_with_the_made_up_ensemble(name, ensembles, tmp_path):
     case = load(name)
     expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
-    result = score_cells(data, ensembles["1.1.0"], Parameters(**case.options))
-    result.write(tmp_path)
+    scores = score_cells(data, ensembles["1.1.0"], Parameters(**case.options))
+    Result(**vars(scores)).write(tmp_path)
     # Upstream's float32 raw scores may swap cells whose scores are nearly the same.
     swaps = 3 if name == "batches" else 0
     compare(tmp_path / "cytotrace2_results.txt", name, off=5e-8, swaps=swaps)

@@ -25,14 +25,15 @@ from scipy.sparse import csr_array
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
-from cytotrace2_lite.metadata.coordinates import read_embedding
+from cytotrace2_lite.metadata.coordinates import Embedding, read_embedding
 from cytotrace2_lite.models import catalog as models
 from cytotrace2_lite.models import onnx_file
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.torch_file import TorchFile
+from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.text import contained, printable, shown
 
@@ -135,7 +136,7 @@ class TestNames:
             words = ["check", *words, "-a", "a"]
         else:
             row = "\t0.5\tMultipotent\t1.0\t0.5\tMultipotent\n"
-            names = "\t".join(["", *ct2.results.COLUMNS])
+            names = "\t".join(["", *COLUMNS])
             for name, cell in (("one", "\x1b[2J"), ("other", MEGABYTE[:1000])):
                 lines = names + "\n" + f"{cell}{row}" + f"both{row.replace('0.5', str(len(name)))}"
                 (tmp_path / name).write_text(lines)
@@ -154,7 +155,7 @@ class TestNames:
     def test_plots(self, result):
         pytest.importorskip("matplotlib")
         embedding = np.random.RandomState(0).normal(size=(len(result.cells), 2))
-        layout = ct2.embedding.Embedding(embedding, (MEGABYTE, "\x1b[31m$x$\n"))
+        layout = Embedding(embedding, (MEGABYTE, "\x1b[31m$x$\n"))
         # Labels with thousands of digits are no numbers to sort by, and are cut.
         labels = ["" if name == "." else name for name in (*NAMES, "9" * 5000)]
         with warnings.catch_warnings():

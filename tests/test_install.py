@@ -961,8 +961,8 @@ class TestRealMembers:
         from scipy.sparse import csc_array, load_npz
         from scipy.stats import spearmanr
 
+        from cytotrace2_lite import genes
         from cytotrace2_lite.base.potency import POTENCIES
-        from cytotrace2_lite.genes import mapping as genes
         from cytotrace2_lite.models.ensemble import Ensemble
         from cytotrace2_lite.models.fold.export import export
         from cytotrace2_lite.stages import preprocess

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.potency import potency_of
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.stages import binning
 
 #: float32 has 24 bits: a score is a mean of sums of a few thousand products.

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 from test_faults import belongs_together, hidden, visible
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 
 DATA = Path(__file__).parent / "data"
 INPUT = DATA / "enteric_300.txt.gz"

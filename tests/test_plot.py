@@ -20,7 +20,7 @@ if find_spec("umap") is None:  # importing it takes seconds
     pytest.skip("umap-learn is not installed", allow_module_level=True)
 
 import matplotlib as mpl
-from conftest import as_counts, random_counts
+from helpers.counts import as_counts, random_counts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure

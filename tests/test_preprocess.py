@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 

@@ -13,7 +13,7 @@ import pytest
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.cli import progress as cli_progress
 from cytotrace2_lite.cli.progress import StageReporter
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 
 
 class Clock:

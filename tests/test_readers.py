@@ -16,7 +16,7 @@ import pytest
 from scipy import sparse
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.genes import mapping as gene_tables
+from cytotrace2_lite import genes as gene_tables
 from cytotrace2_lite.read import read_expression
 
 GENES = ["Actb", "Gapdh", "Nanog", "Xkr4"]
@@ -28,7 +28,7 @@ REMEDY = (
 
 
 def wanted(names):
-    return gene_tables.wanted(names, "mouse")
+    return gene_tables.is_known(names, "mouse")
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.models.catalog import open_to_all
 from cytotrace2_lite.output.tables import COLUMNS
 
@@ -178,28 +178,45 @@ class TestCode:
 
     def test_only_one_module_can_reach_the_network(self):
         found = {
-            path.name
+            (path.relative_to(PACKAGE).as_posix(), name)
             for path, tree in modules()
-            if any(name.partition(".")[0] in NETWORK_MODULES for name in imported(tree))
+            for name in imported(tree)
+            if name.partition(".")[0] in NETWORK_MODULES
         }
-        # install.py has urllib.parse only, which opens nothing.
-        assert found == {"download.py", "install.py"}
-        tree = ast.parse((PACKAGE / "install.py").read_text())
-        assert [name for name in imported(tree) if name.startswith("urllib")] == ["urllib.parse"]
+        # urllib.parse opens nothing.
+        others = {path for path, name in found if name != "urllib.parse"}
+        assert others == {"models/install/download.py"}
+        assert {path for path, _ in found} == {
+            "models/install/download.py",
+            "models/install/install.py",
+        }
 
     def test_only_installing_imports_it(self):
-        users = {
-            path.name
-            for path, tree in modules()
-            if any(name == "cytotrace2_lite.models.install.download" for name in imported(tree))
+        assert users("cytotrace2_lite.models.install.download") == {"models/install/install.py"}
+        # The second one its types only.
+        assert users("cytotrace2_lite.models.install.install") == {
+            "cli/models.py",
+            "cli/progress.py",
         }
-        assert users == {"install.py"}
-        users = {
-            path.name
-            for path, tree in modules()
-            if any(name == "cytotrace2_lite.models.install.install" for name in imported(tree))
-        }
-        assert users == {"cli_models.py", "cli_progress.py"}  # the second one its types only
+
+
+def users(module):
+    """Files of the package that import a module, or a name from it."""
+    package, _, name = module.rpartition(".")
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if (
+            (isinstance(node, ast.ImportFrom) and node.module == module)
+            or (isinstance(node, ast.Import) and any(item.name == module for item in node.names))
+            or (
+                isinstance(node, ast.ImportFrom)
+                and node.module == package
+                and any(item.name == name for item in node.names)
+            )
+        )
+    }
 
 
 needs_permissions = pytest.mark.skipif(sys.platform == "win32", reason="permissions of Unix")

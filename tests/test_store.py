@@ -12,7 +12,7 @@ from pathlib import Path
 import formats
 import numpy as np
 import pytest
-from conftest import random_counts
+from helpers.counts import random_counts
 from scipy import sparse
 from scipy.sparse import csr_array
 

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.genes.mapping import N_FEATURES, features
+from cytotrace2_lite.genes import N_FEATURES, features
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))

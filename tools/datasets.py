@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from cytotrace2_lite.base.parameters import SPECIES
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.genes.mapping import SPECIES, features, map_genes
+from cytotrace2_lite.genes import features, map_genes
 from cytotrace2_lite.stages import preprocess
 
 if TYPE_CHECKING:

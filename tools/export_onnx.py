@@ -21,7 +21,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models.ensemble import Ensemble, expected_score
 from cytotrace2_lite.models.fold.export import (
     FoldedEnsemble,

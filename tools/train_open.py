@@ -41,7 +41,7 @@ from datasets import MIN_GENES, read_dataset, read_markers
 from scipy.optimize import brentq
 
 from cytotrace2_lite.base.potency import POTENCIES
-from cytotrace2_lite.genes.mapping import features
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.stages import preprocess
 
 try:

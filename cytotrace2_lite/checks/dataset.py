@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytotrace2_lite import genes
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.parameters import (
     MIN_CELLS_FOR_NEIGHBORS,
     MIN_GENES_PER_CELL,
     OTHER_SPECIES,
 )
-from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.catalog import open_to_all
 from cytotrace2_lite.text import first_few, shown
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.genes.mapping import known_mouse_symbols
+from cytotrace2_lite.genes.symbols import known_mouse_symbols
 from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.text import first_few, shown
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models.catalog import find_model, read_model, remedy
 from cytotrace2_lite.models.onnx_file import check_graph, metadata, one_line
 from cytotrace2_lite.models.tiles import TILE_CELLS, TileFeed
@@ -135,7 +135,7 @@ class Ensemble:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
-        from cytotrace2_lite.genes.mapping import features
+        from cytotrace2_lite.genes import features
 
         onnxruntime.disable_telemetry_events()
 

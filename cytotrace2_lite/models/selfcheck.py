@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.stages import preprocess
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.parameters import Parameters
-    from cytotrace2_lite.genes.mapping import MappingReport
+    from cytotrace2_lite.genes import MappingReport
     from cytotrace2_lite.genes.orthologs import OrthologsReport
     from cytotrace2_lite.metadata.annotation import AnnotationReport
     from cytotrace2_lite.metadata.samples import Samples

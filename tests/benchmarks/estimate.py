@@ -21,17 +21,16 @@ def measure(species: str, threads: int, table: str) -> None:
     time.perf_counter = time.process_time
     import numpy as np
 
-    from cytotrace2_lite import pipeline
+    from cytotrace2_lite import genes, pipeline
     from cytotrace2_lite.api import Ensemble
     from cytotrace2_lite.checks import resources
-    from cytotrace2_lite.genes import mapping as genes
     from cytotrace2_lite.read import read_expression
     from cytotrace2_lite.system import machine
 
     warnings.simplefilter("ignore")
     ensemble = Ensemble.load()
     parameters = pipeline.Parameters(species=species, max_cores=threads)
-    expression, _ = read_expression(table, lambda names: genes.wanted(names, species))
+    expression, _ = read_expression(table, lambda names: genes.is_known(names, species))
     data = pipeline.prepare(expression, species)
     del expression
     n_cells = len(data.cells)

@@ -688,7 +688,7 @@ def run_everything(data, folder):
 
 
 def everything_seeds():
-    from cytotrace2_lite.genes.mapping import features
+    from cytotrace2_lite.genes import features
 
     random = np.random.RandomState(0)
     genes = features()[:: len(features()) // 12]

@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cytotrace2_lite import genes
 from cytotrace2_lite.base.parameters import Parameters
-from cytotrace2_lite.genes import mapping as genes
 from cytotrace2_lite.models.ensemble import Ensemble, Prediction
 from cytotrace2_lite.models.fold.export import export
 from cytotrace2_lite.pipeline import prepare, score_cells
@@ -81,7 +81,7 @@ def run(request, work, stand_ins):
         call(sys.executable, SHARED / "tools/write_table.py", SHARED / "data" / name, table)
         runner = Path(__file__).with_name("run_upstream.py")
         call(UPSTREAM, runner, table, species, out, "--models", stand_ins)
-    expression, _ = read_expression(table, lambda names: genes.wanted(names, species))
+    expression, _ = read_expression(table, lambda names: genes.is_known(names, species))
     with np.load(out / "intermediate.npz") as file:
         stages = SimpleNamespace(**file)
     return SimpleNamespace(

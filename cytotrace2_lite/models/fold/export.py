@@ -28,7 +28,7 @@ import numpy as np
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError
-from cytotrace2_lite.genes.mapping import N_FEATURES, features
+from cytotrace2_lite.genes import N_FEATURES, features
 from cytotrace2_lite.models.catalog import seal
 from cytotrace2_lite.models.ensemble import expected_score
 from cytotrace2_lite.models.fold.torch_file import SparseTensor, Tensor, TorchFile

@@ -16,14 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cytotrace2_lite
+from cytotrace2_lite.base.parameters import SPECIES
 from cytotrace2_lite.checks.dataset import check_genes
 from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
-from cytotrace2_lite.genes import mapping as genes
-from cytotrace2_lite.genes.mapping import Superseded, features, map_genes, wanted
+from cytotrace2_lite.genes import (
+    N_FEATURES,
+    MappingReport,
+    Superseded,
+    features,
+    is_known,
+    map_genes,
+)
+from cytotrace2_lite.genes.symbols import _ensembl_ids
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(genes.__file__).with_name("data")
-GOLDENS = Path(__file__).with_name("goldens")
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(cytotrace2_lite.__file__).parent / "data"
+GOLDENS = ROOT / "tests" / "goldens"
 GOLDEN = json.loads((GOLDENS / "gene_mapping.json").read_text())
 DATASETS = ROOT.parent / "shared" / "data"
 
@@ -60,7 +69,7 @@ def one_by_one(species):
 
 
 def test_features():
-    assert len(features()) == genes.N_FEATURES == len(set(features()))
+    assert len(features()) == N_FEATURES == len(set(features()))
     assert (features()[0], features()[-1]) == ("A1bg", "Zzz3")
     assert list(features()) == sorted(features())
 
@@ -195,7 +204,7 @@ def test_of_two_ensembl_ids_the_official_symbol_wins_then_the_first_id():
 def test_reach_of_ensembl_ids(species, n_ids, n_features):
     names = list(read_pairs(f"{species}_ensembl.tsv"))
     assert len(names) == n_ids
-    assert wanted(names, species).all()
+    assert is_known(names, species).all()
     report = map_genes(names, species).report
     assert report.n_mapped == report.ensembl == n_features
     assert len(report.superseded) == n_ids - n_features
@@ -210,39 +219,39 @@ def test_mapping_does_not_depend_on_the_order_of_the_genes(species):
     assert dict(zip(names, answers(names, species), strict=True)) == expected
 
     used = mapping.feature[mapping.feature >= 0]
-    assert used.size == np.unique(used).size == genes.N_FEATURES
+    assert used.size == np.unique(used).size == N_FEATURES
     # an official symbol is there for each, so nothing else is used
     report = mapping.report
     assert report.n_mapped == report.symbol + report.ortholog + report.uppercase
     assert (report.alias, report.ensembl) == (0, 0)
-    assert len(report.superseded) == len(names) - genes.N_FEATURES - 1
+    assert len(report.superseded) == len(names) - N_FEATURES - 1
     assert [s.name for s in report.superseded] == [
         name for name in names if expected[name] is None and name != "unknown"
     ]
 
 
 @pytest.mark.parametrize("species", ["mouse", "human"])
-def test_wanted_are_the_names_that_could_be_mapped(species):
+def test_known_are_the_names_that_can_be_mapped(species):
     names = [*one_by_one("mouse"), *one_by_one("human"), "ENSG00000000003.1", "ENSMUSG00000000001"]
     names = list(dict.fromkeys([*names, "", "ENSG", "Nonsense", "ERCC-00002"]))
     mapping = map_genes(names, species)
     mapped = mapping.feature >= 0
     superseded = np.isin(names, [s.name for s in mapping.report.superseded])
-    found = wanted(names, species)
+    found = is_known(names, species)
     assert found.dtype == np.bool_
     np.testing.assert_array_equal(found, mapped | superseded)
     # blocks of names give the same as all at once, and an array of names the same as a list
-    blocks = [wanted(names[i : i + 1000], species) for i in range(0, len(names), 1000)]
+    blocks = [is_known(names[i : i + 1000], species) for i in range(0, len(names), 1000)]
     np.testing.assert_array_equal(np.concatenate(blocks), found)
-    np.testing.assert_array_equal(wanted(np.array(names), species), found)
-    assert wanted([], species).shape == (0,)
+    np.testing.assert_array_equal(is_known(np.array(names), species), found)
+    assert is_known([], species).shape == (0,)
 
 
 def test_result_types():
     mapping = map_genes(("Actb", "Zz1"), "mouse")
     assert mapping.feature.dtype == np.int32
     assert mapping.feature.shape == (2,)
-    assert mapping.report == genes.MappingReport(
+    assert mapping.report == MappingReport(
         species="mouse",
         n_genes=2,
         n_mapped=1,
@@ -261,11 +270,11 @@ def test_result_types():
 
 
 def test_ensembl_table_is_read_only_for_ensembl_ids():
-    genes._ensembl_ids.cache_clear()
+    _ensembl_ids.cache_clear()
     map_genes(["ACTB", "ENSA", "Actb"], "human")
-    assert genes._ensembl_ids.cache_info().currsize == 0
+    assert _ensembl_ids.cache_info().currsize == 0
     map_genes(["ENSG00000000003"], "human")
-    assert genes._ensembl_ids.cache_info().currsize == 1
+    assert _ensembl_ids.cache_info().currsize == 1
 
 
 def test_tables_keep_what_the_mapping_relies_on():
@@ -318,7 +327,7 @@ def test_nothing_usable_at_all():
         map_genes([], "mouse")
 
 
-@pytest.mark.parametrize("function", [wanted, map_genes])
+@pytest.mark.parametrize("function", [is_known, map_genes])
 def test_unknown_species(function):
     with pytest.raises(UsageError, match="unknown species 'rat': it must be 'mouse' or 'human'"):
         function(["Actb"], "rat")
@@ -341,7 +350,7 @@ def species_warnings(names, species):
 def test_species_warning(n_upper, n_lower, likely):
     names = [f"UPPER{i}" for i in range(n_upper - 1)] + [f"Lower{i}" for i in range(n_lower - 1)]
     names += ["ACTB", "Actb"]
-    for species in genes.SPECIES:
+    for species in SPECIES:
         report = map_genes(names, species).report
         assert report.upper_case_share == n_upper / 100
         assert report.likely_species == likely
@@ -403,7 +412,7 @@ def ask(upstream_python, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def upstream_tables(ask):
-    return dict(zip(genes.SPECIES, ask([{"species": s} for s in genes.SPECIES]), strict=True))
+    return dict(zip(SPECIES, ask([{"species": s} for s in SPECIES]), strict=True))
 
 
 def stable(pairs):

@@ -8,7 +8,7 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.genes.mapping import features, map_genes, wanted
+from cytotrace2_lite.genes import features, is_known, map_genes
 from cytotrace2_lite.genes.orthologs import read_orthologs
 
 
@@ -114,7 +114,7 @@ def test_mostly_unknown_symbols(write):
 def test_mapping():
     orthologs = {"ENSSSCG1": "Actb", "P2": "Prxl2c", "P3": "Actb"}
     names = ["P2", "ENSSSCG1.4", "Gapdh", "P3"]
-    assert wanted(names, "other", orthologs).tolist() == [True, True, False, True]
+    assert is_known(names, "other", orthologs).tolist() == [True, True, False, True]
     mapping = map_genes(names, "other", orthologs)
     assert [features()[i] if i >= 0 else None for i in mapping.feature] == [
         "Aaed1",
@@ -130,7 +130,8 @@ def test_mapping():
         map_genes(["Actb", "x"], "other", orthologs)
     assert str(caught.value) == (
         "none of the gene names of the input (2: 'Actb', 'x') has a mouse symbol in the table of "
-        "orthologs (3: 'ENSSSCG1', 'P2', 'P3'). Both must name genes alike."
+        "orthologs (3: 'ENSSSCG1', 'P2', 'P3'). The table must name genes as the input "
+        "does."
     )
 
 
