@@ -26,7 +26,7 @@ from cytotrace2_lite.system.threads import one_blas_thread
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
 
 __all__ = ["MAX_CELLS", "require_umap", "umap"]
 

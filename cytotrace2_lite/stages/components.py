@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
 
 __all__ = [
     "MAX_RESIDUAL",

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from cytotrace2_lite.genes.mapping import N_FEATURES
+from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.read import read_expression
 
 
@@ -12,7 +12,7 @@ def as_counts(matrix):
     n_cells, n_genes = matrix.shape
     names = [f"g{i}" for i in range(n_genes)]
     expression, _ = read_expression(matrix, genes=names, cells=[f"c{i}" for i in range(n_cells)])
-    return expression.over(np.arange(n_genes), n_genes)
+    return expression.counts_of_features(np.arange(n_genes), n_genes)
 
 
 def random_counts(n_cells, n_expressed, seed=0):
