@@ -149,7 +149,14 @@ def test_a_wing_imports_what_it_may():
 
 
 def test_no_circle():
-    graph = {module: {source for source, _ in imports_of(module)} - {module} for module in FILES}
+    graph = {
+        module: {
+            source
+            for source, _ in imports_of(module)
+            if source != module and f"{module} -> {source}" not in DEPARTURES
+        }
+        for module in FILES
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
