@@ -402,7 +402,7 @@ class Explanation:
         return Table(columns)
 
     def gene_sets(
-        self, sets: gene_sets.GeneSets | str | Sequence[Any] | None = None
+        self, sets: Any = None
     ) -> pd.DataFrame:
         """Add up the shares of the genes of each set.
 
@@ -442,12 +442,13 @@ class Explanation:
         Table
             With the columns of `gene_sets`.
         """
-        collection = gene_sets.collection_of(sets, self._species, self.genes)
+        collection = gene_sets.collection_of(sets)
+        members = collection.features(self._species, self.genes)
         others = np.array(
             [self._means(self._sums.share, group)[1] for group in range(len(self.groups))]
         )
         return gene_sets.set_table(
-            collection, self.groups, self.genes, self.mean_shares, others
+            collection, members, self.groups, self.genes, self.mean_shares, others
         )
 
     def without(self, genes: Sequence[str] | str) -> Without:
