@@ -4,9 +4,9 @@
 >>> result = ct2.run("expr.txt", species="human")
 >>> result.score, result.potency  # doctest: +SKIP
 
-`run` takes a file or a matrix and returns a `Result`; `Ensemble.load` loads a model once for many
-runs; `cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how
-two results differ.
+`run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores;
+`Ensemble.load` loads a model once for many runs; `cytotrace2` has the signature of cytotrace2_py's
+function of that name; `compare` says how two results differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite._version import __version__
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.api import check, cytotrace2, run
+    from cytotrace2_lite.api import check, cytotrace2, explain, run
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.parameters import PRESETS
     from cytotrace2_lite.base.potency import POTENCIES
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         SpeciesWarning,
         UsageError,
     )
+    from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.models.ensemble import Ensemble, ModelInfo
     from cytotrace2_lite.output.comparison import Comparison, compare
     from cytotrace2_lite.result import Result
@@ -55,6 +56,7 @@ __all__ = [
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "Ensemble",
+    "Explanation",
     "FewCellsWarning",
     "Finding",
     "GeneNameWarning",
@@ -77,6 +79,7 @@ __all__ = [
     "check",
     "compare",
     "cytotrace2",
+    "explain",
     "run",
 ]
 
@@ -85,6 +88,7 @@ _MODULES = {
     "POTENCIES": "base.potency",
     "PRESETS": "base.parameters",
     "Ensemble": "models.ensemble",
+    "Explanation": "explanation.explanation",
     "Finding": "base.finding",
     "ModelInfo": "models.ensemble",
     "Progress": "base.progress",
@@ -92,6 +96,7 @@ _MODULES = {
     "check": "api",
     "compare": "output.comparison",
     "cytotrace2": "api",
+    "explain": "api",
     "run": "api",
 }
 

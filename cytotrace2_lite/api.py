@@ -1,4 +1,4 @@
-"""The Python interface: `run`, and `cytotrace2` with upstream's signature."""
+"""The Python interface: `run`, `explain`, `check`, and `cytotrace2` with upstream's signature."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.errors import PlotWarning
+from cytotrace2_lite.explanation.explain import explain_scores
+from cytotrace2_lite.explanation.groups import groups_of
+from cytotrace2_lite.explanation.means import ALL_CELLS, SCORE, potency_position
 from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
 )
+from cytotrace2_lite.metadata.samples import obs_column
 from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
@@ -31,11 +35,12 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.result import Result
 
 
-__all__ = ["check", "cytotrace2", "run"]
+__all__ = ["check", "cytotrace2", "explain", "run"]
 
 
 def run(
@@ -179,6 +184,96 @@ def run(
     if inplace and is_anndata(data):
         annotate(data, result)
     return result
+
+
+def explain(
+    data: str | os.PathLike[str] | ArrayLike | Any,
+    *,
+    groups: ArrayLike | str | None = None,
+    of: str = SCORE,
+    reference: str = ALL_CELLS,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
+    species: str = "mouse",
+    orthologs: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | Ensemble | None = None,
+    batches: ArrayLike | str | None = None,
+    batch_size: int = 10_000,
+    smooth_batch_size: int = 1000,
+    seed: int = 14,
+    max_cores: int | None = None,
+    max_memory: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Explanation:
+    """Score the cells of a dataset, and divide the scores among the genes.
+
+    Parameters
+    ----------
+    data
+        As for `run`.
+    groups
+        The label of each cell, length n_cells (None, NaN or "" where it has none), or the name of
+        a column of `obs` of AnnData; by default `CytoTRACE2_Potency`. At most 500 different ones.
+    of
+        What is explained: "score", the raw score, or the name of a potency, its probability.
+    reference
+        What the cells are compared with: "all" for the mean of all cells, or the name of a group
+        for the mean of its cells.
+    genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
+        As for `run`.
+    batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, progress
+        As for `run`.
+
+    Returns
+    -------
+    Explanation
+        The mean shares of the groups, and the shares of every cell when asked for. It keeps the
+        values of the dataset. `explanation.scores` is what `run` returns. Its warnings are given
+        as Python warnings, too.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` raises; `UsageError` where `groups`, `of` or `reference` is not usable.
+    """
+    options = RunOptions(
+        genes=genes,
+        cells=cells,
+        layer=layer,
+        use_raw=use_raw,
+        orientation=orientation,
+        duplicate_genes=duplicate_genes,
+        species=species,
+        orthologs=orthologs,
+        model=model,
+        batches=batches,
+        batch_size=batch_size,
+        smooth_batch_size=smooth_batch_size,
+        seed=seed,
+        max_cores=max_cores,
+        max_memory=max_memory,
+    )
+    potency_position(of)  # before anything is read
+    with open_input(data) as source:
+        key = groups if isinstance(groups, str) else ""
+        labels = obs_column(source, key) if key else groups
+        job = prepare_job(source, options, progress=progress)
+    _give_warnings(job.findings, stacklevel=3)
+    result = job.score(progress, release=False)
+    return explain_scores(
+        job.data,
+        job.ensemble,
+        result,
+        groups_of(labels, result, key),
+        of=of,
+        reference=reference,
+        threads=job.parameters.max_cores,
+        progress=progress,
+    )
 
 
 def check(

@@ -36,18 +36,23 @@ TABLE = {
         "batch checks output.scores output.report metadata.samples models.ensemble genes counts "
         "base system"
     ),
+    "explanation": (
+        "pipeline plots.drawing output.scores output.tables models.ensemble models.weights "
+        "stages.preprocess genes counts base system"
+    ),
     "result": "plots output read system",
     "job": (
         "result pipeline checks output.report metadata models.ensemble read genes counts base "
         "system"
     ),
     "directory": "job result plots output metadata read counts base system",
-    "api": "directory job result plots output metadata models read base system",
+    "api": "directory explanation job result plots output metadata models read base system",
     "cli": (
         "api directory result plots output metadata models models.install models.fold read base "
         "system"
     ),
-    "": "api result output.comparison models.ensemble base",  # the public names
+    # The public names.
+    "": "api explanation.explanation result output.comparison models.ensemble base",
     "__main__": "cli",
 }
 EVERYWHERE = {"errors", "text", "_version"}

@@ -12,7 +12,11 @@ from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.explanation.explanation import Explanation
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.explanation.means import GroupMeans
 
 __all__ = ["SHARES_KEY", "UNS_KEY", "write"]
 
@@ -22,26 +26,33 @@ SHARES_KEY = "cytotrace2_shares"
 UNS_KEY = "cytotrace2_explanation"
 
 
-def write(explanation: Explanation, adata: Any, *, layer: bool) -> None:
+def write(
+    means: GroupMeans,
+    adata: Any,
+    cells: Sequence[str],
+    shares_of: Callable[[slice], NDArray[np.float32]] | None = None,
+) -> None:
     """Write mean shares into `varm`, what was explained into `uns`, shares into a layer.
 
     Parameters
     ----------
-    explanation
-        The explanation.
+    means
+        Mean shares of the groups.
     adata
         The AnnData whose cells were scored.
-    layer
-        Whether the shares of every cell are written, too.
+    cells
+        Their names.
+    shares_of
+        Gives the shares of some cells, for the layer; None for no layer.
 
     Raises
     ------
     UsageError
         Its cells or genes are others than those that were explained.
     """
-    if [str(name) for name in adata.obs_names] != list(explanation.cells):
+    if [str(name) for name in adata.obs_names] != list(cells):
         raise UsageError("the AnnData has other cells than those that were explained.")
-    position = {name: i for i, name in enumerate(explanation.genes) if name}
+    position = {name: i for i, name in enumerate(means.genes) if name}
     names = [str(name) for name in adata.var_names]
     if not position.keys() & set(names):  # a column of var has named the genes
         for column in adata.var.columns:
@@ -60,22 +71,22 @@ def write(explanation: Explanation, adata: Any, *, layer: bool) -> None:
             seen.add(name)
             rows.append(row)
             columns.append(position[name])
-    means = np.zeros((len(names), len(explanation.groups)))
-    means[rows] = explanation.mean_shares[:, columns].T
+    table = np.zeros((len(names), len(means.groups)))
+    table[rows] = means.mean_shares[:, columns].T
     pandas = require_pandas()
     adata.varm[SHARES_KEY] = pandas.DataFrame(
-        means, index=adata.var_names, columns=list(explanation.groups)
+        table, index=adata.var_names, columns=list(means.groups)
     )
     adata.uns[UNS_KEY] = {
-        "of": explanation.of,
-        "reference": explanation.reference.name,
-        "reference_value": explanation.reference.value,
-        "reference_n_cells": explanation.reference.n_cells,
-        "groups": np.array(explanation.groups, dtype=object),
+        "of": means.of,
+        "reference": means.reference.name,
+        "reference_value": means.reference.value,
+        "reference_n_cells": means.reference.n_cells,
+        "groups": np.array(means.groups, dtype=object),
     }
-    if layer:
-        shares = np.zeros((len(explanation.cells), len(names)), np.float32)
+    if shares_of is not None:
+        shares = np.zeros((len(cells), len(names)), np.float32)
         for first in range(0, len(shares), CELLS_PER_STEP):
             some = slice(first, first + CELLS_PER_STEP)
-            shares[some, rows] = explanation.shares(some)[:, columns]
+            shares[some, rows] = shares_of(some)[:, columns]
         adata.layers[SHARES_KEY] = shares

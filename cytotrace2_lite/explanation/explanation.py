@@ -8,69 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.base.potency import POTENCIES
-from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation import gene_sets, statistics
-from cytotrace2_lite.explanation.groups import groups_of
-from cytotrace2_lite.explanation.measure import expressed, mean_cell, sum_by_group
-from cytotrace2_lite.explanation.shares import CELLS_PER_STEP, Shares, target_of, value_of
-from cytotrace2_lite.explanation.table import Table
+from cytotrace2_lite.explanation.anndata import write
+from cytotrace2_lite.explanation.means import (
+    GroupMeans,
+    contrast_table,
+    gene_table,
+)
+from cytotrace2_lite.explanation.measure import expressed
+from cytotrace2_lite.explanation.shares import CELLS_PER_STEP
 from cytotrace2_lite.explanation.without import Without, scores_without
-from cytotrace2_lite.genes.mapping import features
-from cytotrace2_lite.models.weights import read_weights
 from cytotrace2_lite.system.threads import in_order, one_blas_thread
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from cytotrace2_lite.counts.store import Counts
-    from cytotrace2_lite.explanation.groups import Groups
-    from cytotrace2_lite.explanation.measure import GroupSums
+    from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.explanation.plots import GenePlots
+    from cytotrace2_lite.explanation.shares import Shares
+    from cytotrace2_lite.explanation.table import Table
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.output.scores import Scores
-    from cytotrace2_lite.pipeline import ModelInput
-    from cytotrace2_lite.plots.genes import GenePlots
 
-__all__ = ["ALL_CELLS", "SCORE", "Explanation", "MeanCell", "explain_scores", "potency_position"]
-
-#: Name of the reference that is the mean of all cells.
-ALL_CELLS = "all"
-#: What is explained by default.
-SCORE = "score"
+__all__ = ["Explanation"]
 
 
-@dataclass(frozen=True)
-class MeanCell:
-    """The cell that the others are compared with: the mean of some cells.
-
-    Every gene adds to every network of the model what it adds in the mean of these cells. So the
-    reference is no cell of the dataset, and its score is not the mean of their scores.
-
-    Attributes
-    ----------
-    name
-        "all", or the group whose mean it is.
-    n_cells
-        How many cells it is the mean of.
-    value
-        What the model gives for it of what is explained: `score`, or the probability of a potency.
-    score
-        Its score, 0 to 1.
-    """
-
-    name: str
-    n_cells: int
-    value: float
-    score: float
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation(GroupMeans):
     """What each gene adds to the scores of the cells of one run.
 
     The shares of a cell add up, over the genes, to its raw score less that of the reference; the
@@ -79,12 +48,10 @@ class Explanation:
 
     Attributes
     ----------
-    scores
-        The scores that are explained; a `Result` where `explain` made it.
     of
         What is explained: "score", the raw score, or the name of a potency, its probability.
     reference
-        What the cells are compared with.
+        What the cells are compared with: `name`, `n_cells`, `value`, `score`.
     groups
         Names of the groups of cells, from the highest mean score to the lowest.
     group_index
@@ -93,23 +60,13 @@ class Explanation:
         The genes of the model, as mouse symbols; 14,271.
     genes
         What the input calls each of them; "" for one that it lacks.
-    value
-        What is explained, of each cell: the raw score, or the probability of the potency; NaN for
-        a cell without a score; float64, shape (n_cells,).
-    mean_shares
-        Mean shares of each group; float64, shape (n_groups, 14271).
+    sums
+        Sums over the cells of each group.
+    scores
+        The scores that are explained; a `Result` where `explain` made it.
     """
 
     scores: Scores
-    of: str
-    reference: MeanCell
-    groups: tuple[str, ...]
-    group_index: NDArray[np.intp]
-    features: tuple[str, ...]
-    genes: tuple[str, ...]
-    value: NDArray[np.float64]
-    mean_shares: NDArray[np.float64]
-    _sums: GroupSums
     _shares: Shares
     _counts: Counts
     _ensemble: Ensemble
@@ -129,7 +86,7 @@ class Explanation:
     @property
     def plot(self) -> GenePlots:
         """Plots, such as `explanation.plot.top_genes()`; matplotlib draws them."""
-        from cytotrace2_lite.plots.genes import GenePlots
+        from cytotrace2_lite.explanation.plots import GenePlots
 
         return GenePlots(self)
 
@@ -138,11 +95,6 @@ class Explanation:
             f"<Explanation of {self.of}: {len(self.cells):,} cells, {len(self.groups)} groups, "
             f"reference {self.reference.name!r} ({self.reference.value:.3f})>"
         )
-
-    @property
-    def in_input(self) -> NDArray[np.intp]:
-        """Positions in `features` of the genes that the input has; intp, shape (n,)."""
-        return np.flatnonzero([name != "" for name in self.genes])
 
     def shares(self, cells: ArrayLike | slice | None = None) -> NDArray[np.float32]:
         """Compute the share of every gene in the scores of some cells.
@@ -166,7 +118,22 @@ class Explanation:
         """
         chosen = self._positions(cells)
         result = np.empty((len(chosen), len(self.features)), np.float32)
-        self._fill(result, chosen)
+        has_counts = self._counts.genes_per_cell[chosen] > 0
+        result[~has_counts] = np.nan
+        rows = np.flatnonzero(has_counts)
+
+        def fill(first: int) -> None:
+            some = rows[first : first + CELLS_PER_STEP]
+            own = expressed(self._counts, chosen[some])
+            gradients = self._shares.gradients(self._ensemble.logits(*own))
+            dense = self._shares.of_reference(-gradients)
+            row = np.repeat(np.arange(len(some)), np.diff(own.log2_cpm.indptr))
+            dense[row, own.log2_cpm.indices] += self._shares.of_expressed(own, gradients)
+            result[some] = dense
+
+        with one_blas_thread():
+            for _ in in_order(fill, range(0, len(rows), CELLS_PER_STEP), self._threads):
+                pass
         return result
 
     def _positions(self, cells: ArrayLike | slice | None) -> NDArray[np.intp]:
@@ -175,36 +142,18 @@ class Explanation:
             return every
         if isinstance(cells, slice):
             return every[cells]
-        given = np.asarray(cells)
-        if given.dtype.kind in "UO" and given.size and isinstance(given.ravel()[0], str):
+        given = np.atleast_1d(np.asarray(cells))
+        if given.dtype.kind in "UO" and given.size and isinstance(given[0], str):
             position = {name: i for i, name in enumerate(self.cells)}
-            missing = [name for name in given.ravel().tolist() if name not in position]
+            missing = [name for name in given.tolist() if name not in position]
             if missing:
                 raise UsageError(f"there is no cell {first_few(missing)}.")
-            return np.array([position[name] for name in given.ravel().tolist()], dtype=np.intp)
+            return np.array([position[name] for name in given.tolist()], dtype=np.intp)
         try:
-            return np.atleast_1d(every[given])
+            chosen: NDArray[np.intp] = every[given]
         except IndexError as error:
             raise UsageError(f"cells: {error}.") from None
-
-    def _fill(self, result: NDArray[np.float32], cells: NDArray[np.intp]) -> None:
-        has_counts = self._counts.genes_per_cell[cells] > 0
-        result[~has_counts] = np.nan
-        rows = np.flatnonzero(has_counts)
-
-        def fill(first: int) -> None:
-            some = rows[first : first + CELLS_PER_STEP]
-            own = expressed(self._counts, cells[some])
-            gradients = self._shares.gradients(self._ensemble.logits(*own))
-            added = self._shares.of_expressed(own, gradients)
-            dense = self._shares.of_reference(-gradients)
-            row = np.repeat(np.arange(len(some)), np.diff(own.log2_cpm.indptr))
-            dense[row, own.log2_cpm.indices] += added
-            result[some] = dense
-
-        with one_blas_thread():
-            for _ in in_order(fill, range(0, len(rows), CELLS_PER_STEP), self._threads):
-                pass
+        return chosen
 
     @cached_property
     def correlation(self) -> NDArray[np.float64]:
@@ -227,9 +176,9 @@ class Explanation:
         -------
         pandas.DataFrame
             A row per group and gene, from the largest mean share of a group to the lowest:
-            `group`; `gene`, as the input calls it; `mouse_symbol`; `mean_share`; `mean_share_others`,
-            of the cells outside of the group; `difference` of the two; `expressing` and
-            `expressing_others`, the shares of the cells that express it, 0 to 1;
+            `group`; `gene`, as the input calls it; `mouse_symbol`; `mean_share`;
+            `mean_share_others`, of the cells outside of the group; `difference` of the two;
+            `expressing` and `expressing_others`, the shares of the cells that express it, 0 to 1;
             `mean_log2_cpm` and `mean_log2_cpm_others`; `correlation` of log2 CPM and
             `CytoTRACE2_Score` over all cells (Spearman), and `correlation_adjusted_p`
             (Benjamini-Hochberg).
@@ -279,69 +228,7 @@ class Explanation:
         Table
             With the columns of `by_group`.
         """
-        positions = range(len(self.groups)) if group is None else [self._position(group)]
-        genes = self.in_input
-        parts = []
-        for position in positions:
-            share = self.mean_shares[position, genes]
-            order = np.argsort(-share, kind="stable")
-            if n is not None:
-                down = order[::-1][:n]
-                order = np.concatenate(
-                    [order[:n][share[order[:n]] > 0], down[share[down] < 0]]
-                )
-            parts.append(self._rows(position, genes[order]))
-        return Table(
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        )
-
-    def _rows(self, group: int, genes: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-        means = {
-            name: self._means(getattr(self._sums, name)[:, genes], group)
-            for name in ("share", "n_expressing", "log2_cpm")
-        }
-        (share, share_others), (expressing, expressing_others), (level, level_others) = (
-            means.values()
-        )
-        return {
-            "group": np.repeat(self.groups[group], len(genes)),
-            "gene": np.array(self.genes)[genes],
-            "mouse_symbol": np.array(self.features)[genes],
-            "mean_share": share,
-            "mean_share_others": share_others,
-            "difference": share - share_others,
-            "expressing": expressing,
-            "expressing_others": expressing_others,
-            "mean_log2_cpm": level,
-            "mean_log2_cpm_others": level_others,
-            "correlation": self.correlation[genes],
-            "correlation_adjusted_p": self.adjusted_p[genes],
-        }
-
-    def _means(
-        self, sums: NDArray[np.float64], group: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean over the cells of a group, and over all others (NaN where there are none)."""
-        n_cells = self._sums.n_cells
-        n_own, n_others = n_cells[group], n_cells.sum() - n_cells[group]
-        others = sums.sum(axis=0) - sums[group] if n_others else np.full(sums.shape[1:], np.nan)
-        return sums[group] / n_own, others / max(n_others, 1)
-
-    def _position(self, group: str) -> int:
-        if group not in self.groups:
-            raise UsageError(
-                f"there is no group {shown(group)}. The groups are "
-                f"{first_few(self.groups, most=30)}."
-            )
-        return self.groups.index(group)
-
-    def group_sizes(self) -> dict[str, int]:
-        """Give how many cells with a score each group has."""
-        return dict(zip(self.groups, self._sums.n_cells.tolist(), strict=False))
-
-    def group_values(self) -> NDArray[np.float64]:
-        """Give the mean of `value` over each group; float64, shape (n_groups,)."""
-        return self._sums.total[:-1] / self._sums.n_cells[:-1]
+        return gene_table(self, self.correlation, self.adjusted_p, n, group)
 
     def contrast(self, a: str, b: str) -> pd.DataFrame:
         """Divide the difference of two groups' mean scores among the genes.
@@ -366,51 +253,17 @@ class Explanation:
         UsageError
             There is no such group.
         """
-        return self.contrast_table(a, b).to_pandas()
+        return contrast_table(self, a, b).to_pandas()
 
-    def contrast_table(self, a: str, b: str) -> Table:
-        """As `contrast`, as a table that needs no pandas.
-
-        Parameters
-        ----------
-        a, b
-            Names of the groups.
-
-        Returns
-        -------
-        Table
-            With the columns of `contrast`.
-        """
-        pair = [self._position(a), self._position(b)]
-        genes = self.in_input
-        difference = self.mean_shares[pair[0], genes] - self.mean_shares[pair[1], genes]
-        order = np.argsort(-difference, kind="stable")
-        genes = genes[order]
-        columns: dict[str, Any] = {
-            "gene": np.array(self.genes)[genes],
-            "mouse_symbol": np.array(self.features)[genes],
-        }
-        for name, sums in (
-            ("mean_share", self._sums.share),
-            ("expressing", self._sums.n_expressing),
-            ("mean_log2_cpm", self._sums.log2_cpm),
-        ):
-            for suffix, group in zip("ab", pair, strict=True):
-                columns[f"{name}_{suffix}"] = sums[group, genes] / self._sums.n_cells[group]
-            if name == "mean_share":
-                columns["difference"] = difference[order]
-        return Table(columns)
-
-    def gene_sets(
-        self, sets: Any = None
-    ) -> pd.DataFrame:
+    def gene_sets(self, sets: Any = None) -> pd.DataFrame:
         """Add up the shares of the genes of each set.
 
         Parameters
         ----------
         sets
-            Paths of `.gmt` files, or a mapping of names to genes; by default the collection that
-            comes with the package (`cytotrace2_lite.explanation.gene_sets.default_collection`).
+            The path of a `.gmt` file, several of them, or a mapping of names to genes; by default
+            the collection that comes with the package, 373 sets of marker genes with potency and
+            organ.
 
         Returns
         -------
@@ -444,12 +297,7 @@ class Explanation:
         """
         collection = gene_sets.collection_of(sets)
         members = collection.features(self._species, self.genes)
-        others = np.array(
-            [self._means(self._sums.share, group)[1] for group in range(len(self.groups))]
-        )
-        return gene_sets.set_table(
-            collection, members, self.groups, self.genes, self.mean_shares, others
-        )
+        return gene_sets.set_table(collection, members, self)
 
     def without(self, genes: Sequence[str] | str) -> Without:
         """Compute the raw scores of the cells without some genes.
@@ -474,15 +322,14 @@ class Explanation:
             A gene is not known.
         """
         names = [genes] if isinstance(genes, str) else list(genes)
-        positions = [self._feature(name) for name in names]
-        target = self._shares.target
-        value = scores_without(
-            self._counts, self._ensemble, target, np.array(positions), threads=self._threads
+        positions = np.array([self._feature(name) for name in names], dtype=np.intp)
+        after = scores_without(
+            self._counts, self._ensemble, self._shares.target, positions, threads=self._threads
         )
         return Without(
             genes=tuple(names),
             before=self.value,
-            after=value,
+            after=after,
             groups=self.groups,
             group_index=self.group_index,
         )
@@ -514,130 +361,4 @@ class Explanation:
         UsageError
             Its cells or genes are not those that were explained.
         """
-        from cytotrace2_lite.explanation.anndata import write
-
-        write(self, adata, layer=layer)
-
-
-def potency_position(of: str) -> int | None:
-    """Find what is explained.
-
-    Parameters
-    ----------
-    of
-        "score" or the name of a potency, in any case.
-
-    Returns
-    -------
-    int or None
-        Position of the potency; None for the score.
-
-    Raises
-    ------
-    UsageError
-        It is neither.
-    """
-    if of.lower() == SCORE:
-        return None
-    for position, potency in enumerate(POTENCIES):
-        if of.lower() == potency.lower():
-            return position
-    raise UsageError(
-        f"of is {shown(of)}; it must be 'score' or a potency: {', '.join(POTENCIES)}."
-    )
-
-
-def explain_scores(
-    data: ModelInput,
-    ensemble: Ensemble,
-    scores: Scores,
-    *,
-    groups: Groups | ArrayLike | None = None,
-    of: str = SCORE,
-    reference: str = ALL_CELLS,
-    threads: int = 1,
-    progress: Callable[[Progress], None] | None = None,
-) -> Explanation:
-    """Divide the scores of a run among the genes.
-
-    Parameters
-    ----------
-    data
-        The dataset, with its values.
-    ensemble
-        The model.
-    scores
-        What `cytotrace2_lite.pipeline.score_cells` made of the two.
-    groups
-        The label of each cell; by default `CytoTRACE2_Potency`.
-    of
-        "score", or the name of a potency for its probability.
-    reference
-        "all" for the mean of all cells, or the name of a group for the mean of that.
-    threads
-        How many share the work. The result does not depend on it.
-    progress
-        Called as the stage "explain" goes on.
-
-    Returns
-    -------
-    Explanation
-        With the means of the groups.
-
-    Raises
-    ------
-    UsageError
-        The labels, `of` or `reference` are not usable.
-    """
-    from cytotrace2_lite.explanation.groups import Groups
-
-    potency = potency_position(of)
-    grouped = groups if isinstance(groups, Groups) else groups_of(groups, scores)
-    weights = read_weights(ensemble.info)
-    counts = data.counts
-    cells = np.flatnonzero(counts.genes_per_cell)
-    reference_cells = cells
-    if reference != ALL_CELLS:
-        reference_cells = np.flatnonzero(grouped.of_cell == grouped.position(reference))
-    n_done, total = 0, len(reference_cells) + len(cells)
-
-    def report(n_cells: int) -> None:
-        nonlocal n_done
-        n_done += n_cells
-        if progress is not None:
-            progress(Progress("explain", n_done, total))
-
-    report(0)
-    mean = mean_cell(counts, weights, reference_cells, threads=threads, progress=report)
-    shares = Shares(weights, mean, target_of(potency))
-    sums = sum_by_group(
-        counts,
-        ensemble,
-        shares,
-        grouped.of_cell,
-        len(grouped.names),
-        threads=threads,
-        progress=report,
-    )
-    return Explanation(
-        scores=scores,
-        of=SCORE if potency is None else POTENCIES[potency],
-        reference=MeanCell(
-            reference,
-            len(reference_cells),
-            shares.reference_value,
-            float(value_of(mean.logits[None], target_of(None))[0]),
-        ),
-        groups=grouped.names,
-        group_index=grouped.of_cell,
-        features=features(),
-        genes=tuple(data.names),
-        value=sums.value,
-        mean_shares=sums.share[:-1] / sums.n_cells[:-1, None],
-        _sums=sums,
-        _shares=shares,
-        _counts=counts,
-        _ensemble=ensemble,
-        _species=data.genes.species,
-        _threads=threads,
-    )
+        write(self, adata, self.cells, self.shares if layer else None)

@@ -16,7 +16,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.explanation.table import Table
-from cytotrace2_lite.genes import features, recognised
+from cytotrace2_lite.genes import recognised
 from cytotrace2_lite.genes.symbols import N_FEATURES, UNKNOWN, look_up
 from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.text import first_few, shown
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from cytotrace2_lite.explanation.means import GroupMeans
 
 __all__ = ["GeneSets", "collection_of", "default_collection", "read_gmt", "set_table"]
 
@@ -76,9 +78,7 @@ class GeneSets:
         known = recognised(every)
         likely = max(known, key=lambda kind: (sum(known[kind]), kind == species))
         found = dict(zip(every, look_up(every, likely).tolist(), strict=True))
-        feature = {
-            name: code % N_FEATURES for name, code in found.items() if code != UNKNOWN
-        }
+        feature = {name: code % N_FEATURES for name, code in found.items() if code != UNKNOWN}
         feature |= {name: i for i, name in enumerate(input_genes) if name}
         return [
             np.unique([feature[name] for name in genes if name in feature]).astype(np.intp)
@@ -129,9 +129,7 @@ def read_gmt(path: str | os.PathLike[str]) -> GeneSets:
         sets[name] = rest[0], genes
     if not sets:
         raise InputError(f"{path}: the file holds no gene set.")
-    return GeneSets(
-        tuple(sets), *zip(*sets.values(), strict=True)
-    )
+    return GeneSets(tuple(sets), *zip(*sets.values(), strict=True))
 
 
 @functools.cache
@@ -151,9 +149,7 @@ def default_collection() -> GeneSets:
     _, *rows = [line.split("\t") for line in _DEFAULT.read_text(encoding="utf-8").splitlines()]
     return GeneSets(
         tuple(name for name, *_ in rows),
-        tuple(
-            _PROGRAMMES.get(potency) or f"{potency}, {organ}" for _, potency, organ, _ in rows
-        ),
+        tuple(_PROGRAMMES.get(potency) or f"{potency}, {organ}" for _, potency, organ, _ in rows),
         tuple(tuple(dict.fromkeys(genes.split())) for *_, genes in rows),
     )
 
@@ -216,10 +212,7 @@ def _joined(parts: Iterable[GeneSets]) -> GeneSets:
 def set_table(
     collection: GeneSets,
     members: Sequence[NDArray[np.intp]],
-    groups: Sequence[str],
-    genes: Sequence[str],
-    mean_shares: NDArray[np.float64],
-    others: NDArray[np.float64],
+    means: GroupMeans,
 ) -> Table:
     """Add up the mean shares of the genes of each set, group by group.
 
@@ -229,25 +222,23 @@ def set_table(
         The sets.
     members
         Features of each of them, from `GeneSets.features`.
-    groups
-        Names of the groups.
-    genes
-        What the input calls each feature, "" where it has none.
-    mean_shares, others
-        Mean shares of the cells of each group, and of all other cells; shape (n_groups, 14271).
+    means
+        The groups.
 
     Returns
     -------
     Table
         A row per group and set, from the largest sum of a group to the lowest.
     """
-    in_input = np.array([name != "" for name in genes])
-    names = np.array([name or symbol for name, symbol in zip(genes, features(), strict=True)])
+    in_input = np.array([name != "" for name in means.genes])
+    names = np.array(means.genes)
     present = [some[in_input[some]] for some in members]
     n_genes = np.array([len(some) for some in collection.genes])
     n_present = np.array([len(some) for some in present])
     parts: list[dict[str, NDArray[Any]]] = []
-    for group, own, other in zip(groups, mean_shares, others, strict=True):
+    for group, own, other in zip(
+        means.groups, means.mean_shares, means.others(means.sums.share), strict=True
+    ):
         share = np.array([own[some].sum() for some in present])
         rest = np.array([other[some].sum() for some in present])
         order = np.argsort(-share, kind="stable")

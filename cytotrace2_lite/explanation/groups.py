@@ -67,8 +67,7 @@ class Groups:
             return self.names.index(name)
         except ValueError:
             raise UsageError(
-                f"there is no group {shown(name)}. The groups are "
-                f"{first_few(self.names, most=30)}."
+                f"there is no group {shown(name)}. The groups are {first_few(self.names, most=30)}."
             ) from None
 
 

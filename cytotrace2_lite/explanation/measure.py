@@ -7,7 +7,7 @@ What is held is one vector over the genes per group, whatever the number of cell
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.shares import Reference
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.models.weights import Weights
@@ -213,9 +213,9 @@ class _Part:
     row: int
     value: NDArray[np.float64]
     gradient: NDArray[np.float64]
-    share: NDArray[np.float64]
-    n_expressing: NDArray[np.intp]
-    log2_cpm: NDArray[np.float64]
+    share: NDArray[np.number[Any]]
+    n_expressing: NDArray[np.number[Any]]
+    log2_cpm: NDArray[np.number[Any]]
 
 
 def _steps(cells: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:

@@ -125,7 +125,8 @@ def value_of(logits: NDArray[np.floating], target: NDArray[np.float64]) -> NDArr
     ndarray
         float64, shape (n_cells,): mean over the members.
     """
-    return np.asarray((_softmax(_by_member(logits)) @ target).mean(axis=1))
+    of_member: NDArray[np.float64] = _softmax(_by_member(logits)) @ target
+    return of_member.mean(axis=1)
 
 
 class MeanContributions:
@@ -234,9 +235,7 @@ class Shares:
         Score of the reference, or its probability of the potency.
     """
 
-    def __init__(
-        self, weights: Weights, reference: Reference, target: NDArray[np.float64]
-    ) -> None:
+    def __init__(self, weights: Weights, reference: Reference, target: NDArray[np.float64]) -> None:
         self.weights = weights
         self.reference = reference
         self.target = target
@@ -284,10 +283,8 @@ class Shares:
         mean /= self.weights.n_members
         return mean.reshape(far.shape)
 
-    def of_expressed(
-        self, cells: Expressed, gradients: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """What each expressed gene adds, before the mean of the reference is taken off.
+    def of_expressed(self, cells: Expressed, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute what each expressed gene adds, before the mean of the reference is taken off.
 
         Parameters
         ----------
@@ -332,13 +329,13 @@ class Shares:
         if self.weights.architecture == "1.0.0":
             is_under = margin > 0
             n_under = np.maximum(is_under.sum(axis=0), 1)
-            is_under = is_under * self.weights.second_weight.take(gene, axis=0)
-            added[under] += is_under @ (gradient / n_under.astype(np.float32))
+            weights = is_under * self.weights.second_weight.take(gene, axis=0)
+            added[under] += weights @ (gradient / n_under.astype(np.float32))
         margin *= self.weights.rank_weight.take(gene, axis=0)
         added[under] += margin @ gradient
 
     def of_reference(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the mean of the reference, which is taken off every gene, comes to.
+        """Compute what the mean of the reference comes to, which is taken off every gene.
 
         Parameters
         ----------
@@ -365,7 +362,7 @@ def _by_member(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = logits - logits.max(axis=2, keepdims=True)
+    powers: NDArray[np.float64] = logits - logits.max(axis=2, keepdims=True)
     np.exp(powers, out=powers)
     powers /= powers.sum(axis=2, keepdims=True)
     return powers

@@ -101,7 +101,7 @@ def _texts(values: Any) -> list[str]:
     if array.dtype.kind in "iu":
         return list(map(str, array.tolist()))
     if array.dtype.kind == "f":
-        return ["" if value != value else f"{value:.6g}" for value in array.tolist()]  # noqa: PLR0124 (NaN)
+        return ["" if value != value else f"{value:.6g}" for value in array.tolist()]
     return [_quoted(str(value)) for value in array.tolist()]
 
 

@@ -180,7 +180,8 @@ def _tensor(message: memoryview) -> tuple[str, NDArray[Any]]:
             shape.append(value)
         fields[number] = value
     name = bytes(_bytes(fields.get(_TENSOR_NAME, b""))).decode(errors="replace")
-    kind = _TYPES.get(fields.get(_TENSOR_TYPE, 0))  # type: ignore[call-overload]
+    code = fields.get(_TENSOR_TYPE)
+    kind = _TYPES.get(code) if isinstance(code, int) else None
     raw = fields.get(_TENSOR_RAW)
     if kind is None or not isinstance(raw, memoryview):
         raise ModelError(f"weight {shown(name)} is not stored as the exporter stores weights.")
