@@ -29,9 +29,9 @@ N_NEIGHBORS = 30
 MAX_EXACT = 100_000
 _DESCENT_NEIGHBORS = 60  # asked for, so that (nearly) all of the first 30 are there
 _DESCENT_SEED = 14
+_DESCENT_CELLS_PER_STEP = 512  # may move the last bit of a distance
 
 # Only speed and memory depend on these: what is found is the same.
-_DESCENT_CELLS_PER_STEP = 512
 _DISTANCES_PER_STEP = 1 << 21
 _N_CANDIDATES = 48  # whose distances are computed exactly
 _SAMPLE_STRIDE, _SAMPLE_RANK = 8, 16  # see `_smallest`
