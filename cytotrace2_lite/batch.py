@@ -19,6 +19,7 @@ from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_NEIGHBORS, Parameters
 from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.models.ensemble import Ensemble, Prediction
 from cytotrace2_lite.stages import binning, components, diffusion, neighbors, preprocess
+from cytotrace2_lite.stages.standardised import standardise
 from cytotrace2_lite.system.machine import release_memory
 from cytotrace2_lite.system.threads import in_order, one_blas_thread
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
 
 __all__ = ["BatchScores", "Clock", "score_batch"]
 
@@ -121,7 +122,7 @@ def score_batch(
             score = preknn = binning.spread(diffused, prediction.potency)
         if n_cells >= MIN_CELLS_FOR_NEIGHBORS:
             with clock.timed("components"):
-                standardised = components.standardise(counts, threads=threads)
+                standardised = standardise(counts, threads=threads)
                 if release:
                     counts.release()
                 release_memory()  # the most memory is taken from here on

@@ -20,16 +20,18 @@ from cytotrace2_lite.metadata.coordinates import (
     read_embedding,
 )
 from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+from cytotrace2_lite.output.report import REPORT_NAME
+from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots.plot import remove_plots
 from cytotrace2_lite.read._input import Input, open_input
-from cytotrace2_lite.system.files import prepare_directory, write_whole
+from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.result import Result
 
 __all__ = ["Scored", "check_file", "score_to_directory"]
@@ -164,6 +166,13 @@ def score_to_directory(
         stack.enter_context(_removed_on_error(new))
         if write_h5ad is not None:
             check_h5ad(source, write_h5ad)
+        targets = (
+            [] if folder is None else [folder / REPORT_NAME, folder / results_name(file_format)]
+        )
+        targets += [] if write_h5ad is None else [Path(write_h5ad)]
+        inputs = [input_path, annotation_path, embedding, options.orthologs, options.model]
+        _refuse_to_replace(inputs, targets)
+        check_replaceable(targets)
         job = prepare_job(
             source,
             options,
@@ -195,6 +204,24 @@ def score_to_directory(
         labels=None if annotation is None else annotation.labels,
         threads=job.parameters.max_cores,
     )
+
+
+def _refuse_to_replace(inputs: Sequence[Any], targets: Sequence[Path]) -> None:
+    """Raise where a file of the results would take the place of one that is read."""
+    for given in inputs:
+        for target in targets:
+            if isinstance(given, (str, os.PathLike)) and _is_same_file(target, given):
+                raise UsageError(
+                    f"{target}: this file is an input of the run, and the results would take its "
+                    "place. Choose another directory (-o/--output-dir) or rename the file."
+                )
+
+
+def _is_same_file(one: Path, other: str | os.PathLike[str]) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # one of them is not there, or can be none
+        return False
 
 
 def _embedding_of_file(

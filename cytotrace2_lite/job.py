@@ -10,7 +10,7 @@ from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.dataset import check_model
-from cytotrace2_lite.counts.store import MAX_BYTES
+from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.genes import is_known
 from cytotrace2_lite.genes.orthologs import read_orthologs

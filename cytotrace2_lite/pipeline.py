@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.parameters import Parameters
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.counts.expression import Expression
-    from cytotrace2_lite.counts.store import Counts
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.output.report import BatchQuality, InputRecord
@@ -153,7 +153,9 @@ def prepare(
     """
     started = time.perf_counter()
     mapping = genes.map_genes(expression.genes, species, orthologs)
-    counts = expression.over(mapping.feature, genes.N_FEATURES, threads=threads, release=True)
+    counts = expression.counts_of_features(
+        mapping.feature, genes.N_FEATURES, threads=threads, release=True
+    )
     if not counts.nnz:
         raise NoUsableGenesError(
             f"none of the {mapping.report.n_mapped} genes known to the model has a count in any "

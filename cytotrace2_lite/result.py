@@ -206,10 +206,10 @@ class Result(Scores):
         UsageError
             There is no such format.
         """
-        name = f"cytotrace2_results.{file_format}"
+        name = tables.results_name(file_format)
         content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
         return {
-            Path(directory, "run.json"): report.to_bytes(self.info, name, content),
+            Path(directory, report.REPORT_NAME): report.to_bytes(self.info, name, content),
             Path(directory, name): content,
         }
 

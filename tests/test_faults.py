@@ -210,7 +210,8 @@ class TestWhileFilesAreReplaced:
         # it; the digest tells.
         assert belongs_together(visible(earlier)) == (number == 1)
         assert (visible(earlier) == old) == (number == 1)
-        assert len(hidden(earlier)) == 3 - number
+        # New files that were not put in place, and second names of those that were there.
+        assert len(hidden(earlier)) == (3 - number) + number
         next_run(earlier)
 
     def test_a_signal_is_not_forgotten(self, start, earlier):

@@ -767,7 +767,7 @@ CASES = [
         tenx(mtx("1 1 5\n1 1 7\n")),
         "check d",
         3,
-        "d/matrix.mtx: gene 'Actb' has two values in cell 'c1'. Write the matrix anew.",
+        "d/matrix.mtx: gene 'Actb' has two values in cell 'c1'. Keep one of them, or their sum.",
         id="twice",
     ),
     pytest.param(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.samples import Samples
 
 __all__ = ["check_cells", "check_genes", "check_model", "check_samples", "check_values"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.counts.store import Counts, as_they_are
+from cytotrace2_lite.counts.arriving import coo_without_summing
+from cytotrace2_lite.counts.counts import Counts
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.text import shown
 
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csc_array, csr_array
 
-    from cytotrace2_lite.counts.store import Arriving
+    from cytotrace2_lite.counts.arriving import Arriving
 
 __all__ = ["Block", "Expression"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """Some non-zero values, as a reader streams them.
 
@@ -42,24 +43,24 @@ class Block:
     max_value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expression:
     """A dataset: counts or CPM/TPM, not log-transformed.
 
     Attributes
     ----------
     arriving
-        The non-zero values, with the cell and the place of the gene in the input. Those of genes
-        that no model feature could come from may be missing.
+        The non-zero values, with the indices of cell and gene in the input. Those of genes that
+        cannot be a feature of the model may be missing.
     cells
         Names of the cells, unique, in input order.
     genes
         Names of the genes, unique, in input order.
     max_value
         Largest value over all genes of the input, also those left out of `arriving`.
-    place
+    gene_index
         Index in `genes` of each gene of the input, -1 for one that is left out; shape
-        (n_input_genes,), n_genes where all names are different.
+        (n_input_genes,). Several have one index where their values are to be added up.
     name
         How messages name the input.
     """
@@ -68,7 +69,7 @@ class Expression:
     cells: list[str]
     genes: list[str]
     max_value: float
-    place: NDArray[np.intp]
+    gene_index: NDArray[np.intp]
     name: str = ""
 
     @property
@@ -78,12 +79,14 @@ class Expression:
         Raises
         ------
         InputError
-            As `over` raises.
+            A gene of the input has two values in one cell.
+        OutputError
+            The temporary directory is full.
         """
         every = np.arange(len(self.genes))
-        return self.over(every, len(every))[:].tocsc()
+        return self.counts_of_features(every, len(every))[:].tocsc()
 
-    def over(
+    def counts_of_features(
         self,
         feature: NDArray[np.integer[Any]],
         n_features: int,
@@ -91,7 +94,7 @@ class Expression:
         threads: int = 1,
         release: bool = False,
     ) -> Counts:
-        """Sort the values by cell and feature.
+        """Sort the values by cell and feature; those of other genes are left out.
 
         Parameters
         ----------
@@ -102,7 +105,7 @@ class Expression:
         threads
             How many threads share the work. The result does not depend on it.
         release
-            Whether the values are not needed here any more.
+            Whether the values are not needed here afterwards.
 
         Returns
         -------
@@ -116,10 +119,10 @@ class Expression:
         OutputError
             The temporary directory is full.
         """
-        column = np.append(feature, -1)[self.place].astype(np.int32)
+        column = np.append(feature, -1)[self.gene_index].astype(np.int32)
         drops = bool((column < 0).any())
-        used = self.place[self.place >= 0]
-        n_added = int(np.bincount(used, minlength=1).max())  # genes of one name, at most
+        used = self.gene_index[self.gene_index >= 0]
+        n_added = int(np.bincount(used, minlength=1).max())  # the most genes of one name
         adds = n_added > 1
         value_type = self.arriving.value_type
         if adds:
@@ -130,7 +133,7 @@ class Expression:
         def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
             cell, gene, value = triples
             if adds:
-                self._refuse_repeated(start, _sorted(stop - start, len(self.place), *triples))
+                self._refuse_repeated(start, _sorted(stop - start, len(self.gene_index), *triples))
                 value = value.astype(np.float64)
             features = column[gene]
             if drops:
@@ -155,16 +158,28 @@ class Expression:
     def _refuse_repeated(
         self, start: int, matrix: csr_array, feature: NDArray[np.integer[Any]] | None = None
     ) -> None:
+        """Refuse two values at one place of a matrix.
+
+        Parameters
+        ----------
+        start
+            The cell of the first row.
+        matrix
+            CSR with sorted indices; its columns are the genes of the input, or features.
+        feature
+            Feature of each gene, where the columns are features.
+        """
         again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
         cell = np.searchsorted(matrix.indptr, again, side="right") - 1
-        again, cell = (part[again > matrix.indptr[cell]] for part in (again, cell))
-        if not len(again):  # others are the first of a cell
+        in_one_cell = again > matrix.indptr[cell]  # else it is the first value of its cell
+        again, cell = again[in_one_cell], cell[in_one_cell]
+        if not len(again):
             return
         column = int(matrix.indices[again[0]])
-        gene = self.place[column] if feature is None else np.flatnonzero(feature == column)[0]
+        gene = self.gene_index[column] if feature is None else np.flatnonzero(feature == column)[0]
         raise InputError(
             f"{self.name}: gene {shown(self.genes[gene])} has two values in cell "
-            f"{shown(self.cells[start + int(cell[0])])}. Write the matrix anew."
+            f"{shown(self.cells[start + int(cell[0])])}. Keep one of them, or their sum."
         )
 
 
@@ -175,6 +190,8 @@ def _sorted(
     gene: NDArray[Any],
     value: NDArray[Any],
 ) -> csr_array:
-    """CSR with sorted indices: by gene first, then by cell, both in linear time."""
-    by_gene = as_they_are(value, cell.astype(np.int32), gene.astype(np.int32), (n_cells, n_genes))
-    return by_gene.tocsc().tocsr()
+    """Make a CSR matrix with sorted indices: by gene first, then by cell, both in linear time."""
+    unsorted = coo_without_summing(
+        value, cell.astype(np.int32), gene.astype(np.int32), (n_cells, n_genes)
+    )
+    return unsorted.tocsc().tocsr()

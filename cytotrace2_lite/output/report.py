@@ -32,8 +32,18 @@ if TYPE_CHECKING:
     from cytotrace2_lite.models.ensemble import ModelInfo
     from cytotrace2_lite.read import Source
 
-__all__ = ["BatchQuality", "InputRecord", "RunReport", "batch_quality", "run_report", "to_bytes"]
+__all__ = [
+    "REPORT_NAME",
+    "BatchQuality",
+    "InputRecord",
+    "RunReport",
+    "batch_quality",
+    "run_report",
+    "to_bytes",
+]
 
+#: Name of the file of a report.
+REPORT_NAME = "run.json"
 #: Version of the pipeline of cytotrace2_py whose steps are followed.
 PIPELINE = "1.1.0"
 

@@ -26,6 +26,7 @@ __all__ = [
     "columns",
     "is_ordered",
     "require_pandas",
+    "results_name",
     "to_arrow",
     "to_bytes",
     "to_pandas",
@@ -61,6 +62,29 @@ FORMATS = ("txt", "parquet", "arrow")
 def is_ordered(column: str) -> bool:
     """Tell whether the labels of a column have an order, as potencies do."""
     return LABELS[column] is not STATUSES
+
+
+def results_name(file_format: str) -> str:
+    """Give the name of the results file.
+
+    Parameters
+    ----------
+    file_format
+        One of `FORMATS`.
+
+    Returns
+    -------
+    str
+        Without a directory.
+
+    Raises
+    ------
+    UsageError
+        There is no such format.
+    """
+    if file_format not in FORMATS:
+        raise UsageError(f"file_format is {file_format!r}; it must be one of {FORMATS}.")
+    return f"cytotrace2_results.{file_format}"
 
 
 def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:
@@ -181,10 +205,9 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     UsageError
         There is no such format.
     """
+    results_name(file_format)  # or there is no such format
     if file_format == "txt":
         return _text(scores, extra_columns=extra_columns).encode()
-    if file_format not in FORMATS:
-        raise UsageError(f"file_format is {file_format!r}; it must be one of {FORMATS}.")
     import pyarrow as pa
     from pyarrow import parquet
 

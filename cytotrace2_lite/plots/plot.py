@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.output.scores import Scores
 

@@ -21,12 +21,13 @@ from cytotrace2_lite.metadata.coordinates import Embedding
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
 from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.stages.standardised import scale_and_shift, standardise
 from cytotrace2_lite.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
 
 __all__ = ["MAX_CELLS", "require_umap", "umap"]
 
@@ -100,13 +101,14 @@ def _principal_components(
     if len(cells) > _CELLS_PER_STEP:
         chosen = np.random.RandomState(_SEED).choice(cells, _CELLS_PER_STEP, replace=False)
         sample = np.sort(chosen)
-    standardised = pca.standardise(counts[sample], threads=threads)
-    found = pca.principal_components(standardised, knn.N_COMPONENTS, threads=threads)
+    found = pca.principal_components(
+        standardise(counts[sample], threads=threads), knn.N_COMPONENTS, threads=threads
+    )
     if len(sample) == len(cells):
         return found
     # Loadings of the genes: Z' U / sqrt(eigenvalue), where found is U sqrt(eigenvalue).
     log2_cpm = preprocess.log2_cpm(counts[sample])
-    scale, shift = pca.scale_and_shift(log2_cpm)
+    scale, shift = scale_and_shift(log2_cpm)
     squares = (found**2).sum(axis=0)
     weight = np.divide(found, squares, out=np.zeros_like(found), where=squares > 0)
     loadings = log2_cpm.T @ (scale * weight) - (shift * weight).sum(axis=0)
@@ -116,7 +118,7 @@ def _principal_components(
     for start in range(0, len(cells), _CELLS_PER_STEP):
         step = slice(start, start + _CELLS_PER_STEP)
         log2_cpm = preprocess.log2_cpm(counts[cells[step]])
-        scale, shift = pca.scale_and_shift(log2_cpm)
+        scale, shift = scale_and_shift(log2_cpm)
         components[step] = scale * (log2_cpm @ loadings) - shift * constant - centre
     return components
 

@@ -7,7 +7,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.counts.store import MAX_BYTES
+from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._input import Input, open_input

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from cytotrace2_lite.counts import MAX_BYTES, Arriving
 from cytotrace2_lite.counts.expression import Expression
-from cytotrace2_lite.counts.store import MAX_BYTES, Arriving
 from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.counts.store import MAX_BYTES
+from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.read import anndata, h5ad
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["spread"]
 
-_MARGIN = 1e-8
+_MARGIN = 1e-8  # between the scores of two categories, on each side
 
 
 def spread(score: NDArray[np.float64], potency: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -36,11 +36,13 @@ def spread(score: NDArray[np.float64], potency: NDArray[np.intp]) -> NDArray[np.
         scores keep the order of the cells; a lone cell gets the lower end.
     """
     result = np.empty(len(score))
+    # Not POTENCY_EDGES, in which edge 5 is 5 * (1 / 6), from linspace, as where upstream assigns
+    # potencies. Here upstream has 5 / 6, which differs in the last bit.
     edges = np.arange(N_POTENCIES + 1) / N_POTENCIES
     for k in range(N_POTENCIES):
         cells = np.flatnonzero(potency == k)
         low, high = edges[k] + _MARGIN, edges[k + 1] - _MARGIN
-        # Not linspace: it differs from upstream's scaler in the last bit.
+        # Not linspace: its last bits differ from those of the scaler that upstream uses.
         step = (high - low) / max(len(cells) - 1, 1)
         ordered = cells[np.argsort(score[cells], kind="stable")]
         result[ordered] = np.arange(len(cells)) * step + low

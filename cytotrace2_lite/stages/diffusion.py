@@ -20,20 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from cytotrace2_lite.counts.store import Counts
+    from cytotrace2_lite.counts import Counts
 
 __all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
 
+# The method, as upstream has it.
 N_VARIABLE_GENES = 1000
-_RESTART = 0.1
-_TOLERANCE = 1e-6
+_RESTART = 0.1  # weight of the score before smoothing
+_TOLERANCE = 1e-6  # mean change of a round, as a share of the mean score
 _MAX_ROUNDS = 10_000
+
+# These move the last bits of the results.
 _CELLS_PER_STEP = 256  # fixed: sums must not depend on the number of threads
 _CONSTANT = 1e-24  # variance / mean**2 of a gene that is the same in all cells, at most
 
 
 def dispersion(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.float64]:
-    """Variance over mean of log2(CPM + 1) of each gene.
+    """Compute variance / mean of log2(CPM + 1) of each gene.
 
     Parameters
     ----------
@@ -71,10 +74,10 @@ def dispersion(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.fl
         return np.bincount(log2.indices, log2.data, n_genes)
 
     variance = (n_cells - expressed) * mean**2
-    for part in in_order(squares, steps, threads):
-        variance += part
+    for total in in_order(squares, steps, threads):
+        variance += total
     variance /= n_cells
-    # A constant gene has the rounding error of its mean as variance.
+    # The variance of a constant gene is the rounding error of its mean.
     varies = variance > _CONSTANT * mean**2
     ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
     return ratio
@@ -136,8 +139,8 @@ def diffuse(
     counts
         Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
     score
-        Score of each cell before smoothing; shape (n_cells,). Its share of the result is computed
-        in its own precision, as upstream does with float32.
+        Score of each cell before smoothing; shape (n_cells,). It is multiplied with its weight in
+        its own precision, as upstream does with float32.
     group_size
         Largest number of cells smoothed together.
     seed
@@ -161,7 +164,7 @@ def diffuse(
     column[variable] = np.arange(len(variable))
     smoothed = np.asarray(score, dtype=np.float64).copy()
 
-    def run(group: NDArray[np.intp]) -> None:
+    def smooth(group: NDArray[np.intp]) -> None:
         if len(group) > 1:
             expression = np.zeros((len(group), len(variable)))
             for start in range(0, len(group), _CELLS_PER_STEP):
@@ -174,7 +177,7 @@ def diffuse(
         if progress is not None:
             progress(len(group))
 
-    for _ in in_order(run, smoothing_groups(len(score), group_size, seed), threads):
+    for _ in in_order(smooth, smoothing_groups(len(score), group_size, seed), threads):
         pass
     return smoothed
 
@@ -182,7 +185,21 @@ def diffuse(
 def _diffuse_group(
     expression: NDArray[np.float64], score: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):  # a cell without any of the genes
+    """Smooth the scores of one group.
+
+    Parameters
+    ----------
+    expression
+        log2(CPM + 1) of the variable genes; shape (n_cells, n_variable_genes).
+    score
+        Scores before smoothing; shape (n_cells,).
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_cells,).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):  # cells that express none
         similarity: NDArray[np.float64] = np.atleast_2d(np.corrcoef(expression))
     np.fill_diagonal(similarity, 0)
     np.nan_to_num(similarity, copy=False, nan=0.0)

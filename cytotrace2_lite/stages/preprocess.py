@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["counts_over_features", "log2_cpm", "rank_all", "rank_expressed"]
 
-_CELLS_RANKED_TOGETHER = 32  # what is counted for them fits the cache
+# Only speed depends on this.
+_CELLS_PER_STEP = 32  # of ranking: what is counted for them fits the cache
 
 
 def counts_over_features(
@@ -96,14 +97,14 @@ def rank_expressed(counts: csr_array) -> NDArray[np.float32]:
         shape (n_values,).
     """
     ranks = np.empty(counts.nnz, dtype=np.float32)
-    for first in range(0, counts.shape[0], _CELLS_RANKED_TOGETHER):
-        starts = counts.indptr[first : first + _CELLS_RANKED_TOGETHER + 1].astype(np.intp)
-        block = slice(starts[0], starts[-1])
-        values, starts = counts.data[block], starts - starts[0]
+    for first in range(0, counts.shape[0], _CELLS_PER_STEP):
+        starts = counts.indptr[first : first + _CELLS_PER_STEP + 1].astype(np.intp)
+        step = slice(starts[0], starts[-1])
+        values, starts = counts.data[step], starts - starts[0]
         if len(values):
             whole = _small_whole_numbers(values, (2 * len(values)) // (len(starts) - 1))
             rank = _rank_by_sorting(values, starts) if whole is None else _rank(whole, starts)
-            ranks[block] = rank
+            ranks[step] = rank
     return ranks
 
 
@@ -118,9 +119,9 @@ def _small_whole_numbers(values: NDArray[Any], limit: int) -> NDArray[Any] | Non
 
 
 def _rank(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Rank small whole numbers cell by cell: no sorting, only how often each occurs."""
+    """Rank small whole numbers cell by cell, by how often each occurs, without sorting."""
     n_cells, span = len(starts) - 1, int(values.max()) + 1
-    # Backwards, so that a running sum counts the higher ones: 0 is the highest.
+    # The highest number becomes 0, so that a running sum counts the higher ones.
     key = np.repeat(np.arange(n_cells) * span + (span - 1), np.diff(starts))
     key -= values
     n_equal = np.bincount(key, minlength=n_cells * span).reshape(n_cells, span)

@@ -7,6 +7,8 @@ import errno
 import os
 import re
 import secrets
+import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -17,14 +19,22 @@ from cytotrace2_lite.errors import InputError, OutputError
 from cytotrace2_lite.system.locking import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["prepare_directory", "read_whole", "remove_abandoned", "require_writable", "write_whole"]
+__all__ = [
+    "check_replaceable",
+    "prepare_directory",
+    "read_whole",
+    "remove_abandoned",
+    "require_writable",
+    "write_whole",
+]
 
 _PART_SUFFIX = ".ct2-lite-part"
 # Of any file of a run, so that each run removes what others of other formats have left.
 _PART = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(_PART_SUFFIX)}", re.DOTALL)
 _ABANDONED_SECONDS = 24 * 3600  # where no lock tells
+_LONGEST_NAME = 255  # bytes, on all common file systems
 _LARGEST = 1 << 30  # of what is read as a whole
 
 
@@ -78,6 +88,36 @@ def require_writable(folder: Path, option: str = "-o/--output-dir") -> None:
     remove_abandoned(folder)
 
 
+def check_replaceable(paths: Iterable[Path]) -> None:
+    """See that files can be put where others may be, before there is anything to put there.
+
+    Parameters
+    ----------
+    paths
+        Of the files to come, in directories that exist.
+
+    Raises
+    ------
+    OutputError
+        A name is too long, a directory is in its place, or the file there belongs to another user
+        in a directory where only owners may replace files (the sticky bit, as /tmp has).
+    """
+    for path in paths:
+        try:
+            there = path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _not_written(path, error) from error
+        if path.is_dir():
+            raise _not_written(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        if sys.platform != "win32":
+            folder = path.parent.stat()
+            user = os.geteuid()
+            if folder.st_mode & stat.S_ISVTX and user not in {0, there.st_uid, folder.st_uid}:
+                raise _not_written(path, PermissionError(errno.EPERM, os.strerror(errno.EPERM)))
+
+
 def write_whole(
     contents: Mapping[Path, bytes | Callable[[Path], None]],
     *,
@@ -102,9 +142,8 @@ def write_whole(
     path = next(iter(contents))
     with contextlib.ExitStack() as stack:
         try:
+            check_replaceable(contents)
             for path, content in contents.items():
-                if path.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 parts[path], file = _new_part(path)
                 stack.enter_context(file)
                 if callable(content):
@@ -116,17 +155,61 @@ def write_whole(
                     file.close()
             if ready is not None:
                 ready()
-            for path, part in parts.items():
-                part.replace(path)
+            with _undone_on_error() as replace:
+                for path, part in parts.items():
+                    replace(part, path)
         except OSError as error:
-            raise OutputError(
-                f"{path}: cannot write the file ({error.strerror or error}). "
-                "Choose another place for it."
-            ) from error
+            raise _not_written(path, error) from error
         finally:
             for part in parts.values():
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _undone_on_error() -> Iterator[Callable[[Path, Path], None]]:
+    """Give a function that moves a file over another; an error undoes all these moves."""
+    done: list[tuple[Path, Path | None]] = []
+
+    def replace(part: Path, path: Path) -> None:
+        old = _second_name(path)
+        done.append((path, old))
+        try:
+            part.replace(path)
+        except OSError:
+            done.pop()
+            if old is not None:
+                old.unlink()
+            raise
+
+    try:
+        yield replace
+    except BaseException:
+        for path, old in reversed(done):
+            with contextlib.suppress(OSError):
+                if old is None:
+                    path.unlink()
+                else:
+                    old.replace(path)
+                    # Two names of one file, as where it was not replaced yet, both stay.
+                    old.unlink(missing_ok=True)
+        raise
+    for _, old in done:
+        if old is not None:
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+
+def _second_name(path: Path) -> Path | None:
+    """Give a file another name, under which it stays when the first is taken; None for no file."""
+    if not os.path.lexists(path):
+        return None
+    old = _part_name(path)
+    try:
+        os.link(path, old, follow_symlinks=False)
+    except (OSError, NotImplementedError):  # a file system without links, another user's file
+        shutil.copy2(path, old, follow_symlinks=False)
+    return old
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -144,10 +227,23 @@ def remove_abandoned(folder: Path) -> None:
                     _remove_if_abandoned(Path(entry.path))
 
 
+def _part_name(path: Path) -> Path:
+    """Make up a hidden name beside a file, which is no longer than names may be."""
+    end = f".{secrets.token_hex(8)}{_PART_SUFFIX}"
+    start = path.name.encode(errors="surrogateescape")[: _LONGEST_NAME - len(end) - 1]
+    return path.with_name(f".{start.decode(errors='ignore')}{end}")
+
+
+def _not_written(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: cannot write the file ({error.strerror or error}). Choose another place for it."
+    )
+
+
 def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     """Make the file that is to become another one, and lock it, which says that it is in use."""
     while True:
-        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_PART_SUFFIX}")
+        part = _part_name(path)
         file = part.open("xb")
         try:
             locked = sys.platform == "win32" or try_lock(file)

@@ -1,12 +1,12 @@
-"""Values in memory and in temporary files: the same, whatever the sizes."""
+"""Values in memory and in temporary files: the same, whatever the order and the sizes."""
 
 import errno
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import formats
@@ -18,18 +18,17 @@ from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.counts import store
+from cytotrace2_lite.counts import Arriving, Counts, arriving, spill
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.system.threads import in_order
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
-    """Chunks and tiles of a few hundred values."""
-    monkeypatch.setattr(store, "_CHUNK_VALUES", 300)
-    monkeypatch.setattr(store, "_TILE_VALUES", 200)
+def small_chunks(monkeypatch):
+    """Chunks and steps of a few hundred values."""
+    monkeypatch.setattr(arriving, "_VALUES_PER_CHUNK", 300)
+    monkeypatch.setattr(arriving, "_VALUES_PER_STEP", 200)
 
 
 def matrix(seed=0, n_cells=90, n_genes=70, scale=300):
@@ -42,13 +41,29 @@ def matrix(seed=0, n_cells=90, n_genes=70, scale=300):
 
 def arrive(made, order, *, max_bytes, step=64):
     """Let the values of a matrix come in an order, some at a time."""
-    arriving = store.Arriving(max_bytes)
+    arrived = Arriving(max_bytes)
     values = made.tocoo()
-    row, column, data = (part[order] for part in (values.row, values.col, values.data))
+    row, column, data = (array[order] for array in (values.row, values.col, values.data))
     for start in range(0, len(data), step):
-        part = slice(start, start + step)
-        arriving.add(column[part], row[part], data[part])
-    return arriving
+        some = slice(start, start + step)
+        arrived.add(column[some], row[some], data[some])
+    return arrived
+
+
+def collect(made, max_bytes, *, n_cells=90, order=None, threads=1):
+    """Counts of a matrix whose values came in an order, by cell without one."""
+    order = np.arange(made.nnz) if order is None else order
+    arrived = arrive(made, order, max_bytes=max_bytes)
+    assert arrived.n_values == made.nnz
+    n_genes = made.shape[1]
+    return Counts.collect(
+        arrived,
+        (n_cells, n_genes),
+        arrived.value_type,
+        sort(n_genes),
+        threads=threads,
+        release=True,
+    )
 
 
 def sort(n_genes):
@@ -61,7 +76,11 @@ def sort(n_genes):
     return sorted_csr
 
 
-@pytest.mark.usefixtures("small_pieces")
+def pickled(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 (our own)
+
+
+@pytest.mark.usefixtures("small_chunks")
 class TestCounts:
     @pytest.mark.parametrize("max_bytes", [0, 2000, 1 << 30])
     @pytest.mark.parametrize("scale", [200, 60_000, 1e6])
@@ -75,16 +94,8 @@ class TestCounts:
             "chance": np.random.default_rng(1).permutation(made.nnz),
         }[by]
         for threads in (1, 3):
-            arriving = arrive(made, order, max_bytes=max_bytes)
-            assert arriving.n_values == made.nnz
-            counts = store.Counts.collect(
-                arriving,
-                (100, 70),  # ten cells without a value follow the others
-                arriving.value_type,
-                sort(70),
-                threads=threads,
-                release=True,
-            )
+            # Ten cells without a value follow the others.
+            counts = collect(made, max_bytes, n_cells=100, order=order, threads=threads)
             assert counts.shape == (100, 70)
             assert counts.nnz == made.nnz
             assert (counts.n_bytes == 0) == (max_bytes < counts.nnz * 3)
@@ -108,7 +119,31 @@ class TestCounts:
         expression, _ = read_expression(made, genes=names)
         for _ in range(2):
             np.testing.assert_array_equal(expression.values.toarray(), made.toarray())
-        expression.over(np.arange(70), 70, release=True)
+        expression.counts_of_features(np.arange(70), 70, release=True)
+
+    def test_pickling(self):
+        made = matrix()
+        cells = np.array([7, 8, 9, 3])
+        for max_bytes in (0, 1 << 30):
+            counts = collect(made, max_bytes)
+            batch = pickled(counts.take(cells))
+            np.testing.assert_array_equal(batch[:].toarray(), made.toarray()[cells])
+            np.testing.assert_array_equal(batch.total, made.sum(axis=1)[cells])
+            assert (batch.shape, batch.whole, batch.n_bytes > 0) == ((4, 70), True, True)
+            np.testing.assert_array_equal(batch.genes_per_cell, np.diff(made.indptr)[cells])
+        again = pickled(counts)
+        np.testing.assert_array_equal(again[:].toarray(), made.toarray())
+
+    def test_what_lies_in_a_file_cannot_be_pickled(self):
+        counts = collect(matrix(), 0)
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(counts)
+        assert str(caught.value) == (
+            "these counts lie in a temporary file of this process and cannot be pickled: pickle "
+            "the batches that take(cells) gives"
+        )
+        counts.release()
+        assert pickled(counts).nnz == matrix().nnz
 
 
 class Full:
@@ -127,7 +162,7 @@ class Full:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("small_chunks")
 def test_a_full_temporary_directory(monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     with pytest.raises(ct2.OutputError) as caught:
@@ -137,28 +172,6 @@ def test_a_full_temporary_directory(monkeypatch):
         "be kept in this temporary directory (No space left on device). Set TMPDIR to one with "
         "more room, or raise --max-memory."
     )
-
-
-@pytest.mark.parametrize("caller_works", [False, True])
-def test_in_order_takes_items_one_by_one(caller_works):
-    for threads in (1, 2, 5):
-        taken, workers = [], set()
-
-        def square(i, workers=workers):
-            workers.add(threading.get_ident())
-            return i * i
-
-        def items(taken=taken):
-            for i in range(40):
-                taken.append(i)
-                yield i
-
-        for answer in in_order(square, items(), threads, caller_works=caller_works):
-            assert answer == (len(taken) - 1 - (0 if threads == 1 else threads)) ** 2 or (
-                len(taken) == 40
-            )
-        assert len(taken) == 40
-        assert len(workers) <= (threads if threads == 1 else threads - caller_works)
 
 
 @pytest.mark.parametrize("name", ["enteric_300.txt.gz", "cells.h5ad"])
@@ -174,7 +187,7 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
     results = []
     files = []
 
-    def new_file(make=store._File):
+    def new_file(make=spill.ArrayFile):
         files.append(make())
         return files[-1]
 
@@ -185,10 +198,11 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
     }.items():
         with monkeypatch.context() as patch:
             if case == "disk":
-                patch.setattr(store, "_CHUNK_VALUES", 20_000)
-                patch.setattr(store, "_TILE_VALUES", 30_000)
+                patch.setattr(arriving, "_VALUES_PER_CHUNK", 20_000)
+                patch.setattr(arriving, "_VALUES_PER_STEP", 30_000)
                 patch.setattr("cytotrace2_lite.job.MAX_BYTES", 0)
-                patch.setattr(store, "_File", new_file)
+                patch.setattr(arriving, "ArrayFile", new_file)
+                patch.setattr("cytotrace2_lite.counts.counts.ArrayFile", new_file)
             with pytest.raises(SystemExit) as ended:
                 main(["run", str(path), "-o", str(tmp_path / case), "-dpl", "-q", *options])
             assert ended.value.code == 0
@@ -203,8 +217,8 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
 def test_temporary_files_have_no_name(tmp_path):
     code = (
         "import os, numpy as np\n"
-        "from cytotrace2_lite.counts import store\n"
-        "file = store._File()\n"
+        "from cytotrace2_lite.counts.spill import ArrayFile\n"
+        "file = ArrayFile()\n"
         "kept = file.append(np.arange(1000))\n"
         "assert kept[3:5].tolist() == [3, 4]\n"
         "assert os.listdir(os.environ['TMPDIR']) == []\n"
@@ -215,62 +229,3 @@ def test_temporary_files_have_no_name(tmp_path):
     )
     assert ended.returncode == -9
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("size", "n_bytes"),
-    [
-        ("80000M", 80 * 10**9),
-        ("1.5t", 15 * 10**11),
-        ("64GiB", 64 << 30),
-        ("9" * 12, 10**12 - 1),
-    ],
-)
-def test_sizes(size, n_bytes, tmp_path):
-    table, out = DATA / "enteric_300.txt.gz", tmp_path / "out"
-    with pytest.raises(SystemExit) as ended:
-        main(["run", str(table), "-o", str(out), "-dpl", "-q", "--max-memory", size])
-    assert ended.value.code == 0
-    assert json.loads((out / "run.json").read_text())["parameters"]["max_memory"] == n_bytes
-
-
-@pytest.mark.parametrize(
-    ("size", "problem"),
-    [
-        ("much", "'much' is no size: give a number with a unit, such as 800M or 2G."),
-        ("0", "'0' is no size: it must be at least one byte."),
-        ("-1G", "'-1G' is no size: give a number with a unit, such as 800M or 2G."),
-    ],
-)
-def test_no_sizes(size, problem, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["check", str(DATA / "enteric_300.txt.gz"), f"--max-memory={size}"])
-    assert ended.value.code == 2
-    assert problem in capsys.readouterr().err
-
-
-def test_a_run_that_needs_more_than_it_may_take_is_refused(tmp_path, capsys):
-    table = DATA / "enteric_300.txt.gz"
-    for command in (["check"], ["run", "-o", str(tmp_path / "out")]):
-        with pytest.raises(SystemExit) as ended:
-            main([*command, str(table), "--max-memory", "50M"])
-        assert ended.value.code == 2
-        error = capsys.readouterr().err
-        assert "of memory would be needed (an estimate), and 0.1 GB are allowed" in error
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_settings_of_the_paper(tmp_path):
-    table = DATA / "enteric_300.txt.gz"
-    for options, expected in {
-        (): (100_000, 10_000, 14),
-        ("-bs", "200", "-r", "3"): (200, 10_000, 3),
-    }.items():
-        with pytest.raises(SystemExit) as ended:
-            main(["run", str(table), "-o", str(tmp_path), "-dpl", "-q", "--preset=paper", *options])
-        assert ended.value.code == 0
-        parameters = json.loads((tmp_path / "run.json").read_text())["parameters"]
-        names = ("batch_size", "smooth_batch_size", "seed")
-        assert tuple(parameters[name] for name in names) == expected
-    result = ct2.run(table, **ct2.PRESETS["paper"])
-    assert result.info["parameters"]["batch_size"] == 100_000

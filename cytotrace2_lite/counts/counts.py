@@ -1,0 +1,225 @@
+"""Counts over the model's genes, sorted by cell, in memory or in a temporary file.
+
+Batches of any cells are taken from them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray
+from cytotrace2_lite.system.threads import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from cytotrace2_lite.counts.arriving import Arriving, Step
+    from cytotrace2_lite.counts.spill import Array
+
+__all__ = ["Counts"]
+
+
+class Counts:
+    """Counts over some genes, sorted by cell; indexing gives a `csr_array` of any cells.
+
+    Counts in memory can be pickled, and so can every batch that `take` gives. Counts in a
+    temporary file of this process cannot: to pickle them is a `TypeError` that says so.
+
+    Attributes
+    ----------
+    shape
+        (n_cells, n_genes).
+    indptr
+        Where the values of each cell begin; int64, shape (n_cells + 1,).
+    total
+        Sum of the values of each cell; float64, shape (n_cells,).
+    whole
+        Whether all values are whole numbers.
+    n_bytes
+        What the values take in memory: 0 where they lie in a file or have been released.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        indptr: NDArray[np.int64],
+        genes: Array,
+        values: Array,
+        total: NDArray[np.float64],
+        *,
+        whole: bool,
+        n_bytes: int,
+    ) -> None:
+        self.shape = shape
+        self.indptr = indptr
+        self.total = total
+        self.whole = whole
+        self.n_bytes = n_bytes
+        self._genes = genes
+        self._values = values
+
+    @classmethod
+    def collect(
+        cls,
+        arriving: Arriving,
+        shape: tuple[int, int],
+        value_type: DTypeLike,
+        sort: Callable[[int, int, tuple[NDArray[Any], ...]], csr_array],
+        *,
+        threads: int = 1,
+        release: bool = False,
+    ) -> Counts:
+        """Sort values by cell and gene.
+
+        Parameters
+        ----------
+        arriving
+            The values.
+        shape
+            (n_cells, n_genes).
+        value_type
+            Holds all values exactly.
+        sort
+            Makes a CSR matrix of the values of some cells: gets the first cell, the one after the
+            last, and what `Step.read` gives; returns it with sorted indices, shape (n, n_genes).
+        threads
+            How many threads sort. The result does not depend on it.
+        release
+            Whether `arriving` is not needed afterwards.
+
+        Returns
+        -------
+        Counts
+            In memory, where they take no more than `arriving` was allowed to.
+
+        Raises
+        ------
+        OutputError
+            The temporary directory is full.
+        """
+        n_cells, n_genes = shape
+        n_values = arriving.n_values
+        types = (np.uint16 if n_genes <= 1 << 16 else np.int32, value_type)
+        n_bytes = n_values * sum(np.dtype(kind).itemsize for kind in types)
+        in_memory = n_bytes <= arriving.max_bytes
+        indptr = np.zeros(n_cells + 1, np.int64)
+        total = np.zeros(n_cells)
+        whole = True
+        genes: Array
+        values: Array
+        if in_memory:
+            genes, values = (np.empty(n_values, kind) for kind in types)
+        else:
+            file = ArrayFile()
+            genes, values = (file.reserve(n_values, kind) for kind in types)
+
+        def sorted_step(step: Step) -> csr_array:
+            return sort(step.start, step.stop, step.read())
+
+        cell, size = 0, 0
+        steps = arriving.steps(n_cells, release=release)
+        for matrix in in_order(sorted_step, steps, threads):
+            stop = cell + matrix.shape[0]
+            indptr[cell + 1 : stop + 1] = np.diff(matrix.indptr)
+            with np.errstate(over="ignore"):
+                total[cell:stop] = matrix.astype(np.float64).sum(axis=1)
+            whole = whole and (matrix.dtype.kind in "bui" or not np.any(matrix.data % 1))
+            genes[size : size + matrix.nnz] = matrix.indices
+            values[size : size + matrix.nnz] = matrix.data
+            cell, size = stop, size + matrix.nnz
+        # Only here are sizes added up: a matrix's own bounds may be of a type too small for all.
+        np.cumsum(indptr, out=indptr)
+        held = n_bytes if in_memory else 0
+        return cls(shape, indptr, genes, values, total, whole=whole, n_bytes=held)
+
+    @property
+    def nnz(self) -> int:
+        """Number of values."""
+        return int(self.indptr[-1])
+
+    @property
+    def genes_per_cell(self) -> NDArray[np.int64]:
+        """How many genes each cell expresses; int64, shape (n_cells,)."""
+        return np.diff(self.indptr)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self._genes, SpilledArray):
+            raise TypeError(
+                "these counts lie in a temporary file of this process and cannot be pickled: "
+                "pickle the batches that take(cells) gives"
+            )
+        return vars(self)
+
+    def __getitem__(self, cells: slice | NDArray[np.intp]) -> csr_array:
+        """Give the counts of some cells, in the order given, with sorted indices."""
+        if isinstance(cells, slice):
+            cells = np.arange(*cells.indices(self.shape[0]))
+        indptr, genes, values = self._gather(cells)
+        index = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
+        matrix = csr_array(
+            (values, genes.astype(index), indptr.astype(index)),
+            shape=(len(cells), self.shape[1]),
+            copy=False,
+        )
+        matrix.has_canonical_format = True
+        return matrix
+
+    def release(self) -> None:
+        """Drop the values; how many each cell has, and their sums, stay."""
+        self._genes = np.empty(0, self._genes.dtype)
+        self._values = np.empty(0, self._values.dtype)
+        self.n_bytes = 0
+
+    def take(self, cells: NDArray[np.intp]) -> Counts:
+        """Give the counts of some cells, in memory and in the order given.
+
+        Parameters
+        ----------
+        cells
+            Their indices; shape (n,).
+
+        Returns
+        -------
+        Counts
+            Shape (n, n_genes). This object itself, where these are all its cells in their order,
+            and it is in memory.
+        """
+        if self.n_bytes and np.array_equal(cells, np.arange(self.shape[0])):
+            return self
+        indptr, genes, values = self._gather(cells)
+        return Counts(
+            (len(cells), self.shape[1]),
+            indptr,
+            genes,
+            values,
+            self.total[cells],
+            whole=self.whole,
+            n_bytes=genes.nbytes + values.nbytes,
+        )
+
+    def _gather(
+        self, cells: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+        """Give where each of some cells begins, and their genes and values, one after the other."""
+        sizes = self.indptr[cells + 1] - self.indptr[cells]
+        indptr = np.concatenate([[0], np.cumsum(sizes)])
+        genes = np.empty(indptr[-1], self._genes.dtype)
+        values = np.empty(indptr[-1], self._values.dtype)
+        # Cells that lie one after the other are copied at once.
+        breaks = np.flatnonzero(np.diff(cells) != 1) + 1
+        first = np.concatenate([[0], breaks])[: len(cells)]
+        last = np.concatenate([breaks, [len(cells)]])[: len(cells)]
+        for start, stop, to in zip(
+            self.indptr[cells[first]].tolist(),
+            self.indptr[cells[last - 1] + 1].tolist(),
+            indptr[first].tolist(),
+            strict=True,
+        ):
+            genes[to : to + stop - start] = self._genes[start:stop]
+            values[to : to + stop - start] = self._values[start:stop]
+        return indptr, genes, values

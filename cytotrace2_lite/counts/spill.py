@@ -1,0 +1,155 @@
+"""Arrays in a temporary file, and arrays that grow.
+
+The files lie in the system's temporary directory and have no name: they vanish with the process,
+whatever ends it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytotrace2_lite.errors import OutputError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Array: TypeAlias = "NDArray[Any] | SpilledArray"
+
+__all__ = ["ArrayFile", "GrowingArray", "SpilledArray"]
+
+
+class ArrayFile:
+    """A temporary file without a name that holds arrays.
+
+    Several threads may read and write it. It is closed with the last of its arrays.
+
+    Raises
+    ------
+    OutputError
+        The temporary directory cannot be written to; `append` and what writes to its arrays raise
+        it, too, where the directory is full.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end = 0
+        try:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (as long as its arrays)
+        except OSError as error:
+            raise _no_room(error) from error
+        weakref.finalize(self, self._file.close)
+
+    def append(self, array: NDArray[Any]) -> SpilledArray:
+        """Write an array, shape (n,)."""
+        spilled = self.reserve(len(array), array.dtype)
+        spilled[: len(array)] = array
+        return spilled
+
+    def reserve(self, size: int, dtype: DTypeLike) -> SpilledArray:
+        """Set room aside for an array of shape (size,), to be written later."""
+        spilled = SpilledArray(self, self._end, np.dtype(dtype))
+        self._end += size * spilled.dtype.itemsize
+        return spilled
+
+    def write(self, position: int, array: NDArray[Any]) -> None:
+        """Write an array at a position, in bytes."""
+        view = np.ascontiguousarray(array).view(np.uint8).data
+        with self._lock:
+            try:
+                self._file.seek(position)
+                while view:
+                    view = view[self._file.write(view) :]
+            except OSError as error:
+                raise _no_room(error) from error
+
+    def read(self, position: int, array: NDArray[Any]) -> None:
+        """Fill an array from a position, in bytes."""
+        view = array.view(np.uint8).data
+        with self._lock:
+            self._file.seek(position)
+            while view:
+                n_bytes = self._file.readinto(view)
+                if not n_bytes:
+                    raise OSError("the temporary file is shorter than what was written to it")
+                view = view[n_bytes:]
+
+
+@dataclass(frozen=True, eq=False)
+class SpilledArray:
+    """An array in a file, shape (n,): slices are read from it, and written to it."""
+
+    _file: ArrayFile
+    _position: int
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, where: slice) -> NDArray[Any]:
+        array = np.empty(where.stop - where.start, self.dtype)
+        if len(array):
+            self._file.read(self._position + where.start * self.dtype.itemsize, array)
+        return array
+
+    def __setitem__(self, where: slice, array: NDArray[Any]) -> None:
+        if len(array):
+            start = where.start or 0
+            self._file.write(
+                self._position + start * self.dtype.itemsize, array.astype(self.dtype, copy=False)
+            )
+
+
+class GrowingArray:
+    """An array that grows at its end, of the first of some types that holds all its numbers.
+
+    A list of small arrays would cost more: freed, they stay in the allocator's heap, and joining
+    them takes a copy. Resizing a large array moves memory pages and copies no bytes.
+
+    Parameters
+    ----------
+    types
+        Each holds all numbers of the one before. The last is not checked: it must hold all numbers.
+    """
+
+    def __init__(self, *types: DTypeLike) -> None:
+        self._all_types = self._types = types
+        self._room: NDArray[Any] = np.empty(0, types[0])
+        self._size = 0
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The numbers so far."""
+        return self._room[: self._size]
+
+    def append(self, numbers: NDArray[Any]) -> None:
+        """Add numbers, shape (n,)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            compact = numbers.astype(self._types[0])
+            while len(self._types) > 1 and (compact != numbers).any():
+                self._types = self._types[1:]
+                compact = numbers.astype(self._types[0])
+        if self._room.dtype != compact.dtype:
+            self._room = self.array.astype(compact.dtype)
+        size = self._size + len(numbers)
+        if size > len(self._room):
+            self._room.resize(size + size // 8, refcheck=False)
+        self._room[self._size : size] = compact
+        self._size = size
+
+    def clear(self) -> None:
+        """Begin anew, with no numbers and the first type."""
+        self._types = self._all_types
+        self._room, self._size = np.empty(0, self._types[0]), 0
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"{tempfile.gettempdir()}: the values do not fit the memory set aside for them, and cannot "
+        f"be kept in this temporary directory ({error.strerror}). Set TMPDIR to one with more "
+        "room, or raise --max-memory."
+    )
