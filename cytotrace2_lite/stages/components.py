@@ -1,10 +1,10 @@
 """Principal components of cells, from the sparse matrix, to machine precision.
 
 The components of z-scored cells, whose genes are centred over the cells, are the eigenvectors of
-their Gram matrix, shape (n_cells, n_cells). `standardised` multiplies with it, `krylov` finds its
-eigenvectors from such products, and here both are put together and every component is checked
-against the Gram matrix before it is returned. (No other stage imports another one, but for
-`preprocess`.)
+their Gram matrix, shape (n_cells, n_cells). `standardised` holds the cells, `gram` multiplies with
+their Gram matrix, `krylov` finds eigenvectors from such products. Here they are put together, and
+every component is checked against the Gram matrix before it is returned. These four files are one
+stage: no other stage imports another one, but for `preprocess`.
 
 Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale` and `PCA`
 with ARPACK).
@@ -18,18 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.stages.gram import Scratch, gram_matrix, gram_product
 from cytotrace2_lite.stages.krylov import (
     eigenpairs_of_matrix,
     largest_residual,
     leading_eigenpairs,
     tolerance,
 )
-from cytotrace2_lite.stages.standardised import (
-    VECTORS_PER_PRODUCT,
-    Scratch,
-    gram_matrix,
-    gram_product,
-)
+from cytotrace2_lite.stages.standardised import VECTORS_PER_PRODUCT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ N_NEIGHBORS = 30
 MAX_EXACT = 100_000
 _DESCENT_NEIGHBORS = 60  # asked for, so that (nearly) all of the first 30 are there
 _DESCENT_SEED = 14
+_DESCENT_CELLS_PER_STEP = 512  # may move the last bit of a distance
 
 # Only speed and memory depend on these: what is found is the same.
-_DESCENT_CELLS_PER_STEP = 512
 _DISTANCES_PER_STEP = 1 << 21
 _N_CANDIDATES = 48  # whose distances are computed exactly
 _SAMPLE_STRIDE, _SAMPLE_RANK = 8, 16  # see `_smallest`
@@ -116,6 +117,7 @@ def _by_descent(
     coordinates: NDArray[np.float64], threads: int, progress: Callable[[int], None] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find neighbours as `nearest_neighbors` does, but a few may be missed."""
+    prepare_caches()
     from pynndescent import NNDescent  # the import takes seconds
     from scipy.spatial.distance import cdist
 

@@ -1,12 +1,10 @@
-"""Cells z-scored over their genes, and products with them, without the dense matrix.
+"""Cells z-scored over their genes, as products with them need it, without the dense matrix.
 
-The cells are z-scored over their genes and the genes centred over the cells, which would make the
-matrix dense. Both are corrections of rank one, so the sparse matrix is multiplied and the products
-are corrected.
+Z-scores of sparse values are dense, but they are the sparse values times a scale, less a shift of
+each cell. So only these three are kept; `gram` multiplies with them.
 
 The values of many cells are kept in 32-bit fixed point: half the memory of float64, with a
-rounding error of 7e-9, which moves the coordinates by less than upstream's own rounding does. All
-arithmetic is in float64, but for products that are asked for in float32.
+rounding error of 7e-9, which moves the coordinates by less than upstream's own rounding does.
 
 Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn's `scale`).
 """
@@ -14,10 +12,9 @@ Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn'
 from __future__ import annotations
 
 import itertools
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,84 +22,52 @@ from cytotrace2_lite.stages.preprocess import log2_cpm
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
     from cytotrace2_lite.counts import Counts
 
 __all__ = [
+    "GENES_PER_PRODUCT",
     "VECTORS_PER_PRODUCT",
-    "Scratch",
+    "Compressed",
+    "SparseGenes",
     "StandardisedCells",
-    "gram_matrix",
-    "gram_product",
+    "cell_steps",
+    "genes_per_call",
     "scale_and_shift",
     "standardise",
 ]
 
-# All numbers from here to `_VALUES_PER_CALL` move the last bits of the results: how the values are
-# kept, and fixed partitions, which decide the order of sums. So none depends on the number of
-# threads.
-#: How many vectors `gram_product` is best given at a time. With 4 the components are found in a
-#: quarter fewer vectors, but each of 8 costs a third less.
-VECTORS_PER_PRODUCT = 8
+# These move the last bits of the results: how the values are kept, and fixed partitions, in which
+# sums are taken. So none may depend on the number of threads.
 _UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
 _MAX_EXACT_VALUES = 1 << 22  # more of them take more time and memory as float64 (about 1,000 cells)
 _DENSE_SHARE = 0.2  # of the cells; from 0.13 on dense is faster, but takes more memory
 _DENSE_VALUES_PER_PART = 1 << 21
 _SPARSE_VALUES_PER_PART = 1 << 18
-_GENES_PER_STEP = 512
+#: How many vectors are best multiplied together. With 4 the components are found in a quarter fewer
+#: vectors, but each of 8 costs a third less.
+VECTORS_PER_PRODUCT = 8
+#: How many dense genes they are multiplied with in one product of matrices.
+GENES_PER_PRODUCT = 32
 # Up to 100**3 multiplications OpenBLAS works in place, without packing its operands first.
 _MULTIPLICATIONS_PER_PRODUCT = 1_000_000
-_GENES_PER_PRODUCT = 32
 _VALUES_PER_CALL = 640_000
 
 # Only speed and memory depend on this.
 _VALUES_PER_STEP = 1 << 17
 
-_Scalar = TypeVar("_Scalar", bound=np.generic)
-_Float = TypeVar("_Float", np.float64, np.float32)
 
-
-class Scratch(threading.local):
-    """Memory that each thread uses again and again: fresh pages cost more than a conversion."""
-
-    def __init__(self) -> None:
-        self.memory: dict[type[np.generic], NDArray[Any]] = {}
-
-    def converted(self, array: NDArray[Any], dtype: type[_Scalar]) -> NDArray[_Scalar]:
-        """Return the array as this type: itself, or a copy in memory that the next call reuses."""
-        if array.dtype == dtype:
-            return array
-        memory = self.memory.get(dtype)
-        if memory is None or memory.size < array.size:
-            memory = self.memory[dtype] = np.empty(array.size, dtype=dtype)
-        copy = memory[: array.size].reshape(array.shape)
-        np.copyto(copy, array)
-        return copy
-
-
-class _Compressed(NamedTuple):
-    """A sparse matrix, compressed along one axis: narrow values and indices, int32 pointers."""
+class Compressed(NamedTuple):
+    """A sparse matrix, compressed along one axis, with values and indices of small types."""
 
     data: NDArray[np.int32] | NDArray[np.float64]
     indices: NDArray[np.uint16] | NDArray[np.int32]
     indptr: NDArray[np.int32]
 
-    def unpacked(
-        self, scratch: Scratch, dtype: type[_Float]
-    ) -> tuple[NDArray[_Float], NDArray[np.int32], NDArray[np.int32]]:
-        """Give data, indices and pointers as SciPy multiplies them."""
-        return (
-            scratch.converted(self.data, dtype),
-            scratch.converted(self.indices, np.int32),
-            self.indptr,
-        )
 
-
-class _SparseGenes(NamedTuple):
+class SparseGenes(NamedTuple):
     """A part of the sparse genes, shape (n_genes_of_part, n_cells), twice.
 
     SciPy's product is twice as fast where consecutive values go to different places of the
@@ -110,8 +75,8 @@ class _SparseGenes(NamedTuple):
     the order of the cells.
     """
 
-    by_gene: _Compressed
-    by_cell: _Compressed
+    by_gene: Compressed
+    by_cell: Compressed
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +108,7 @@ class StandardisedCells:
     n_unexpressed: int
     unit: float
     dense: list[NDArray[np.int32] | NDArray[np.float64]]
-    sparse: list[_SparseGenes]
+    sparse: list[SparseGenes]
 
 
 def standardise(counts: Counts | csr_array, *, threads: int = 1) -> StandardisedCells:
@@ -198,9 +163,9 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
         exact = n_dense * n_cells + starts[-1] <= _MAX_EXACT_VALUES
         unit, dtype = (1.0, np.float64) if exact else (_UNIT, np.int32)
         # Filled up to whole products: the added genes are like those that no cell expresses.
-        n_steps, length = _cell_steps(n_cells)
-        width = n_steps * length
-        n_rows = -(-n_dense // _GENES_PER_PRODUCT) * _GENES_PER_PRODUCT
+        n_steps, cells_per_step = cell_steps(n_cells)
+        width = n_steps * cells_per_step
+        n_rows = -(-n_dense // GENES_PER_PRODUCT) * GENES_PER_PRODUCT
         dense = np.zeros((n_rows, width), dtype=dtype)
         data = np.empty(starts[-1], dtype=dtype)
         indices = np.empty(starts[-1], dtype=_narrowest(n_cells))
@@ -217,7 +182,7 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
                 [slice(a, b + 1) for a, b in itertools.pairwise(bounds)],
             )
         )
-    per_call = _genes_per_call(width)
+    per_call = genes_per_call(width)
     parts = _slices(n_rows, max(_DENSE_VALUES_PER_PART // width // per_call, 1) * per_call)
     n_unexpressed = n_genes - n_expressed - (n_rows - n_dense)
     return StandardisedCells(
@@ -251,149 +216,22 @@ def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[n
     return 1 / std[:, None], (mean / std)[:, None]
 
 
-def gram_product(
-    cells: StandardisedCells,
-    vectors: NDArray[np.float64],
-    pool: ThreadPoolExecutor,
-    scratch: Scratch,
-    dtype: type[_Float],
-) -> NDArray[np.float64]:
-    """Multiply vectors with the Gram matrix of the cells.
-
-    That is C Z Z' C, where Z holds the z-scored cells, shape (n_cells, n_genes), and C centres
-    over the cells.
-
-    Parameters
-    ----------
-    cells
-        The cells.
-    vectors
-        One in each row, for which BLAS is faster; float64, shape (n_vectors, n_cells).
-    pool
-        Threads that share the genes. The result does not depend on their number.
-    scratch
-        Memory, best the same for all products with these cells.
-    dtype
-        np.float64 or np.float32: the type of the sums over cells and genes. All else is float64.
+def cell_steps(n_cells: int) -> tuple[int, int]:
+    """Split the cells of dense genes into steps that a product of matrices takes.
 
     Returns
     -------
-    ndarray
-        float64, shape (n_vectors, n_cells).
+    n_steps, cells_per_step : int
+        The last step is filled up.
     """
-    scale, shift = cells.scale[:, 0], cells.shift[:, 0]
-    vectors = vectors - vectors.mean(axis=1, keepdims=True)
-    scaled, constant = vectors * (cells.unit * scale), (vectors @ shift).astype(dtype)
-    columns = np.ascontiguousarray(scaled.T, dtype=dtype)
-
-    # The cells of the dense genes are filled up with some that express nothing.
-    n_vectors, n_cells = scaled.shape
-    n_steps, length = _cell_steps(n_cells)
-    filled = np.zeros((n_vectors, n_steps * length), dtype=dtype)
-    filled[:, :n_cells] = scaled
-    steps = filled.reshape(n_vectors, n_steps, length).transpose(1, 0, 2).copy()
-
-    def through_dense(part: NDArray[Any]) -> tuple[Any, Any]:
-        return _through_dense(part, steps, constant, scratch)
-
-    def through_sparse(part: _SparseGenes) -> tuple[Any, Any]:
-        return _through_sparse(part, columns, constant, scratch)
-
-    parts = pool.map(through_dense, cells.dense), pool.map(through_sparse, cells.sparse)
-    from_dense, total = np.zeros(steps.shape), np.zeros(n_vectors)
-    for part, part_total in parts[0]:
-        from_dense += part
-        total += part_total
-    from_sparse = np.zeros(columns.shape)
-    for part, part_total in parts[1]:
-        from_sparse += part
-        total += part_total
-    on_cells = from_dense.transpose(1, 0, 2).reshape(n_vectors, -1)[:, :n_cells]
-    on_cells += from_sparse.T
-    total -= constant * cells.n_unexpressed  # the genes that no cell expresses are all alike
-    on_cells *= cells.unit * scale
-    on_cells -= total[:, None] * shift
-    on_cells -= on_cells.mean(axis=1, keepdims=True)
-    return on_cells
+    n_multiplications = VECTORS_PER_PRODUCT * GENES_PER_PRODUCT * n_cells
+    n_steps = -(-n_multiplications // _MULTIPLICATIONS_PER_PRODUCT)
+    return n_steps, -(-n_cells // n_steps)
 
 
-def _through_dense(
-    part: NDArray[Any],
-    steps: NDArray[_Float],
-    constant: NDArray[_Float],
-    scratch: Scratch,
-) -> tuple[NDArray[_Float], NDArray[_Float]]:
-    """Multiply vectors on the cells with a part of the dense genes, and the result back.
-
-    Parameters
-    ----------
-    part
-        A part of `StandardisedCells.dense`; shape (n_genes_of_part, n_steps * n_cells_of_step).
-    steps
-        The scaled vectors, the cells split into steps; shape (n_steps, n_vectors, n_cells_of_step).
-    constant
-        What the shift of the cells takes off each gene; shape (n_vectors,).
-    scratch
-        Memory.
-
-    Returns
-    -------
-    on_cells : ndarray
-        The vectors on the genes, multiplied back; of the shape of `steps`.
-    total : ndarray
-        Sum of the vectors on the genes; shape (n_vectors,).
-    """
-    n_steps, _, length = steps.shape
-    n_rows = _genes_per_call(n_steps * length)
-    on_cells = np.zeros_like(steps)
-    total = np.zeros_like(constant)
-    dtype = steps.dtype.type
-    products = np.empty((n_rows // _GENES_PER_PRODUCT, *steps.shape), dtype=dtype)
-    for start in range(0, len(part), n_rows):
-        # Only a few genes are converted at a time: they stay in the cache for the way back.
-        genes = scratch.converted(part[start : start + n_rows], dtype)
-        genes = genes.reshape(-1, _GENES_PER_PRODUCT, n_steps, length)
-        # One call each way for many small products: between calls, threads wait for each other.
-        on_genes = np.matmul(steps, genes.transpose(0, 2, 3, 1)).sum(axis=1)
-        on_genes -= constant[:, None]
-        total += on_genes.sum(axis=(0, 2))
-        back = np.matmul(on_genes[:, None], genes.transpose(0, 2, 1, 3), out=products[: len(genes)])
-        for product in back:
-            on_cells += product
-    return on_cells, total
-
-
-def _through_sparse(
-    part: _SparseGenes,
-    vectors: NDArray[_Float],
-    constant: NDArray[_Float],
-    scratch: Scratch,
-) -> tuple[NDArray[_Float], NDArray[_Float]]:
-    """Do what `_through_dense` does, with a part of the sparse genes and vectors as columns.
-
-    Parameters
-    ----------
-    part
-        A part of `StandardisedCells.sparse`.
-    vectors
-        The scaled vectors; shape (n_cells, n_vectors).
-    constant, scratch
-        As for `_through_dense`.
-
-    Returns
-    -------
-    on_cells : ndarray
-        Shape (n_cells, n_vectors).
-    total : ndarray
-        Shape (n_vectors,).
-    """
-    from scipy.sparse import csc_array
-
-    shape, dtype = (len(part.by_gene.indptr) - 1, len(vectors)), vectors.dtype.type
-    on_genes = csc_array(part.by_cell.unpacked(scratch, dtype), shape=shape) @ vectors
-    on_genes -= constant
-    on_cells = csc_array(part.by_gene.unpacked(scratch, dtype), shape=shape[::-1]) @ on_genes
-    return on_cells, on_genes.sum(axis=0)
+def genes_per_call(n_cells: int) -> int:
+    """Count the dense genes that one call multiplies, in several products of matrices."""
+    return max(_VALUES_PER_CALL // (GENES_PER_PRODUCT * n_cells), 1) * GENES_PER_PRODUCT
 
 
 def _steps(indptr: NDArray[Any]) -> list[slice]:
@@ -417,20 +255,8 @@ def _bounds(indptr: NDArray[Any], n_values: int) -> list[int]:
     return bounds
 
 
-def _cell_steps(n_cells: int) -> tuple[int, int]:
-    """Find in how many steps, of how many cells each, dense genes are multiplied."""
-    n_multiplications = VECTORS_PER_PRODUCT * _GENES_PER_PRODUCT * n_cells
-    n_steps = -(-n_multiplications // _MULTIPLICATIONS_PER_PRODUCT)
-    return n_steps, -(-n_cells // n_steps)
-
-
-def _genes_per_call(n_cells: int) -> int:
-    """Find how many dense genes one call multiplies."""
-    return max(_VALUES_PER_CALL // (_GENES_PER_PRODUCT * n_cells), 1) * _GENES_PER_PRODUCT
-
-
 def _slices(n: int, length: int) -> list[slice]:
-    """Split n rows into parts or steps of this length; the last may be shorter."""
+    """Split n rows into parts of this length; the last may be shorter."""
     return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 
 
@@ -441,7 +267,7 @@ def _narrowest(n: int) -> type[np.uint16 | np.int32]:
 
 def _sparse_genes(
     data: NDArray[Any], indices: NDArray[Any], starts: NDArray[np.intp], n_cells: int
-) -> _SparseGenes:
+) -> SparseGenes:
     """Make a part of the sparse genes.
 
     Parameters
@@ -458,53 +284,10 @@ def _sparse_genes(
 
     values = slice(starts[0], starts[-1])
     indptr = (starts - starts[0]).astype(np.int32)
-    by_gene = _Compressed(data[values], indices[values], indptr)
+    by_gene = Compressed(data[values], indices[values], indptr)
     n_genes = len(starts) - 1
     turned = csr_array(
         (by_gene.data, by_gene.indices.astype(np.int32), indptr), shape=(n_genes, n_cells)
     ).tocsc()
-    by_cell = _Compressed(turned.data, turned.indices.astype(_narrowest(n_genes)), turned.indptr)
-    return _SparseGenes(by_gene, by_cell)
-
-
-def gram_matrix(cells: StandardisedCells, pool: ThreadPoolExecutor) -> NDArray[np.float64]:
-    """Compute the Gram matrix itself: for few cells that is faster than products with it.
-
-    Parameters
-    ----------
-    cells
-        The cells.
-    pool
-        Threads that share the genes. The result does not depend on their number.
-
-    Returns
-    -------
-    ndarray
-        C Z Z' C, see `gram_product`; float64, shape (n_cells, n_cells).
-    """
-    from scipy.sparse import csr_array
-
-    scale, shift = cells.scale[:, 0], cells.shift[:, 0]
-
-    def of(part: NDArray[Any] | _SparseGenes) -> NDArray[np.float64]:
-        steps: Iterator[NDArray[Any]]
-        if isinstance(part, _SparseGenes):
-            shape = (len(part.by_gene.indptr) - 1, len(scale))
-            sparse = csr_array(part.by_gene.unpacked(Scratch(), np.float64), shape=shape)
-            steps = (sparse[some].toarray() for some in _slices(shape[0], _GENES_PER_STEP))
-        else:
-            steps = (part[some] for some in _slices(len(part), _GENES_PER_STEP))
-        gram = np.zeros((len(scale), len(scale)))
-        for step in steps:
-            genes = step[:, : len(scale)] * (cells.unit * scale) - shift
-            genes -= genes.mean(axis=1, keepdims=True)
-            gram += genes.T @ genes
-        return gram
-
-    gram = np.zeros((len(scale), len(scale)))
-    for part_of_gram in pool.map(of, [*cells.dense, *cells.sparse]):
-        gram += part_of_gram
-    centred = shift - shift.mean()
-    # The genes that no cell expresses are all alike.
-    gram += cells.n_unexpressed * np.outer(centred, centred)
-    return gram
+    by_cell = Compressed(turned.data, turned.indices.astype(_narrowest(n_genes)), turned.indptr)
+    return SparseGenes(by_gene, by_cell)
