@@ -331,7 +331,8 @@ class GenePlots:
         ax.axvline(0, color="black", linewidth=0.6)
         ax.tick_params(axis="y", length=0)
         ax.tick_params(axis="x", labelsize=_SMALL_SIZE)
-        ax.locator_params(axis="x", nbins=5)
+        tick = _round_number(most)
+        ax.set_xticks([-tick, 0, tick])
         ax.spines[["right", "top", "left"]].set_visible(False)
         ax.set_xlabel(self._axis_label(), fontsize=_TEXT_SIZE, parse_math=False)
         ax.set_title(self._title(position), fontsize=_TEXT_SIZE, loc="left", parse_math=False)
@@ -446,6 +447,14 @@ def draw_files(
             figure.savefig(content, format=plot_format, dpi=_DPI, metadata=undated.get(plot_format))
             contents[Path(directory) / f"{FILES[name]}.{plot_format}"] = content.getvalue()
     return contents
+
+
+def _round_number(most: float) -> float:
+    """Give the largest of 1, 2, 5, 10, 20, ... (or 0.5, 0.2, ...) that is not over a number."""
+    if not most > 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
 
 
 def _short(text: str, longest: int = _LONGEST_NAME) -> str:

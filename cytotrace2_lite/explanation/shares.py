@@ -105,9 +105,12 @@ def target_of(potency: int | None) -> NDArray[np.float64]:
     ndarray
         float64, shape (6,): k/5 for the score, else 1 for the potency and 0 for the others.
     """
+    target = np.zeros(N_POTENCIES)
     if potency is None:
-        return np.arange(N_POTENCIES) / (N_POTENCIES - 1)
-    return np.eye(N_POTENCIES)[potency]
+        target += np.arange(N_POTENCIES) / (N_POTENCIES - 1)
+    else:
+        target[potency] = 1
+    return target
 
 
 def value_of(logits: NDArray[np.floating], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,7 +129,8 @@ def value_of(logits: NDArray[np.floating], target: NDArray[np.float64]) -> NDArr
         float64, shape (n_cells,): mean over the members.
     """
     of_member: NDArray[np.float64] = _softmax(_by_member(logits)) @ target
-    return of_member.mean(axis=1)
+    value: NDArray[np.float64] = of_member.mean(axis=1)
+    return value
 
 
 class MeanContributions:
