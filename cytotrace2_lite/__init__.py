@@ -4,8 +4,8 @@
 >>> result = ct2.run("expr.txt", species="human")
 >>> result.score, result.potency  # doctest: +SKIP
 
-`run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores;
-`Ensemble.load` loads a model once for many runs; `cytotrace2` has the signature of cytotrace2_py's
+`run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores,
+`model_genes` which a model goes by; `Ensemble.load` loads a model once for many runs; `cytotrace2` has the signature of cytotrace2_py's
 function of that name; `compare` says how two results differ.
 """
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.explanation.model_genes import model_genes
     from cytotrace2_lite.models.ensemble import Ensemble, ModelInfo
     from cytotrace2_lite.output.comparison import Comparison, compare
     from cytotrace2_lite.result import Result
@@ -80,6 +81,7 @@ __all__ = [
     "compare",
     "cytotrace2",
     "explain",
+    "model_genes",
     "run",
 ]
 
@@ -97,6 +99,7 @@ _MODULES = {
     "compare": "output.comparison",
     "cytotrace2": "api",
     "explain": "api",
+    "model_genes": "explanation.model_genes",
     "run": "api",
 }
 

@@ -52,7 +52,7 @@ TABLE = {
         "system"
     ),
     # The public names.
-    "": "api explanation.explanation result output.comparison models.ensemble base",
+    "": "api explanation.explanation explanation.model_genes result output.comparison models.ensemble base",
     "__main__": "cli",
 }
 EVERYWHERE = {"errors", "text", "_version"}

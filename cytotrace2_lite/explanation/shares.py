@@ -58,7 +58,7 @@ _POINTS = 16
 # How far the shares may be from adding up before more points are taken, and the numbers of
 # intervals with `_POINTS` points each that are tried one after the other.
 _TOLERANCE = 1e-10
-_INTERVALS = (1, 4, 16, 64, 256)
+_INTERVALS = (1, 4, 16, 64, 256, 1024)
 
 
 class Expressed(NamedTuple):

@@ -108,19 +108,21 @@ def test_mean_contributions_are_those_of_the_formulas(case):
     )
 
 
-@pytest.mark.parametrize("potency", [None, 0, 4])
+@pytest.mark.parametrize("potency", [None, 0, 3])
 def test_shares_are_integrated_gradients(case, potency):
     folded, ensemble, weights, cells, contributions = case
     target = target_of(potency)
     _, ours = our_shares(ensemble, weights, cells, target)
     reference = contributions.mean(axis=0)
+    largest = 0.0
     for cell in range(N_CELLS):
         exact = exact_shares(contributions[cell], reference, folded.bias, target)
-        assert np.abs(exact).max() > 1e-4
+        largest = max(largest, np.abs(exact).max())
         np.testing.assert_allclose(ours[cell], exact, atol=1e-6, rtol=1e-3)
+    assert largest > 1e-3
 
 
-@pytest.mark.parametrize("potency", [None, 0, 4])
+@pytest.mark.parametrize("potency", [None, 0, 3])
 def test_shares_of_a_cell_add_up(case, potency):
     _, ensemble, weights, cells, _ = case
     target = target_of(potency)
@@ -162,6 +164,8 @@ def test_a_gene_of_no_cell_has_no_share(case):
     absent = np.setdiff1d(np.arange(ours.shape[1]), cells.log2_cpm.indices)
     assert len(absent)
     assert not ours[:, absent].any()
-    # One that some cells have, and others lack, has a share in those that lack it.
-    column = cells.log2_cpm.indices[0]
-    assert ours[1:, column].any() or not weights.second_weight[column].any()
+    # One that some cells have has a share in those that lack it, too.
+    own = cells.log2_cpm.indices[: cells.log2_cpm.indptr[1]]
+    column = own[np.abs(ours[0, own]).argmax()]
+    lacking = np.flatnonzero(cells.log2_cpm.toarray()[:, column] == 0)
+    assert ours[lacking, column].any()
