@@ -5,8 +5,9 @@
 >>> result.score, result.potency  # doctest: +SKIP
 
 `run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores,
-`model_genes` which a model goes by; `Ensemble.load` loads a model once for many runs; `cytotrace2` has the signature of cytotrace2_py's
-function of that name; `compare` says how two results differ.
+`model_genes` which genes a model goes by; `Ensemble.load` loads a model once for many runs;
+`cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how two
+results differ.
 """
 
 from __future__ import annotations

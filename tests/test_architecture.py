@@ -45,14 +45,17 @@ TABLE = {
         "result pipeline checks output.report metadata models.ensemble read genes counts base "
         "system"
     ),
-    "directory": "job result plots output metadata read counts base system",
+    "directory": "explanation job result plots output metadata read counts base system",
     "api": "directory explanation job result plots output metadata models read base system",
     "cli": (
         "api directory result plots output metadata models models.install models.fold read base "
         "system"
     ),
     # The public names.
-    "": "api explanation.explanation explanation.model_genes result output.comparison models.ensemble base",
+    "": (
+        "api explanation.explanation explanation.model_genes result output.comparison "
+        "models.ensemble base"
+    ),
     "__main__": "cli",
 }
 EVERYWHERE = {"errors", "text", "_version"}

@@ -14,13 +14,14 @@ from cytotrace2_lite.explanation.anndata import write
 from cytotrace2_lite.explanation.means import (
     GroupMeans,
     contrast_table,
+    feature_named,
     gene_table,
 )
 from cytotrace2_lite.explanation.measure import expressed
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP
 from cytotrace2_lite.explanation.without import Without, scores_without
 from cytotrace2_lite.system.threads import in_order, one_blas_thread
-from cytotrace2_lite.text import first_few, shown
+from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -322,7 +323,7 @@ class Explanation(GroupMeans):
             A gene is not known.
         """
         names = [genes] if isinstance(genes, str) else list(genes)
-        positions = np.array([self._feature(name) for name in names], dtype=np.intp)
+        positions = np.array([feature_named(name, self.genes) for name in names], dtype=np.intp)
         after = scores_without(
             self._counts, self._ensemble, self._shares.target, positions, threads=self._threads
         )
@@ -332,15 +333,6 @@ class Explanation(GroupMeans):
             after=after,
             groups=self.groups,
             group_index=self.group_index,
-        )
-
-    def _feature(self, name: str) -> int:
-        for names in (self.genes, self.features):
-            if name and name in names:
-                return names.index(name)
-        raise UsageError(
-            f"gene {shown(name)} is neither a gene of the input that the model knows, nor a "
-            "mouse symbol of the model."
         )
 
     def to_anndata(self, adata: Any, *, layer: bool = False) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation.table import Table
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cytotrace2_lite.explanation.measure import GroupSums
@@ -23,6 +26,7 @@ __all__ = [
     "GroupMeans",
     "MeanCell",
     "contrast_table",
+    "feature_named",
     "gene_table",
     "potency_position",
 ]
@@ -329,6 +333,35 @@ def potency_position(of: str) -> int | None:
         if of.lower() == potency.lower():
             return position
     raise UsageError(f"of is {shown(of)}; it must be 'score' or a potency: {', '.join(POTENCIES)}.")
+
+
+def feature_named(name: str, genes: Sequence[str]) -> int:
+    """Find a feature by its name.
+
+    Parameters
+    ----------
+    name
+        As the input has it, or the mouse symbol.
+    genes
+        What the input calls each feature, "" where it has none.
+
+    Returns
+    -------
+    int
+        Its position.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    for names in (genes, features()):
+        if name and name in names:
+            return names.index(name)
+    raise UsageError(
+        f"gene {shown(name)} is neither a gene of the input that the model knows, nor a mouse "
+        "symbol of the model."
+    )
 
 
 def _column(numbers: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -42,7 +42,8 @@ def model_genes(
     The weight of a gene is what it adds where it is the 100th gene of a cell with 1,500 CPM. For a
     potency that is how far it raises the logit of that potency over the mean of all six, a mean
     over the members; for the score, what this comes to in a cell for which all potencies are
-    equally likely. What a gene really adds depends on its rank and on the rest of the cell: see `explain`.
+    equally likely. What a gene really adds depends on its rank and on the rest of the cell: see
+    `explain`.
 
     Parameters
     ----------
