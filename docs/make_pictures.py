@@ -2,8 +2,9 @@
 
     python docs/make_pictures.py
 
-To be run where `pip install '.[plot]'` was, whenever the model or the plots have changed. Writes
-the plots, made small, to `docs/pictures`, and what the commands say into `docs/tutorial.md`.
+Needs `pip install '.[plot]'`. Run it after the model, the plots or the messages have changed. It
+writes the plots, reduced in size, to `docs/pictures`, and what the commands print to
+`docs/tutorial.md`.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ N_LINES = 6
 
 
 def say(directory: Path, *arguments: str) -> str:
-    """Run `ct2-lite` in a directory with the example data; give all that it says."""
-    # Models that are installed on this machine are not what readers have.
+    """Run `ct2-lite` in a directory with the example data; return all that it prints."""
+    # Readers do not have the models that are installed on this machine.
     environment = os.environ | {
         "CT2_LITE_MODELS_DIR": str(directory / "models"),
         "PYTHONPATH": str(ROOT),
@@ -48,14 +49,14 @@ def say(directory: Path, *arguments: str) -> str:
 
 
 def with_text(page: str, what: str, text: str) -> str:
-    """Put a text into its block of a page."""
+    """Replace the text of one code block of a page."""
     start = f"<!-- docs/make_pictures.py: {what} -->\n```text\n"
     before, after = page.split(start)
     return before + start + text + after[after.index("```\n") :]
 
 
 def small(path: Path) -> bytes:
-    """Give a plot in fewer pixels and colours."""
+    """Return a plot with fewer pixels and colours, as a PNG."""
     with Image.open(path) as image:
         height = round(image.height * WIDTH / image.width)
         scaled = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)

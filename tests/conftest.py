@@ -17,8 +17,33 @@ import torch_format
 
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import export
+from cytotrace2_lite.system.machine import available_cores
 
 TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Say in how many processes tests run at a time, where `-n` does not.
+
+    One more than there are processors, as tests wait for the programs that they start. No more than
+    files, and this process alone for one file, for `-s`, and for what `-m` asks for by name: such
+    tests measure, and print figures.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    one_by_one = config.option.capture == "no" or config.option.markexpr != "not slow"
+    if one_by_one or any("::" in name for name in config.args):
+        return 0
+    most = available_cores() + 1
+    if any(Path(name).is_dir() for name in config.args):
+        return most
+    return min(most, len(config.args)) if len(config.args) > 1 else 0
+
+
+def pytest_make_parametrize_id(val):
+    """Name what was compressed: its bytes hold the time, which is another one in each process."""
+    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
 def pytest_collection_modifyitems(config, items):

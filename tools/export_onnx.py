@@ -125,11 +125,12 @@ def verify(
     p_exact = mean_probabilities(exact)
     print(f"largest difference from PyTorch in float64, {N_CELLS} made-up cells:")
     print(f"{'':24}{'logits':>10} {'probabilities':>14} {'score':>10}")
-    for label, other in (
-        ("folded in float64", folded.logits(dense_rank, dense_log2)),
-        ("this model (float32)", Ensemble.load(model).logits(log2_cpm, rank)),
-        ("PyTorch in float32", logits[torch.float32]),
-    ):
+    others: dict[str, NDArray[Any]] = {
+        "folded in float64": folded.logits(dense_rank, dense_log2),
+        "this model (float32)": Ensemble.load(model).logits(log2_cpm, rank),
+        "PyTorch in float32": logits[torch.float32],
+    }
+    for label, other in others.items():
         off = np.abs(other - exact).max()
         p_off = mean_probabilities(other) - p_exact
         s_off = np.abs(expected_score(p_off)).max()
@@ -140,7 +141,7 @@ def torch_logits(
     torch: Any,
     state: dict[str, NDArray[np.float64]],
     controls: csr_array | None,
-    rank: NDArray[np.float64],
+    rank: NDArray[np.float32],
     log2_cpm: NDArray[np.float64],
     dtype: Any,
 ) -> NDArray[np.float64]:
@@ -169,7 +170,8 @@ def torch_logits(
         mean, variance = layer["batchnorm.running_mean"], layer["batchnorm.running_var"]
         normalised = (scores - mean) / torch.sqrt(variance + 1e-5)
         columns.append(normalised @ layer["out.weight"][0] + layer["out.bias"])
-    return torch.stack(columns, 1).double().numpy()
+    logits: NDArray[np.float64] = torch.stack(columns, 1).double().numpy()
+    return logits
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES, POTENCY_EDGES
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def axes_for(
     CytoTRACE2Error
         matplotlib is not installed.
     """
+    prepare_caches()
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -44,6 +44,7 @@ from cytotrace2_lite.plots.drawing import (
     show_potencies,
 )
 from cytotrace2_lite.plots.umap import MAX_CELLS, umap
+from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -424,6 +425,7 @@ def write_plots(
 
 def _render(result: Scores, name: str, labels: Mapping[str, str] | None, plot_format: str) -> bytes:
     """Draw one plot in matplotlib's own style, whatever the user's; the same bytes every time."""
+    prepare_caches()
     import matplotlib as mpl
 
     # Text stays text in PDF (Type 42), and looks the same in SVG where the font is missing.

@@ -22,6 +22,7 @@ from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.stages.standardised import scale_and_shift, standardise
+from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _layout(
         # Where cells fall apart into groups; the start of the layout is all that depends on it.
         warnings.filterwarnings("ignore", module=r"sklearn\.manifold\._spectral_embedding")
         warnings.filterwarnings("ignore", ".*force_all_finite", FutureWarning)
+        prepare_caches()
         from umap import UMAP
 
         # Neighbours are exact and already here; scaled per cell they give the same graph, which

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _by_descent(
     coordinates: NDArray[np.float64], threads: int, progress: Callable[[int], None] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Find neighbours as `nearest_neighbors` does, but a few may be missed."""
+    prepare_caches()
     from pynndescent import NNDescent  # the import takes seconds
     from scipy.spatial.distance import cdist
 
