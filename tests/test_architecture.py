@@ -48,8 +48,8 @@ TABLE = {
     "directory": "explanation job result plots output metadata read counts base system",
     "api": "directory explanation job result plots output metadata models read base system",
     "cli": (
-        "api directory result plots output metadata models models.install models.fold read base "
-        "system"
+        "api directory explanation result plots output metadata models models.install "
+        "models.fold read base system"
     ),
     # The public names.
     "": (

@@ -14,6 +14,7 @@ class Progress(NamedTuple):
     ----------
     stage
         `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
+        `"explain"` where the scores are divided among the genes;
         `"write"` where files are written: twice, before, and when all that is left is to put
         them in place; `"embed"`, `"draw"` where plots are.
     done, total

@@ -13,10 +13,11 @@ from cytotrace2_lite.cli.progress import say
 if TYPE_CHECKING:
     from cytotrace2_lite.explanation.explanation import Explanation
 
-__all__ = ["draw_gene_plots", "explain", "explanation_summary"]
+__all__ = ["draw_gene_plots", "explain", "explanation_summary", "number_or_all"]
 
 
-def _top(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+def number_or_all(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """Read a number of genes, or None for all of them."""
     del ctx, param
     if value.lower() == "all":
         return None
@@ -62,11 +63,12 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     default="50",
     show_default=True,
     metavar="N|all",
-    callback=_top,
+    callback=number_or_all,
     help="How many genes of each group are written, up and down.",
 )
 @click.option(
     "--cells",
+    "write_cells",
     is_flag=True,
     help="Write the shares of each cell, too: cytotrace2_gene_shares.h5ad.",
 )
@@ -113,7 +115,7 @@ def explain(
     """
     from cytotrace2_lite.cli import main
 
-    path = main.one_path(expression, input_path)
+    path = main._one_path(expression, input_path)
     import scipy.linalg  # noqa: F401 (as for `run`)
 
     from cytotrace2_lite.directory import explain_to_directory
@@ -123,27 +125,27 @@ def explain(
     options["model"] = Ensemble.load(options["model"])
     options["max_cores"] = 1 if disable_parallelization else max_cores
     if not quiet:
-        say(main.model_line(options["model"].info))
+        say(main._model_line(options["model"].info))
     brief = quiet or disable_verbose
-    with main.Reporter(quiet=brief) as reporter:
+    with main._Reporter(quiet=brief) as reporter:
         explanation = explain_to_directory(
             path,
             output_dir,
-            main.run_options(options),
+            main._run_options(options),
             ExplainOptions(
                 by=options["by"],
                 of=options["of"],
                 reference=options["reference"],
                 contrast=options["contrast"],
                 top=options["top"],
-                cells=options["cells"],
+                cells=options["write_cells"],
                 gene_sets=options["gene_sets"],
                 without=options["without"],
             ),
             annotation_path=options["annotation_path"],
             batch_key=options["batch_key"],
             progress=reporter,
-            on_checked=main.teller(reporter, quiet=brief),
+            on_checked=main._teller(reporter, quiet=brief),
         )
     if not brief:
         say(explanation_summary(explanation, output_dir))
@@ -156,9 +158,9 @@ def explanation_summary(explanation: Explanation, output_dir: str) -> str:
     """Say in a line per group what raises and what lowers it most, and where the files are."""
     from cytotrace2_lite.explanation.files import GENES_NAME
 
+    reference = explanation.reference
     lines = [
-        f"{len(explanation.cells):,} cells, {len(explanation.groups)} groups against the mean of "
-        f"{explanation.reference.n_cells:,} cells ({explanation.reference.value:.3f}):"
+        f"{len(explanation.groups)} groups, mean of {reference.n_cells:,} cells {reference.value:.3f}"
     ]
     shown = explanation.groups[:10]
     for position, group in enumerate(shown):
@@ -181,7 +183,7 @@ def draw_gene_plots(
 ) -> None:
     """Draw the pictures; what cannot be drawn is no error, as the tables are complete."""
     from cytotrace2_lite.explanation.plots import draw_files
-    from cytotrace2_lite.plots.plot import missing_packages, no_plots
+    from cytotrace2_lite.plots import missing_packages, no_plots
     from cytotrace2_lite.system.files import write_whole
 
     lacking = missing_packages(with_umap=False)

@@ -14,6 +14,8 @@ import click
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.compare import compare
+from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
+from cytotrace2_lite.cli.explain import explain as explain_command
 from cytotrace2_lite.cli.models import models
 from cytotrace2_lite.cli.progress import StageReporter, say
 from cytotrace2_lite.cli.stdout import QuietGroup, check_stdout, write_stdout
@@ -22,7 +24,7 @@ from cytotrace2_lite.models.catalog import BUNDLED_MODEL
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
@@ -230,6 +232,11 @@ def cli() -> None:
     help="Write a copy of the .h5ad input, with all columns in obs.",
 )
 @click.option(
+    "--explain",
+    is_flag=True,
+    help="Write which genes made the scores, too, as ct2-lite explain does.",
+)
+@click.option(
     "-m",
     "--model",
     metavar="MODEL",
@@ -265,6 +272,7 @@ def run(
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
+    explain: bool,
     **options: Any,
 ) -> None:
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
@@ -281,11 +289,14 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+        if explain:
+            raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
     # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
     # where no memory is left, tries for ever: it must come before the data.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
+    from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.models.ensemble import Ensemble
 
     options["model"] = Ensemble.load(options["model"])
@@ -294,15 +305,6 @@ def run(
     if not quiet:
         say(_model_line(options["model"].info))
     with _Reporter(quiet=quiet or disable_verbose) as reporter:
-
-        def on_checked(findings: list[Finding]) -> None:
-            reporter.finish()
-            for finding in findings:
-                if finding.severity == "warning":
-                    say(f"Warning: {finding}")
-                elif finding.code in _SAID and not (quiet or disable_verbose):
-                    say(f"{_SAID[finding.code]} {finding.what}.")
-
         scored = score_to_directory(
             path,
             None if to_stdout else output_dir,
@@ -315,7 +317,8 @@ def run(
             embedding=None if disable_plotting else embedding,
             keep_counts=not (disable_plotting or to_stdout or embedding is not None),
             progress=reporter,
-            on_checked=on_checked,
+            on_checked=_teller(reporter, quiet=quiet or disable_verbose),
+            explain=ExplainOptions() if explain else None,
         )
     if to_stdout:
         write_stdout(
@@ -330,10 +333,30 @@ def run(
         say(_summary(scored.result, where))
         if options["write_h5ad"]:
             say(f"Copy of the input with the results: {options['write_h5ad']}")
+    if scored.explanation is not None and not (quiet or disable_verbose):
+        say(explanation_summary(scored.explanation, output_dir))
     if not (disable_plotting or to_stdout):
         reporter.results_are_safe()
         with reporter:
+            if scored.explanation is not None:
+                draw_gene_plots(
+                    scored.explanation, output_dir, plot_format, quiet=quiet or disable_verbose
+                )
             _draw_plots(scored, output_dir, plot_format, reporter, quiet=quiet or disable_verbose)
+
+
+def _teller(reporter: _Reporter, *, quiet: bool) -> Callable[[list[Finding]], None]:
+    """Give what passes on findings about the data, before anything is computed."""
+
+    def tell(findings: list[Finding]) -> None:
+        reporter.finish()
+        for finding in findings:
+            if finding.severity == "warning":
+                say(f"Warning: {finding}")
+            elif finding.code in _SAID and not quiet:
+                say(f"{_SAID[finding.code]} {finding.what}.")
+
+    return tell
 
 
 def _run_options(options: dict[str, Any]) -> RunOptions:
@@ -458,6 +481,12 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
     )
 
 
+explain_command.params += [
+    param
+    for param in run.params
+    if param.name in {*_CHECKED, "plot_format", "disable_plotting", "disable_verbose"}
+]
+cli.add_command(explain_command)
 cli.add_command(models)
 cli.add_command(compare)
 

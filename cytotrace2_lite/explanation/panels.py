@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.plots.drawing import one_line
+from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -280,5 +280,5 @@ def _round_number(most: float) -> float:
 
 
 def _short(text: str, longest: int = _LONGEST_NAME) -> str:
-    text = one_line(text)
+    text = printable(" ".join(text.split()))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
