@@ -159,9 +159,8 @@ def explanation_summary(explanation: Explanation, output_dir: str) -> str:
     from cytotrace2_lite.explanation.files import GENES_NAME
 
     reference = explanation.reference
-    lines = [
-        f"{len(explanation.groups)} groups, mean of {reference.n_cells:,} cells {reference.value:.3f}"
-    ]
+    mean = f"mean of {reference.n_cells:,} cells {reference.value:.3f}"
+    lines = [f"{len(explanation.groups)} groups; {mean}"]
     shown = explanation.groups[:10]
     for position, group in enumerate(shown):
         share = explanation.mean_shares[position]
