@@ -156,8 +156,8 @@ def prepare_job(
             source=origin,
             started=started,
             read_seconds=read_seconds,
-            orthologs=None if table is None else table.report(),
-            annotation=None if annotation is None else annotation.report(),
+            orthologs=table,
+            annotation=annotation,
             embedding=embedding_name,
         ),
     )

@@ -33,8 +33,8 @@ TABLE = {
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
     "pipeline": (
-        "batch checks output.scores output.report metadata.samples models.ensemble genes counts "
-        "base system"
+        "batch checks output.scores output.report output.keys metadata.samples models.ensemble "
+        "genes counts base system"
     ),
     "result": "plots output read system",
     "job": (

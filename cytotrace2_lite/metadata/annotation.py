@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["Annotation", "AnnotationReport", "check_annotation", "read_annotation"]
-
-
-class AnnotationReport(TypedDict):
-    """What the record of a run says about an annotation: its file, and how many cells it has."""
-
-    path: str
-    n_cells: int
+__all__ = ["Annotation", "check_annotation", "read_annotation"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +45,6 @@ class Annotation:
     def labels(self) -> dict[str, str]:
         """Cell id to label, the second column."""
         return {cell: fields[0] for cell, fields in self.fields.items()}
-
-    def report(self) -> AnnotationReport:
-        """Give what the record of the run says about it."""
-        return {"path": self.path, "n_cells": len(self.fields)}
 
     def column(self, name: str, cells: Sequence[str]) -> list[str]:
         """Take the fields of some cells in a column.
