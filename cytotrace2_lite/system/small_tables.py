@@ -222,7 +222,7 @@ def _decoded(path: str, content: bytes, what: str) -> tuple[str, str]:
         text = "\0"
     if "\0" in text:
         raise InputError(
-            f"{path}: the {what} is no plain text. Unpack it, or save the sheet as tab- or "
+            f"{path}: this {what} file is no plain text. Unpack it, or save the sheet as tab- or "
             "comma-separated text (UTF-8)."
         )
     return encoding, text
@@ -235,7 +235,7 @@ def _delimiter(text: str, delimiters: str) -> tuple[str, str, int]:
     number = 1 + start
     if (match := _SEPARATOR_LINE.fullmatch(line.strip().strip('"'))) and match[1] in delimiters:
         return match[1], rest, number + 1
-    outside = re.sub(r'"[^"]*"', "", line)
+    outside = re.sub(r'"[^"]*"', "", text[start : start + _STEP]).partition("\n")[0]
     for delimiter in delimiters:
         if delimiter in outside:
             return delimiter, text[start:], number

@@ -150,7 +150,7 @@ class TestErrors:
         with pytest.raises(InputError) as caught:
             parse(content)
         assert str(caught.value) == (
-            "a.txt: the annotation is no plain text. Unpack it, or save the sheet as tab- or "
+            "a.txt: this annotation file is no plain text. Unpack it, or save the sheet as tab- or "
             "comma-separated text (UTF-8)."
         )
 
