@@ -1134,7 +1134,7 @@ CASES = [
         "check t -a a",
         3,
         (
-            "a: this annotation file is no plain text. Unpack it, or save the sheet as tab- or "
+            "a: this annotation file is not plain text. Unpack it, or save the sheet as tab- or "
             "comma-separated text (UTF-8)."
         ),
         id="annotation in a zip archive",
@@ -1346,7 +1346,7 @@ CASES = [
         "compare a b",
         3,
         (
-            "b: these are no results of CytoTRACE 2: 5 of its 5 columns are missing "
+            "b: this is not a results file of CytoTRACE 2: 5 of its 5 columns are missing "
             "('CytoTRACE2_Score', 'CytoTRACE2_Potency', 'CytoTRACE2_Relative', ...). Give a "
             "cytotrace2_results file."
         ),
@@ -1405,7 +1405,7 @@ CASES = [
         "compare a b",
         3,
         (
-            "b: this is no text, Parquet or Arrow file. Give the cytotrace2_results file, "
+            "b: this is not a text, Parquet or Arrow file. Give the cytotrace2_results file, "
             "unpacked; an .h5ad is not read."
         ),
         id="no text",
@@ -1430,8 +1430,8 @@ CASES = [
         "run t --write-h5ad c.h5ad",
         2,
         (
-            "t: this is no .h5ad file, and --write-h5ad adds the scores to a copy of one. Leave it "
-            "out (the results file has the scores), or give an .h5ad file as input."
+            "t: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
+            "Leave it out (the results file has the scores), or give an .h5ad file as input."
         ),
         id="a copy of text",
     ),

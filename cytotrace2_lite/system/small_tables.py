@@ -222,7 +222,7 @@ def _decoded(path: str, content: bytes, what: str) -> tuple[str, str]:
         text = "\0"
     if "\0" in text:
         raise InputError(
-            f"{path}: this {what} file is no plain text. Unpack it, or save the sheet as tab- or "
+            f"{path}: this {what} file is not plain text. Unpack it, or save the sheet as tab- or "
             "comma-separated text (UTF-8)."
         )
     return encoding, text

@@ -81,7 +81,7 @@ def test_reading(write):
         (
             b"P\xe9\tActb\n",
             (
-                "this orthologs file is no plain text. Unpack it, or save the sheet as tab- or "
+                "this orthologs file is not plain text. Unpack it, or save the sheet as tab- or "
                 "comma-separated text (UTF-8)."
             ),
         ),

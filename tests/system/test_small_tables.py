@@ -69,7 +69,7 @@ class TestSameRows:
         assert (table.rows, table.compression) == (ROWS, name)
         assert table.n_bytes == path.stat().st_size
         path.write_bytes(compress(TEXT.encode() * 1000)[:-9])
-        with pytest.raises(InputError, match=f"{name} data of the annotation are damaged|no plain"):
+        with pytest.raises(InputError, match=f"{name} data of the annotation are damaged|not plain"):
             read_small_table(path, "annotation")
 
     def test_several_members_of_gzip(self):
@@ -150,8 +150,8 @@ class TestErrors:
         with pytest.raises(InputError) as caught:
             parse(content)
         assert str(caught.value) == (
-            "a.txt: this annotation file is no plain text. Unpack it, or save the sheet as tab- or "
-            "comma-separated text (UTF-8)."
+            "a.txt: this annotation file is not plain text. Unpack it, or save the sheet as tab- "
+            "or comma-separated text (UTF-8)."
         )
 
     def test_too_large(self, monkeypatch):
