@@ -51,7 +51,7 @@ def blocks(page, language):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Call that runs a command in what looks like a copy of the repository, ct2-lite installed."""
+    """Function that runs a command in a folder that looks like a checkout, with ct2-lite."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/data").symlink_to(ROOT / "tests/data")
     program = tmp_path / "bin/ct2-lite"
@@ -151,7 +151,7 @@ def test_moving_names_every_option_and_argument_of_upstream():
     for argument, short in UPSTREAM.items():
         long = f"--{argument.replace('_', '-')}"
         assert {argument, short, long} <= named
-        # They are options of ours, too, as that page says.
+        # That page says that they are options here, too.
         assert options[long] == [short, long]
     assert list(inspect.signature(ct2.cytotrace2).parameters) == list(UPSTREAM)
 

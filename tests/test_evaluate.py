@@ -1,4 +1,4 @@
-"""The evaluation tool on made-up datasets: what is read, judged, left out and reported."""
+"""The evaluation tool on made-up datasets: reading, figures, left-out members and report."""
 
 import importlib
 import json
@@ -38,7 +38,7 @@ def write_dataset(folder, values, genes, cells, *, species="mouse", units="count
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Two datasets: `pair` of two potencies and unlabelled cells, `single` of one and rank-only."""
+    """Two datasets: `pair` has two potencies and unlabelled cells, `single` one, and ranks only."""
     folder = tmp_path_factory.mktemp("data")
     counts = random_counts(40, 600, seed=1).toarray()
     counts[3] = 0
@@ -47,7 +47,7 @@ def data_dir(tmp_path_factory):
     for i in range(40):
         potency = ("Pluripotent", "Unipotent", "", "Unipotent")[i % 4]
         rows.append([f"c{i}", f"l{i % 4}", potency, "" if i == 1 else str(i / 7)])
-    # A repeated name: the second column of the gene is not to count.
+    # A repeated name: the second column of the gene must not count.
     extra = np.full((40, 1), 1000.0)
     names = [*features(), features()[5]]
     write_dataset(folder / "pair", np.hstack([counts, extra]), names, rows)
@@ -65,7 +65,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def members_dir(members, tmp_path_factory):
-    """Three members: `pair` is unseen by the first and third, `single` by none."""
+    """Three members: the first and third were trained without `pair`, none without `single`."""
     folder = tmp_path_factory.mktemp("trained") / "mine"
     shutil.copytree(members["1.1.0"], folder)
     write_training(folder, [["pair"], [], ["pair"]])
@@ -93,7 +93,7 @@ def report_of(tmp_path, *arguments):
 
 
 def scores(data_dir, name, model):
-    """What the package's own interface says of a dataset."""
+    """What `cytotrace2_lite.run` gives for a dataset."""
     folder = data_dir / name
     values = sp.load_npz(folder / "expr.npz").astype(float)[:, :N_FEATURES]
     if name == "single":
