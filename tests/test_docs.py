@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from benchmarks import table
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import cli
@@ -195,6 +196,13 @@ def test_the_tutorial_shows_the_bundled_model():
     digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
     text = (DOCS / "tutorial.md").read_text()
     assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_benchmarks_are_as_recorded():
+    upstream, growth = table.RECORDED
+    text = (DOCS / "benchmarks.md").read_text()
+    for lines in (table.upstream_table(upstream), table.growth_table(growth)):
+        assert "\n".join(["", *lines, ""]) in text, "run tests/benchmarks/table.py"
 
 
 def test_pictures_are_small():
