@@ -69,7 +69,8 @@ class TestSameRows:
         assert (table.rows, table.compression) == (ROWS, name)
         assert table.n_bytes == path.stat().st_size
         path.write_bytes(compress(TEXT.encode() * 1000)[:-9])
-        with pytest.raises(InputError, match=f"{name} data of the annotation are damaged|not plain"):
+        damaged = f"{name} data of the annotation are damaged|not plain"
+        with pytest.raises(InputError, match=damaged):
             read_small_table(path, "annotation")
 
     def test_several_members_of_gzip(self):
