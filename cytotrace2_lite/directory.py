@@ -24,7 +24,7 @@ from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
 from cytotrace2_lite.read._input import Input, open_input
-from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
+from cytotrace2_lite.system.files import check_replaceable, expanded, prepare_directory, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,8 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with open_input(input_path) as source:
+    with open_input(expanded(input_path)) as source:
+        annotation_path = expanded(annotation_path)
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         job = prepare_job(
             source,
@@ -159,6 +160,8 @@ def score_to_directory(
         not usable.
     """
     report = progress or (lambda _: None)
+    input_path, annotation_path = expanded(input_path), expanded(annotation_path)
+    output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_input(input_path))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)

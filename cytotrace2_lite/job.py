@@ -191,6 +191,7 @@ def _bytes_of_values(parameters: Parameters) -> int:
 
 
 def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
+    species = species.strip().lower() if isinstance(species, str) else species
     if orthologs is None:
         if species == OTHER_SPECIES:
             raise UsageError("species is 'other', which needs a table of orthologs.")
