@@ -65,8 +65,8 @@ DEPARTURES = {
     *(f"{name} -> read._input" for name in ("api", "directory", "job", "output.anndata")),
     *("metadata.coordinates -> read._input", "metadata.samples -> read._input"),
     "job -> read._options",
-    *("cli.main", "models.catalog", "models.fold.export"),
-    *("models.install.install", "read.hdf5", "read.text"),
+    *("cli.main", "models.catalog", "models.fold.export", "models.install.install"),
+    *("read.hdf5", "read.text"),
 }
 
 

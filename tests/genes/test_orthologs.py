@@ -45,17 +45,17 @@ def test_reading(write):
     ("text", "problem"),
     [
         (
-            "P1,Actb\n",
+            "P1 Actb\n",
             (
                 "line 1 has 1 field instead of 2, a gene and its mouse symbol with "
-                "a tab between them."
+                "a tab or a comma between them."
             ),
         ),
         (
             "a\tb\nP1\tActb\t90\n",
             (
                 "line 2 has 3 fields instead of 2, a gene and its mouse symbol with "
-                "a tab between them."
+                "a tab or a comma between them."
             ),
         ),
         (
@@ -82,8 +82,8 @@ def test_reading(write):
         (
             b"P\xe9\tActb\n",
             (
-                "cannot read the orthologs ('utf-8' codec can't decode byte 0xe9 in position 1: "
-                "invalid continuation byte)."
+                "this orthologs file is not plain text. Unpack it, or save the sheet as tab- or "
+                "comma-separated text (UTF-8)."
             ),
         ),
     ],
