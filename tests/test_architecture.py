@@ -19,7 +19,7 @@ TABLE = {
     "_version": "",
     "errors": "text",
     "system": "",
-    "base": "",
+    "base": "system",
     "counts": "base system",
     "genes": "base system",
     "stages": "counts base system",
