@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -207,7 +206,7 @@ def score_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
-        grouping = None if explain is None else _grouping(explain, source, annotation, job)
+        grouping = None if explain is None else _grouping(explain, source, job)
         result = job.score(progress, release=not keep_counts and explain is None)
         contents: dict[Path, Any] = {}
         explanation = None
@@ -270,12 +269,10 @@ def explain_to_directory(
 
     Parameters
     ----------
-    input_path, output_dir, options, batch_key, progress, on_checked
+    input_path, output_dir, options, annotation_path, batch_key, progress, on_checked
         As for `score_to_directory`.
     explain
         What is explained and written.
-    annotation_path
-        As for `score_to_directory`; for a `.h5ad`, the name of a column of `obs` in its place.
 
     Returns
     -------
@@ -288,23 +285,25 @@ def explain_to_directory(
         As `score_to_directory` raises; `UsageError` where there is no such group or gene.
     """
     report = progress or (lambda _: None)
+    input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_input(input_path))
-        if annotation_path and not os.path.exists(annotation_path) and source.is_h5ad:  # noqa: PTH110
-            if explain.by is None:
-                explain = replace(explain, by=os.fspath(annotation_path))
-            annotation_path = ""
-        annotation = _read_annotation(annotation_path, batch_key, source)
-        folder = Path(output_dir)
+        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
+        folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
         prepare_directory(folder)
         stack.enter_context(_removed_on_error(new))
         job = prepare_job(
-            source, options, annotation=annotation, batch_key=batch_key, progress=progress
+            source,
+            options,
+            annotation=annotation,
+            label_column=label_column,
+            batch_key=batch_key,
+            progress=progress,
         )
         if on_checked is not None:
             on_checked(job.findings)
-        grouping = _grouping(explain, source, annotation, job)
+        grouping = _grouping(explain, source, job)
         result = job.score(progress, release=False)
         explanation = _explain(job, result, explain, grouping, progress)
         contents = explanation_files(explanation, folder, explain)
@@ -322,23 +321,21 @@ class _Grouping(NamedTuple):
     key: str
 
 
-def _grouping(
-    explain: ExplainOptions, source: Input, annotation: Annotation | None, job: Job
-) -> _Grouping:
+def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
     """Find the groups that are explained, and see that all that was asked for can be done."""
-    cells = job.data.cells
+    cells, annotation = job.data.cells, job.annotation
     labels, key = None, explain.by or ""
     if key == BY_POTENCY:
         pass
-    elif key and annotation is not None:
-        labels = annotation.column(key, cells)
+    elif key and source.is_h5ad and not (annotation and key in annotation.header):
+        labels = list(obs_column(source, key))
     elif key:
-        if not source.is_h5ad:
+        if annotation is None:
             raise UsageError(
                 "--by names a column of the annotation: give the file, too "
                 "(-a/--annotation-path). Only a .h5ad has labels of its own."
             )
-        labels = list(obs_column(source, key))
+        labels = annotation.column(key, cells)
     elif annotation is not None:
         labels, key = [annotation.labels.get(cell, "") for cell in cells], annotation.path
     check_options(explain, labels, job.data.names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,9 +11,20 @@ from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.cli.progress import say
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.explanation.explanation import Explanation
+    from collections.abc import Callable, Mapping
 
-__all__ = ["draw_gene_plots", "explain", "explanation_summary", "number_or_all"]
+    from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.explanation.files import ExplainOptions
+
+__all__ = [
+    "draw_gene_plots",
+    "explain_options",
+    "explanation_summary",
+    "number_or_all",
+    "options_of",
+]
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 def number_or_all(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -31,127 +42,94 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
 
 
-@click.command()
-@click.option(
-    "--by",
-    metavar="COLUMN",
-    help="Groups to explain: a column of the annotation (without one, of obs of a .h5ad), or "
-    "potency.  [default: the labels of the annotation; without one, potency]",
+#: What `ct2-lite explain` can be told besides what is read and how it is scored.
+OPTIONS = (
+    click.option(
+        "--by",
+        metavar="COLUMN",
+        help="Groups to explain: a column of the annotation (without one, of obs of a .h5ad), or "
+        "potency.  [default: the labels of the annotation; without one, potency]",
+    ),
+    click.option(
+        "--of",
+        type=click.Choice(["score", *POTENCIES], case_sensitive=False),
+        default="score",
+        show_default=True,
+        help="What is explained: the raw score, or the probability of a potency.",
+    ),
+    click.option(
+        "--reference",
+        default="all",
+        show_default=True,
+        metavar="all|GROUP",
+        help="What the cells are compared with: the mean of all cells, or of a group.",
+    ),
+    click.option(
+        "--contrast",
+        nargs=2,
+        metavar="GROUP GROUP",
+        help="Divide the difference of two groups among the genes: cytotrace2_contrast.tsv.",
+    ),
+    click.option(
+        "--top",
+        default="50",
+        show_default=True,
+        metavar="N|all",
+        callback=number_or_all,
+        help="How many genes of each group are written, up and down.",
+    ),
+    click.option(
+        "--cells",
+        "write_cells",
+        is_flag=True,
+        help="Write the shares of each cell, too: cytotrace2_gene_shares.h5ad.",
+    ),
+    click.option(
+        "--gene-sets",
+        multiple=True,
+        metavar="FILE",
+        help="Gene sets (.gmt) whose shares are added up, in place of the collection of the package; "
+        "may be given again.",
+    ),
+    click.option(
+        "--without",
+        multiple=True,
+        metavar="GENE[,GENE]",
+        callback=_names,
+        help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
+    ),
+    click.option(
+        "-o",
+        "--output-dir",
+        default="cytotrace2_results",
+        show_default=True,
+        metavar="DIR",
+        help="Where the files are written.",
+    ),
 )
-@click.option(
-    "--of",
-    type=click.Choice(["score", *POTENCIES], case_sensitive=False),
-    default="score",
-    show_default=True,
-    help="What is explained: the raw score, or the probability of a potency.",
-)
-@click.option(
-    "--reference",
-    default="all",
-    show_default=True,
-    metavar="all|GROUP",
-    help="What the cells are compared with: the mean of all cells, or of a group.",
-)
-@click.option(
-    "--contrast",
-    nargs=2,
-    metavar="GROUP GROUP",
-    help="Divide the difference of two groups among the genes: cytotrace2_contrast.tsv.",
-)
-@click.option(
-    "--top",
-    default="50",
-    show_default=True,
-    metavar="N|all",
-    callback=number_or_all,
-    help="How many genes of each group are written, up and down.",
-)
-@click.option(
-    "--cells",
-    "write_cells",
-    is_flag=True,
-    help="Write the shares of each cell, too: cytotrace2_gene_shares.h5ad.",
-)
-@click.option(
-    "--gene-sets",
-    multiple=True,
-    metavar="FILE",
-    help="Gene sets (.gmt) whose shares are added up, in place of the collection of the package; "
-    "may be given again.",
-)
-@click.option(
-    "--without",
-    multiple=True,
-    metavar="GENE[,GENE]",
-    callback=_names,
-    help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
-)
-@click.option(
-    "-o",
-    "--output-dir",
-    default="cytotrace2_results",
-    show_default=True,
-    metavar="DIR",
-    help="Where the files are written.",
-)
-def explain(
-    *,
-    expression: str | None,
-    input_path: str | None,
-    output_dir: str,
-    max_cores: int | None,
-    disable_parallelization: bool,
-    plot_format: str,
-    disable_plotting: bool,
-    disable_verbose: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
-    """Say which genes made the scores of the cells of EXPR, group by group.
 
-    EXPR is scored as `run` does it, and the raw score of every cell divided among the genes: the
-    shares add up to it. Writes cytotrace2_genes.tsv (the genes of each group with their shares),
-    cytotrace2_gene_sets.tsv, explain.json and pictures.
-    """
-    from cytotrace2_lite.cli import main
 
-    path = main._one_path(expression, input_path)
-    import scipy.linalg  # noqa: F401 (as for `run`)
+def explain_options(command: Command) -> Command:
+    """Give a command these options, in their order."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
 
-    from cytotrace2_lite.directory import explain_to_directory
+
+def options_of(options: Mapping[str, Any]) -> ExplainOptions:
+    """Take what is to be explained out of the options of the command."""
     from cytotrace2_lite.explanation.files import ExplainOptions
-    from cytotrace2_lite.models.ensemble import Ensemble
 
-    options["model"] = Ensemble.load(options["model"])
-    options["max_cores"] = 1 if disable_parallelization else max_cores
-    if not quiet:
-        say(main._model_line(options["model"].info))
-    brief = quiet or disable_verbose
-    with main._Reporter(quiet=brief) as reporter:
-        explanation = explain_to_directory(
-            path,
-            output_dir,
-            main._run_options(options),
-            ExplainOptions(
-                by=options["by"],
-                of=options["of"],
-                reference=options["reference"],
-                contrast=options["contrast"],
-                top=options["top"],
-                cells=options["write_cells"],
-                gene_sets=options["gene_sets"],
-                without=options["without"],
-            ),
-            annotation_path=options["annotation_path"],
-            batch_key=options["batch_key"],
-            progress=reporter,
-            on_checked=main._teller(reporter, quiet=brief),
-        )
-    if not brief:
-        say(explanation_summary(explanation, output_dir))
-    if not disable_plotting:
-        reporter.results_are_safe()
-        draw_gene_plots(explanation, output_dir, plot_format, quiet=brief)
+    return ExplainOptions(
+        by=options["by"],
+        of=options["of"],
+        reference=options["reference"],
+        contrast=options["contrast"],
+        top=options["top"],
+        cells=options["write_cells"],
+        gene_sets=options["gene_sets"],
+        without=options["without"],
+    )
 
 
 def explanation_summary(explanation: Explanation, output_dir: str) -> str:

@@ -14,8 +14,12 @@ import click
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.compare import compare
-from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
-from cytotrace2_lite.cli.explain import explain as explain_command
+from cytotrace2_lite.cli.explain import (
+    draw_gene_plots,
+    explain_options,
+    explanation_summary,
+    options_of,
+)
 from cytotrace2_lite.cli.models import models
 from cytotrace2_lite.cli.progress import StageReporter, say
 from cytotrace2_lite.cli.stdout import QuietGroup, check_stdout, write_stdout
@@ -233,6 +237,7 @@ def cli() -> None:
 )
 @click.option(
     "--explain",
+    "with_genes",
     is_flag=True,
     help="Write which genes made the scores, too, as ct2-lite explain does.",
 )
@@ -272,7 +277,7 @@ def run(
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
-    explain: bool,
+    with_genes: bool,
     **options: Any,
 ) -> None:
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
@@ -289,7 +294,7 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
-        if explain:
+        if with_genes:
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
     # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
     # where no memory is left, tries for ever: it must come before the data.
@@ -318,7 +323,7 @@ def run(
             keep_counts=not (disable_plotting or to_stdout or embedding is not None),
             progress=reporter,
             on_checked=_teller(reporter, quiet=quiet or disable_verbose),
-            explain=ExplainOptions() if explain else None,
+            explain=ExplainOptions() if with_genes else None,
         )
     if to_stdout:
         write_stdout(
@@ -481,12 +486,61 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
     )
 
 
-explain_command.params += [
+@cli.command()
+@explain_options
+def explain(
+    *,
+    expression: str | None,
+    input_path: str | None,
+    output_dir: str,
+    max_cores: int | None,
+    disable_parallelization: bool,
+    plot_format: str,
+    disable_plotting: bool,
+    disable_verbose: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Say which genes made the scores of the cells of EXPR, group by group.
+
+    EXPR is scored as `run` does it, and the raw score of every cell divided among the genes: the
+    shares add up to it. Writes cytotrace2_genes.tsv (the genes of each group with their shares),
+    cytotrace2_gene_sets.tsv, explain.json and pictures.
+    """
+    path = _one_path(expression, input_path)
+    import scipy.linalg  # noqa: F401 (as for `run`)
+
+    from cytotrace2_lite.directory import explain_to_directory
+    from cytotrace2_lite.models.ensemble import Ensemble
+
+    options["model"] = Ensemble.load(options["model"])
+    options["max_cores"] = 1 if disable_parallelization else max_cores
+    if not quiet:
+        say(_model_line(options["model"].info))
+    brief = quiet or disable_verbose
+    with _Reporter(quiet=brief) as reporter:
+        explanation = explain_to_directory(
+            path,
+            output_dir,
+            _run_options(options),
+            options_of(options),
+            annotation_path=options["annotation_path"],
+            batch_key=options["batch_key"],
+            progress=reporter,
+            on_checked=_teller(reporter, quiet=brief),
+        )
+    if not brief:
+        say(explanation_summary(explanation, output_dir))
+    if not disable_plotting:
+        reporter.results_are_safe()
+        draw_gene_plots(explanation, output_dir, plot_format, quiet=brief)
+
+
+explain.params += [
     param
     for param in run.params
     if param.name in {*_CHECKED, "plot_format", "disable_plotting", "disable_verbose"}
 ]
-cli.add_command(explain_command)
 cli.add_command(models)
 cli.add_command(compare)
 

@@ -179,7 +179,9 @@ class Explanation(GroupMeans):
             A row per group and gene, from the largest mean share of a group to the lowest:
             `group`; `gene`, as the input calls it; `mouse_symbol`; `mean_share`;
             `mean_share_others`, of the cells outside of the group; `difference` of the two;
-            `expressing` and `expressing_others`, the shares of the cells that express it, 0 to 1;
+            `expressed_part`, what of `mean_share` is of the expression of the gene itself, and
+            would go if the gene were taken out (the rest is what the reference has of it);
+            `expressing` and `expressing_others`, how many cells express it, 0 to 1;
             `mean_log2_cpm` and `mean_log2_cpm_others`; `correlation` of log2 CPM and
             `CytoTRACE2_Score` over all cells (Spearman), and `correlation_adjusted_p`
             (Benjamini-Hochberg).

@@ -106,6 +106,14 @@ class GroupMeans:
         return self._means(self.sums.share)
 
     @property
+    def expressed_parts(self) -> NDArray[np.float64]:
+        """What of `mean_shares` is of the expression of the gene itself; as `mean_shares`.
+
+        The rest is what the gene adds in the reference: all that a cell has that lacks the gene.
+        """
+        return self._means(self.sums.added)
+
+    @property
     def expressing(self) -> NDArray[np.float64]:
         """How many of the cells of each group express each gene, 0 to 1; as `mean_shares`."""
         return self._means(self.sums.n_expressing)
@@ -237,6 +245,7 @@ def gene_table(
         "expressing": means.expressing,
         "mean_log2_cpm": means.mean_log2_cpm,
     }
+    expressed = means.expressed_parts
     others = {
         "mean_share": means.others(means.sums.share),
         "expressing": means.others(means.sums.n_expressing),
@@ -261,6 +270,7 @@ def gene_table(
             part[f"{name}_others"] = others[name][k, genes]
             if name == "mean_share":
                 part["difference"] = part[name] - part[f"{name}_others"]
+                part["expressed_part"] = expressed[k, genes]
         part["correlation"] = correlation[genes]
         part["correlation_adjusted_p"] = adjusted_p[genes]
         parts.append(part)

@@ -49,6 +49,9 @@ class GroupSums:
         Sum of `value`; float64, shape (n_groups + 1,).
     share
         Sums of the shares; float64, shape (n_groups + 1, 14271).
+    added
+        Sums of what the expression of each gene adds, the part of the shares that is left where
+        the reference is not taken off; float64, shape (n_groups + 1, 14271).
     n_expressing
         How many cells express each gene; float64, shape (n_groups + 1, 14271).
     log2_cpm
@@ -59,6 +62,7 @@ class GroupSums:
     n_cells: NDArray[np.int64]
     total: NDArray[np.float64]
     share: NDArray[np.float64]
+    added: NDArray[np.float64]
     n_expressing: NDArray[np.float64]
     log2_cpm: NDArray[np.float64]
 
@@ -160,6 +164,7 @@ def sum_by_group(
         n_cells=np.zeros(n_rows, np.int64),
         total=np.zeros(n_rows),
         share=np.zeros((n_rows, n_features)),
+        added=np.zeros((n_rows, n_features)),
         n_expressing=np.zeros((n_rows, n_features)),
         log2_cpm=np.zeros((n_rows, n_features)),
     )
@@ -197,12 +202,12 @@ def sum_by_group(
                 sums.n_cells[part.row] += len(part.value)
                 sums.total[part.row] += part.value.sum()
                 gradient_sums[part.row] += part.gradient
-                sums.share[part.row] += part.share
+                sums.added[part.row] += part.added
                 sums.n_expressing[part.row] += part.n_expressing
                 sums.log2_cpm[part.row] += part.log2_cpm
             if progress is not None:
                 progress(len(step))
-        sums.share.__isub__(shares.of_reference(gradient_sums))
+        np.subtract(sums.added, shares.of_reference(gradient_sums), out=sums.share)
     return sums
 
 
@@ -213,7 +218,7 @@ class _Part:
     row: int
     value: NDArray[np.float64]
     gradient: NDArray[np.float64]
-    share: NDArray[np.number[Any]]
+    added: NDArray[np.number[Any]]
     n_expressing: NDArray[np.number[Any]]
     log2_cpm: NDArray[np.number[Any]]
 

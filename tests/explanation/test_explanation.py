@@ -82,6 +82,20 @@ def test_group_means_are_means_of_the_shares(made_up):
     np.testing.assert_allclose(values, made_up.group_values, rtol=0, atol=1e-6)
 
 
+def test_expressed_part_is_the_share_less_that_of_cells_that_lack_the_gene(made_up):
+    counts = matrix().toarray()
+    shares = made_up.shares().astype(float)
+    position = made_up.position("a")
+    lacking = (counts == 0).all(axis=0)
+    assert not made_up.expressed_parts[position][lacking].any()
+    # All cells that lack a gene have the share of the reference, taken off.
+    gene = int(np.argmax(np.abs(made_up.mean_shares[position]) * (counts == 0).any(axis=0)))
+    own = (np.array(LABELS) == "a") & ~np.isnan(made_up.value)
+    without = own & (counts[:, gene] == 0)
+    rest = made_up.mean_shares[position, gene] - made_up.expressed_parts[position, gene]
+    assert np.sign(rest) == np.sign(shares[without, gene].mean()) or not without.any()
+
+
 def test_expression_of_the_groups(made_up):
     counts = matrix()
     dense = counts.toarray()
@@ -174,7 +188,13 @@ def test_tables(marrow):
     assert len(table) == n_genes * len(marrow.groups)
     assert list(table.columns) == [
         *("group", "gene", "mouse_symbol", "mean_share", "mean_share_others", "difference"),
-        *("expressing", "expressing_others", "mean_log2_cpm", "mean_log2_cpm_others"),
+        *(
+            "expressed_part",
+            "expressing",
+            "expressing_others",
+            "mean_log2_cpm",
+            "mean_log2_cpm_others",
+        ),
         *("correlation", "correlation_adjusted_p"),
     ]
     one = table[table.group == marrow.groups[0]]
