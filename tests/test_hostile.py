@@ -462,6 +462,7 @@ class TestModels:
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 def test_a_device_that_never_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("cytotrace2_lite.system.files._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.system.small_tables._LARGEST", 1 << 20)
     monkeypatch.setattr("cytotrace2_lite.models.catalog._LARGEST", 1 << 20)
     for read in (read_annotation, read_embedding, read_orthologs, ct2.compare):
         with pytest.raises(ct2.InputError, match=r"^/dev/zero: the file has more than 1 MiB"):
