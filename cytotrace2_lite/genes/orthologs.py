@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError
@@ -14,17 +14,7 @@ from cytotrace2_lite.text import first_few, shown
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Orthologs", "OrthologsReport", "read_orthologs"]
-
-
-class OrthologsReport(TypedDict):
-    """What `run.json` says of a table of orthologs."""
-
-    path: str
-    sha256: str
-    n_pairs: int
-    n_without: int
-    n_unknown: int
+__all__ = ["Orthologs", "read_orthologs"]
 
 
 @dataclass(frozen=True)
@@ -71,16 +61,6 @@ class Orthologs:
                 "Check that the second column has mouse symbols.",
             )
         ]
-
-    def report(self) -> OrthologsReport:
-        """Give what `run.json` says of the table."""
-        return {
-            "path": self.path,
-            "sha256": self.sha256,
-            "n_pairs": self.n_pairs,
-            "n_without": self.n_without,
-            "n_unknown": self.n_unknown,
-        }
 
 
 def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:

@@ -6,7 +6,7 @@ Source: cytotrace2_py 1.1.0.4 `cytotrace2` (its `annotation_path`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["Annotation", "AnnotationReport", "check_annotation", "read_annotation"]
-
-
-class AnnotationReport(TypedDict):
-    """What the record of a run says about an annotation: its file, and how many cells it has."""
-
-    path: str
-    n_cells: int
+__all__ = ["Annotation", "check_annotation", "read_annotation"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,6 @@ class Annotation:
     def labels(self) -> dict[str, str]:
         """Cell id to label, the second column."""
         return {cell: fields[0] for cell, fields in self.fields.items()}
-
-    def report(self) -> AnnotationReport:
-        """Give what the record of the run says about it."""
-        return {"path": self.path, "n_cells": len(self.fields)}
 
     def matched(self, cells: Sequence[str]) -> Annotation:
         """Take the first line for a cell where it is no header.

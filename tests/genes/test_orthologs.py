@@ -10,6 +10,7 @@ import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.genes import features, is_known, map_genes
 from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.output.report import orthologs_report
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_reading(write):
     text = "Pig gene\tMouse\r\nENSSSCG1\tActb\nP2\tGapdh\n\nP2\tGapdh\nP3\t\n\tNanog\nP4\tNotone\n"
     table = read_orthologs(write(text))
     assert table.symbol_of == {"ENSSSCG1": "Actb", "P2": "Gapdh"}
-    assert table.report() == {
+    assert orthologs_report(table) == {
         "path": "o.tsv",
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "n_pairs": 3,
