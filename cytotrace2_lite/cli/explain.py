@@ -88,8 +88,14 @@ OPTIONS = (
         "--gene-sets",
         multiple=True,
         metavar="FILE",
-        help="Gene sets (.gmt) whose shares are added up, in place of the collection of the package; "
-        "may be given again.",
+        help="Gene sets (.gmt) whose shares are added up, in place of the collection of the "
+        "package; may be given again.",
+    ),
+    click.option(
+        "--enrich",
+        is_flag=True,
+        help="Test the gene sets, too (gseapy's prerank; the extra enrich): "
+        "cytotrace2_enrichment.tsv.",
     ),
     click.option(
         "--without",
@@ -128,6 +134,7 @@ def options_of(options: Mapping[str, Any]) -> ExplainOptions:
         top=options["top"],
         cells=options["write_cells"],
         gene_sets=options["gene_sets"],
+        enrich=options["enrich"],
         without=options["without"],
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
+from cytotrace2_lite.explanation.enrichment import require_gseapy
 from cytotrace2_lite.explanation.gene_sets import collection_of
 from cytotrace2_lite.explanation.means import (
     ALL_CELLS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CELLS_NAME",
     "CONTRAST_NAME",
+    "ENRICHMENT_NAME",
     "GENES_NAME",
     "RECORD_NAME",
     "SETS_NAME",
@@ -45,6 +47,7 @@ __all__ = [
 #: Names of the files.
 GENES_NAME = "cytotrace2_genes.tsv"
 SETS_NAME = "cytotrace2_gene_sets.tsv"
+ENRICHMENT_NAME = "cytotrace2_enrichment.tsv"
 CONTRAST_NAME = "cytotrace2_contrast.tsv"
 WITHOUT_NAME = "cytotrace2_without.tsv"
 CELLS_NAME = "cytotrace2_gene_shares.h5ad"
@@ -73,6 +76,8 @@ class ExplainOptions:
         Whether the shares of every cell are written.
     gene_sets
         Paths of `.gmt` files; the default collection where there is none.
+    enrich
+        Whether the gene sets are tested, too.
     without
         Genes to be taken out of the cells.
     """
@@ -84,6 +89,7 @@ class ExplainOptions:
     top: int | None = 50
     cells: bool = False
     gene_sets: tuple[str, ...] = ()
+    enrich: bool = False
     without: tuple[str, ...] = ()
 
 
@@ -108,12 +114,14 @@ def check_options(
     InputError
         A file is no list of gene sets.
     CytoTRACE2Error
-        h5py, which `cells` needs, is not installed.
+        h5py, which `cells` needs, or gseapy, which `enrich` needs, is not installed.
     """
     potency_position(options.of)
     collection_of(options.gene_sets or None)
     if options.cells:
         require_h5py()
+    if options.enrich:
+        require_gseapy()
     groups = list(POTENCIES if labels is None else dict.fromkeys(labels))
     wanted = [] if options.reference == ALL_CELLS else [options.reference]
     for group in (*wanted, *(options.contrast or ())):
@@ -156,6 +164,9 @@ def explanation_files(
         folder / GENES_NAME: explanation.gene_table(options.top).to_bytes(),
         folder / SETS_NAME: explanation.gene_set_table(options.gene_sets or None).to_bytes(),
     }
+    if options.enrich:
+        table = explanation.enrichment_table(options.gene_sets or None)
+        contents[folder / ENRICHMENT_NAME] = table.to_bytes()
     if options.contrast is not None:
         table = contrast_table(explanation, *options.contrast)
         contents[folder / CONTRAST_NAME] = table.to_bytes()

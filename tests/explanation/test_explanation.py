@@ -1,5 +1,6 @@
 """`explain` from data to tables, on made-up cells and the example tables."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,27 @@ def test_nothing_is_left_where_no_other_gene_is_expressed(tiny_table):
     without = explanation.without(["Actb", "Gapdh"])
     assert np.isnan(without.after).tolist() == [True, False]
     assert without.table().columns["n_cells"].sum() == 1
+
+
+def test_gene_sets_that_stand_together_are_found(marrow):
+    pytest.importorskip("gseapy", reason="the extra enrich is not installed")
+    random = np.random.RandomState(0)
+    genes = [marrow.genes[i] for i in marrow.in_input]
+    sets = {f"random {k}": list(random.choice(genes, 40, replace=False)) for k in range(20)}
+    sets["top"] = list(marrow.gene_table(30, "HSC_MPP").columns["gene"][:30])
+    sets["bottom"] = list(marrow.gene_table(30, "HSC_MPP").columns["gene"][30:])
+    sets["stem"] = ["CRHBP", "HOPX", "SPINK2", "MLLT3", "HLF", "MSI2", "CD34", "MEIS1", "NRIP1"]
+    table = marrow.enrichment(sets, group="HSC_MPP", n_permutations=200).set_index("set")
+    assert list(table.index[:2]) == ["top", "stem"] or list(table.index[:2]) == ["stem", "top"]
+    assert table.index[-1] == "bottom"
+    assert (table.fdr[["top", "stem", "bottom"]] < 0.01).all()
+    assert (table.p[[name for name in table.index if name.startswith("random")]] < 0.01).sum() < 3
+
+
+def test_without_gseapy_there_is_no_test(marrow, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gseapy", None)
+    with pytest.raises(ct2.CytoTRACE2Error, match=r"pip install 'cytotrace2-lite\[enrich\]'"):
+        marrow.enrichment()
 
 
 class TestModelGenes:
