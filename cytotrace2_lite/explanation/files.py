@@ -122,7 +122,7 @@ def check_options(
         require_h5py()
     if options.enrich:
         require_gseapy()
-    groups = list(POTENCIES if labels is None else dict.fromkeys(labels))
+    groups = list(POTENCIES if labels is None else sorted(set(labels) - {""}))
     wanted = [] if options.reference == ALL_CELLS else [options.reference]
     for group in (*wanted, *(options.contrast or ())):
         if group not in groups:

@@ -28,6 +28,7 @@ __all__ = [
     "draw_bars",
     "draw_dots",
     "draw_ranked",
+    "panel_width",
 ]
 
 #: Font sizes, in points.
@@ -95,6 +96,25 @@ def draw_bars(ax: Axes, means: GroupMeans, group: int, n: int) -> None:
     ax.spines[["right", "top", "left"]].set_visible(False)
     ax.set_xlabel(axis_label(means), fontsize=TEXT_SIZE, parse_math=False)
     ax.set_title(_title(means, group), fontsize=TEXT_SIZE, loc="left", parse_math=False)
+
+
+def panel_width(means: GroupMeans, group: int, n: int) -> float:
+    """Tell how wide bars need to be with all that is written beside and over them.
+
+    Parameters
+    ----------
+    means, group, n
+        As for `draw_bars`.
+
+    Returns
+    -------
+    float
+        Inches.
+    """
+    names = [_short(means.genes[gene]) for gene in means.extremes(group, n)]
+    beside = 0.08 * max(map(len, names), default=0)
+    over = 0.1 * max(map(len, _title(means, group).split("\n")))
+    return max(2.1 + beside, over)
 
 
 def draw_dots(ax: Axes, means: GroupMeans, genes: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ from cytotrace2_lite.explanation.panels import (
     draw_bars,
     draw_dots,
     draw_ranked,
+    panel_width,
 )
 from cytotrace2_lite.plots.drawing import axes_for
 from cytotrace2_lite.text import first_few
@@ -116,8 +117,9 @@ class GenePlots:
             from matplotlib.figure import Figure
         n_columns = min(_MOST_COLUMNS, len(positions))
         n_rows = math.ceil(len(positions) / n_columns)
+        width = max(panel_width(self._means, position, n) for position in positions)
         figure = Figure(
-            figsize=(2.75 * n_columns, n_rows * (0.34 * n + 0.75) + 0.45), layout="constrained"
+            figsize=(width * n_columns, n_rows * (0.34 * n + 0.75) + 0.45), layout="constrained"
         )
         panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
         for ax in panels[len(positions) :]:
