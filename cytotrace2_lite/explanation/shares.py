@@ -54,6 +54,8 @@ __all__ = [
 CELLS_PER_STEP = 256
 #: Cells whose weights of log2 CPM are held together.
 _CELLS_PER_PRODUCT = 64
+# Genes of a cell whose weights are held together: they fit the cache.
+_GENES_TOGETHER = 512
 _POINTS = 16
 # How far the shares may be from adding up before more points are taken, and the numbers of
 # intervals with `_POINTS` points each that are tried one after the other.
@@ -191,15 +193,15 @@ class MeanContributions:
     ) -> None:
         """Add what each gene is of the genes under each threshold (architecture 1.0.0)."""
         n_genes, n_modules = self._second.shape
-        order = np.argsort(first, kind="stable")
+        key = cell * n_modules + first
+        between = np.bincount(key, minlength=n_cells * n_modules).reshape(n_cells, n_modules)
+        share = 1 / np.maximum(np.cumsum(between, axis=1), 1)
+        order = np.argsort(first.astype(np.int16), kind="stable")
         cell, gene = cell[order], gene[order]
         stops = first[order].searchsorted(np.arange(n_modules), side="right")
         for module, stop in enumerate(stops.tolist()):
-            n_under = np.bincount(cell[:stop], minlength=n_cells)
-            share = 1 / np.maximum(n_under, 1)
-            self._second[:, module] += np.bincount(
-                gene[:stop], share[cell[:stop]], minlength=n_genes
-            )
+            own = share[:, module].take(cell[:stop])
+            self._second[:, module] += np.bincount(gene[:stop], own, minlength=n_genes)
 
     def reference(self) -> Reference:
         """Make the mean cell of the cells so far, at least one.
@@ -327,16 +329,21 @@ class Shares:
     ) -> None:
         """Add what the genes of one cell add by their ranks."""
         under = np.flatnonzero(rank < self._top)
-        gene = gene.take(under)
-        margin = self._threshold - rank.take(under)[:, None]
-        np.maximum(margin, 0, out=margin)
+        second: NDArray[np.float32] | None = None
         if self.weights.architecture == "1.0.0":
-            is_under = margin > 0
-            n_under = np.maximum(is_under.sum(axis=0), 1)
-            weights = is_under * self.weights.second_weight.take(gene, axis=0)
-            added[under] += weights @ (gradient / n_under.astype(np.float32))
-        margin *= self.weights.rank_weight.take(gene, axis=0)
-        added[under] += margin @ gradient
+            n_under = np.searchsorted(np.sort(rank[under]), self._threshold)
+            second = np.divide(gradient, np.maximum(n_under, 1), dtype=np.float32)
+        for first in range(0, len(under), _GENES_TOGETHER):
+            some = under[first : first + _GENES_TOGETHER]
+            own = gene.take(some)
+            margin = self._threshold - rank.take(some)[:, None]
+            if second is not None:
+                weights = self.weights.second_weight.take(own, axis=0)
+                weights[margin <= 0] = 0
+                added[some] += weights @ second
+            np.maximum(margin, 0, out=margin)
+            margin *= self.weights.rank_weight.take(own, axis=0)
+            added[some] += margin @ gradient
 
     def of_reference(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute what the mean of the reference comes to, which is taken off every gene.
