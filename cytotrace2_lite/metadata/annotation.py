@@ -217,7 +217,7 @@ def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Findi
                 "annotation",
                 "warning",
                 f"{what}; {extra}" if without_cell else what,
-                "The scores do not depend on labels; plots show such cells without a label.",
+                "This does not change the scores; plots show such cells without a label.",
                 "Check that the ids are written alike." if without_cell else "Add their labels.",
             )
         ]
