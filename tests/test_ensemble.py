@@ -11,9 +11,11 @@ from helpers.counts import random_counts
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.models.catalog import find_model, read_model, seal
+from cytotrace2_lite.models.catalog import find_model
 from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.models.fold.export import FoldedEnsemble, to_onnx
+from cytotrace2_lite.models.fold.folded import FoldedEnsemble
+from cytotrace2_lite.models.fold.graph import to_onnx
+from cytotrace2_lite.models.sealed import read_model, seal
 from cytotrace2_lite.models.tiles import TILE_CELLS
 from cytotrace2_lite.stages import preprocess
 

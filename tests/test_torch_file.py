@@ -262,7 +262,7 @@ import resource
 from pathlib import Path
 import numpy as np
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models.fold.export import read_member
+from cytotrace2_lite.models.fold.members import read_member
 whole = Path({str(MEMBER)!r}).read_bytes()
 path = Path({str(tmp_path)!r}) / "mutated.pt"
 read_member(Path({str(MEMBER)!r}))

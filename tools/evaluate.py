@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from cytotrace2_lite.models.fold.export import FoldedEnsemble
+    from cytotrace2_lite.models.fold.folded import FoldedEnsemble
     from cytotrace2_lite.pipeline import ModelInput
 
 PSEUDOTIME = "monocle2_pseudotime"
@@ -130,7 +130,7 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.models.fold.export import (
+        from cytotrace2_lite.models.fold.members import (
             find_background,
             member_files,
             read_background,
@@ -170,7 +170,9 @@ class BlindMembers:
         return self.ensembles.get(blind), [self.files[i].name for i in blind]
 
     def _ensemble(self, members: tuple[int, ...]) -> Ensemble:
-        from cytotrace2_lite.models.fold.export import FoldedEnsemble, fold_members, to_onnx
+        from cytotrace2_lite.models.fold.export import fold_members
+        from cytotrace2_lite.models.fold.folded import FoldedEnsemble
+        from cytotrace2_lite.models.fold.graph import to_onnx
 
         for i in members:
             if i not in self.folded:
