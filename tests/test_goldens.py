@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import synthetic_ensemble
 from goldens import tables
+from helpers import synthetic_ensemble
 from scipy.sparse import csc_array
 
 from cytotrace2_lite import batch, genes

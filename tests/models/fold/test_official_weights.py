@@ -16,7 +16,7 @@ from cytotrace2_lite.models.fold.folded import mean_probabilities
 from cytotrace2_lite.models.fold.members import member_files, read_member
 from cytotrace2_lite.stages import preprocess
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared"
 MEMBERS = SHARED / "reference/official_v1.0"
 
