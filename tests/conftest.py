@@ -43,7 +43,11 @@ def pytest_xdist_auto_num_workers(config):
 
 def pytest_make_parametrize_id(val):
     """Name compressed parameters: their bytes hold the time, which differs between processes."""
-    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+    if isinstance(val, bytes):
+        for name, magic in (("gzip", b"\x1f\x8b"), ("zip", b"PK")):
+            if val.startswith(magic):
+                return name
+    return None
 
 
 def pytest_collection_modifyitems(config, items):
