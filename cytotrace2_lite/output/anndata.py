@@ -212,7 +212,8 @@ def _provenance(result: Scores) -> dict[str, Any]:
     info = result.info
     return {
         "version": info["cytotrace2_lite"],
-        "model": _storable({name: info["model"][name] for name in _MODEL}),
+        "model": _storable({name: info["model"][name] for name in _MODEL})
+        | {"label": result.model_label},
         "parameters": _storable(info["parameters"]),
     }
 
