@@ -19,7 +19,7 @@ from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
 from cytotrace2_lite.plots.umap import require_umap, umap
-from cytotrace2_lite.read._input import open_input
+from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 
 if TYPE_CHECKING:
