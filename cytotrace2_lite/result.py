@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.read import open_input
-from cytotrace2_lite.system.files import prepare_directory, write_whole
+from cytotrace2_lite.system.files import expanded, prepare_directory, write_whole
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.plots.plot import Plots
+    from cytotrace2_lite.plots import Plots
 
 __all__ = ["Result"]
 
@@ -62,7 +62,7 @@ class Result(Scores):
     @property
     def plot(self) -> Plots:
         """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
-        from cytotrace2_lite.plots.plot import Plots
+        from cytotrace2_lite.plots import Plots
 
         return Plots(self)
 
@@ -177,6 +177,7 @@ class Result(Scores):
         UsageError
             There is no such format.
         """
+        directory = expanded(directory)
         files = self.files(directory, extra_columns=extra_columns, file_format=file_format)
         prepare_directory(directory)
         write_whole(files)
@@ -236,6 +237,7 @@ class Result(Scores):
         """
         from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 
+        source, target = expanded(source), expanded(target)
         with open_input(source) as handle:
             check_h5ad(handle, target)
             write_whole({Path(target): annotated_copy(handle, self)})

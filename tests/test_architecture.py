@@ -19,12 +19,12 @@ TABLE = {
     "_version": "",
     "errors": "text",
     "system": "",
-    "base": "",
+    "base": "system",
     "counts": "base system",
     "genes": "base system",
     "stages": "counts base system",
     "read": "genes.dates counts base system",
-    "models": "stages.preprocess genes base system",
+    "models": "stages.preprocess genes counts base system",
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
@@ -33,8 +33,8 @@ TABLE = {
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
     "pipeline": (
-        "batch checks output.scores output.report metadata.samples models.ensemble genes counts "
-        "base system"
+        "batch checks output.scores output.report output.keys metadata.samples models.ensemble "
+        "genes counts base system"
     ),
     "result": "plots output read system",
     "job": (
@@ -61,8 +61,7 @@ MOST_ROOMS = 26
 
 # What is still to be mended. To be shortened, never to be lengthened.
 DEPARTURES = {
-    *("cli.main", "models.catalog", "models.fold.export"),
-    *("models.install.install", "plots.drawing", "plots.plot"),
+    "cli.main",
 }
 
 
