@@ -17,11 +17,6 @@ from cytotrace2_lite.metadata.coordinates import (
 )
 from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import require_pandas
-<<<<<<< HEAD
-from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
-from cytotrace2_lite.plots.umap import require_umap, umap
-from cytotrace2_lite.read import open_input
-=======
 from cytotrace2_lite.plots import (
     compute_umap,
     missing_packages,
@@ -29,8 +24,7 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read._input import open_input
->>>>>>> main
+from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.system.files import expanded
 

@@ -10,12 +10,7 @@ import numpy as np
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
-<<<<<<< HEAD
-from cytotrace2_lite.system.files import read_whole
-=======
-from cytotrace2_lite.read import h5ad
 from cytotrace2_lite.system.small_tables import read_small_table
->>>>>>> main
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:

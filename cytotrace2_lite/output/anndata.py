@@ -69,11 +69,8 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     source
-<<<<<<< HEAD
-        The file to copy.
-=======
-        The file to copy. Where it does not exist, no error is raised here: reading it raises one.
->>>>>>> main
+    target = Path(target)
+    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     target
         Name of the copy.
 
@@ -89,13 +86,8 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
     CytoTRACE2Error
         h5py is not installed.
     """
-<<<<<<< HEAD
     target = Path(target)
-    # Path.exists and its like raise where they are not allowed to look.
-=======
-    path, target = Path(source.data), Path(target)
     # Methods of Path raise an error where a directory cannot be searched; these functions do not.
->>>>>>> main
     if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
         raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
     if not source.is_h5ad:
@@ -123,13 +115,8 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     Returns
     -------
     callable
-<<<<<<< HEAD
-        Takes the path of the copy; raises `InputError` if the cells of `source` are others, or if
-        it changed since it was opened.
-=======
-        Takes the path of the copy. It raises `InputError` where the cells of `source` are not those
-        of `result`.
->>>>>>> main
+    target = Path(target)
+    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     """
     name = source.name
 
