@@ -115,8 +115,8 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     Returns
     -------
     callable
-    target = Path(target)
-    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
+        Takes the path of the copy; raises `InputError` if the cells of `source` are others, or if
+        it changed since it was opened.
     """
     name = source.name
 
