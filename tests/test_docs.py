@@ -185,6 +185,34 @@ def test_options_in_the_documentation_exist():
                     assert name in known, f"{page.name}: {line}"
 
 
+def test_files_named_in_the_documentation_exist():
+    pages = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+    for page in pages:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for path in re.findall(r"`((?:tests|docs|tools|cytotrace2_lite)/[\w./-]+)`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_design_names_modules_and_constants_that_exist():
+    package = ROOT / "cytotrace2_lite"
+    text = (DOCS / "design.md").read_text()
+    paths = set(re.findall(r"`((?:[a-z]\w*/)+(?:[a-z_]+\.py)?)`", text))
+    assert len(paths) > 30
+    assert [
+        name for name in sorted(paths) if not any((r / name).exists() for r in (ROOT, package))
+    ] == []
+    n_constants = 0
+    for line in text.splitlines():
+        files = [package / path for path in re.findall(r"`((?:\w+/)+[a-z_]+\.py)`", line)]
+        if files and line.startswith("|"):
+            files += [files[0].parent / name for name in re.findall(r"`([a-z_]+\.py)`", line)]
+            source = "".join(path.read_text() for path in files if path.exists())
+            for name in re.findall(r"`(_?[A-Z][A-Z_0-9]{3,})\b", line):
+                assert re.search(rf"\b{name}", source), name
+                n_constants += 1
+    assert n_constants > 10
+
+
 def test_links_in_the_readme_lead_somewhere():
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
     assert links
