@@ -17,8 +17,13 @@ from cytotrace2_lite.metadata.coordinates import (
 )
 from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import require_pandas
-from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
-from cytotrace2_lite.plots.umap import require_umap, umap
+from cytotrace2_lite.plots import (
+    compute_umap,
+    missing_packages,
+    no_plots,
+    require_umap,
+    write_plots,
+)
 from cytotrace2_lite.read._input import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 
@@ -174,7 +179,7 @@ def run(
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = umap(job.data.counts, threads=job.parameters.max_cores)
+        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
         result = replace(result, embedding=layout)
     if inplace and is_anndata(data):
         annotate(data, result)

@@ -118,7 +118,7 @@ def prepare_job(
     labels = obs_column(source, key) if key and annotation is None else batches
     expression, origin = source.read(
         ReadOptions(
-            wanted=lambda names: is_known(names, parameters.species, mouse_symbol),
+            is_known=lambda names: is_known(names, parameters.species, mouse_symbol),
             layer=options.layer,
             use_raw=options.use_raw,
             orientation=options.orientation,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.plots.plot import Plots
+    from cytotrace2_lite.plots import Plots
 
 __all__ = ["Result"]
 
@@ -62,7 +62,7 @@ class Result(Scores):
     @property
     def plot(self) -> Plots:
         """Plots of this result, such as `result.plot.potency_score()`; matplotlib draws them."""
-        from cytotrace2_lite.plots.plot import Plots
+        from cytotrace2_lite.plots import Plots
 
         return Plots(self)
 

@@ -66,7 +66,7 @@ DEPARTURES = {
     *("metadata.coordinates -> read._input", "metadata.samples -> read._input"),
     "job -> read._options",
     *("cli.main", "models.catalog", "models.fold.export"),
-    *("models.install.install", "plots.drawing", "plots.plot", "read.hdf5", "read.text"),
+    *("models.install.install", "read.hdf5", "read.text"),
 }
 
 

@@ -218,8 +218,8 @@ class TestWhileFilesAreReplaced:
         """It ends what comes after the results: the plots."""
         code = at_replacement("SIGTERM", 1) + (
             "\nfrom cytotrace2_lite.cli import main as cli\n"
-            "from cytotrace2_lite.plots import plot\n"
-            "plot.missing_packages = lambda **_: 1 / 0\n"
+            "from cytotrace2_lite import plots\n"
+            "plots.missing_packages = lambda **_: 1 / 0\n"
             "import sys; sys.argv.remove('-dpl')"
         )
         process = start(earlier, before=code)

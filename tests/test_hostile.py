@@ -11,12 +11,12 @@ import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 
-import formats
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch_format
+from helpers import formats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc

@@ -12,11 +12,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import formats
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from helpers import formats
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.cli.main import main

@@ -5,8 +5,8 @@ imported, and only the standard library is needed)::
 
     python tools/build_gene_tables.py
 
-The same sources give the same bytes. What each table holds is said in ``TABLES``; which source
-files it was made of stands in ``provenance.json`` beside them.
+The same sources give the same bytes. ``TABLES`` says what each table holds, ``provenance.json``
+beside them from which source files they were made.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ MOUSE_ID = "Mouse gene stable ID"
 MOUSE_TO_HUMAN_IDENTITY = "%id. target Mouse gene identical to query gene"
 HUMAN_TO_MOUSE_IDENTITY = "%id. query gene identical to target Mouse gene"
 
-# Fields that pandas, which the source is read with in cytotrace2-py, takes for missing. A gene of
-# such a name would vanish there and not here, so there must be none.
+# cytotrace2-py reads its sources with pandas, which takes these fields for missing. A gene of such
+# a name would vanish there and not here, so there must be none.
 PANDAS_MISSING = {
     "#N/A",
     "#N/A N/A",
@@ -81,7 +81,7 @@ def read_table(path: Path, delimiter: str) -> list[dict[str, str]]:
         the header.
     """
     with path.open(encoding="utf-8", newline="") as file:
-        # restval fills short rows, restkey takes what long rows have too much: both are refused
+        # restval fills short rows, restkey takes the extra fields of long rows: both are refused
         rows = list(csv.DictReader(file, delimiter=delimiter, restval="NA", restkey="NA"))
     for number, row in enumerate(rows, start=2):
         if "NA" in row or not PANDAS_MISSING.isdisjoint(row.values()):

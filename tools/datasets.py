@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MIN_GENES = 200  # cells with fewer expressed features are neither trained on nor judged
+MIN_GENES = 200  # cells with fewer expressed features are not used
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PublishedCells:
     """All cells of one dataset, over its own genes.
 
@@ -54,7 +54,7 @@ class PublishedCells:
     columns: dict[str, list[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """The labelled cells of one dataset over the model's features.
 
@@ -178,7 +178,7 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MarkerSet:
     """Genes that mark a potency, or a programme that rises ("+") or falls ("-") with it.
 

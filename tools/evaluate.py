@@ -9,13 +9,14 @@ name per column), `cells.tsv` (tab-separated, with columns `label`, `potency` an
 
 --model takes what `ct2-lite run --model` takes, the name of a model or an .onnx file, and scores
 every dataset with it. --members takes a folder that tools/train_open.py wrote and leaves one
-dataset out at a time: each is scored by an ensemble of only those members that never saw it, as
-`training.json` tells; a dataset that it does not name counts as never seen. Both may be given;
-overall figures are over the datasets that all have figures of.
+dataset out at a time: each is scored by an ensemble of only those members that were trained without
+it, as `training.json` says; a dataset that is not named there counts as not seen. Both options may
+be given; overall figures are then over the datasets for which all have figures.
 
-Every dataset runs through the whole pipeline, with all its cells. Judged are those with a potency
-and at least 200 expressed genes of the model. Of repeated gene names the first counts; values
-whose units say "within-cell ranks only" are replaced by their square roots. Figures are given for
+Every dataset runs through the whole pipeline, with all its cells. The figures are about the cells
+that have a potency and express at least 200 genes of the model. If a gene name is repeated, the
+first one counts; values whose units say "within-cell ranks only" are replaced by their square
+roots. Figures are given for
 
     raw       the score of the ensemble; category: the most probable one
     smoothed  CytoTRACE2_Score and CytoTRACE2_Potency, after diffusion and neighbours
@@ -30,8 +31,8 @@ and are, with k the published potency from 0 (Differentiated) to 5 (Totipotent):
     exact, within 1     share of the cells whose category is k, or k - 1 to k + 1
     median              median score of the cells of each potency
 
-Overall, the correlations are means over the datasets of two potencies or more, the others over all
-datasets, each dataset weighing the same.
+Overall, the correlations are means over the datasets of two potencies or more, the other figures
+means over all datasets. Each dataset has the same weight.
 
 --downsample SHARE ... samples the expression of the judged cells down to those shares and gives the
 Spearman correlation of the raw scores with those at full depth: binomial samples of whole numbers;
@@ -216,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse what would only fail after a long computation."""
+    """Refuse what would otherwise fail after a long computation."""
     if not args.model and args.members is None:
         raise UsageError("nothing to evaluate: give --model or --members.")
     for share in args.downsample:
@@ -493,7 +494,7 @@ def common(contenders: Sequence[Contender]) -> list[str]:
 def overall(
     figures: Mapping[str, dict[str, Any] | None], names: Sequence[str], shares: Sequence[float]
 ) -> dict[str, Any]:
-    """Means over datasets, each weighing the same.
+    """Means over datasets, which all have the same weight.
 
     Parameters
     ----------
@@ -609,7 +610,7 @@ def medians(figures: Mapping[str, Any]) -> str:
 
 
 def sampled(share: str, figures: Mapping[str, Any]) -> str:
-    """Show what is left of the order at a share of the depth."""
+    """Show the correlation at a share of the depth."""
     return number(figures["downsampled"][share]["spearman"])
 
 

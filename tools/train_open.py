@@ -10,12 +10,12 @@ name per column), `cells.tsv` (tab-separated, with columns `label` and `potency`
 OUT_DIR receives `model1.pt` .. `modelN.pt` and `background.pt`, which `tools/export_onnx.py` folds
 into one `.onnx`, and `training.json`: data, settings, versions, and which datasets each member has
 not seen. Each member leaves out one dataset, in turn, so that `tools/evaluate.py --members OUT_DIR`
-can score every dataset by members that never saw it; datasets named with --leave-out are seen by
-none, not even by the background matrix.
+can score every dataset by members that were trained without it; datasets named with --leave-out are
+used by no member and not for the background matrix.
 
 A member is made in three steps. (1) A guide: a linear classifier on the ranks of the genes, fitted
-to the data from where the marker genes of the six potencies (--markers) put it. (2) Binary gene
-sets drawn at random with the odds that the guide gives each gene. (3) Training of the gene set
+to the data, starting from the marker genes of the six potencies (--markers). (2) Binary gene sets,
+drawn at random with probabilities that come from the guide. (3) Training of the gene set
 binary network itself, with straight-through gradients and dropout on gene sets.
 
 The same command on the same machine gives the same members. Needs the `train` extra.
@@ -114,7 +114,7 @@ def background(bins: NDArray[np.int64], rng: np.random.Generator) -> sp.csr_matr
 
 
 class Sampler:
-    """Draws cells so that every potency, dataset and label weighs the same.
+    """Draws cells so that every potency, dataset and label has the same weight.
 
     Parameters
     ----------
@@ -130,7 +130,8 @@ class Sampler:
         self, datasets: Sequence[Dataset], controls: sp.csr_matrix, rng: np.random.Generator
     ) -> None:
         self.controls, self.rng = controls, rng
-        #: Features that may be in a gene set: measured by enough datasets not to tell them apart.
+        #: Features that may be in a gene set: those measured in so many datasets that they do not
+        #: reveal the dataset.
         self.genes = np.flatnonzero(np.mean([d.measured for d in datasets], axis=0) >= MIN_SHARE)
         self.groups: list[list[list[NDArray[np.int64]]]] = []  # potency, dataset, label: cells
         starts = np.cumsum([0, *(len(d.potency) for d in datasets)])
@@ -162,7 +163,7 @@ class Sampler:
     def augment(self, cells: NDArray[np.int64]) -> sp.csr_matrix:
         """Sample two thirds of the cells to fewer counts, and half to another dataset's genes.
 
-        A cell of which fewer than `MIN_GENES` features would be left stays as published.
+        A cell that would keep fewer than `MIN_GENES` features is left as published.
         """
         rng, result, n_cells = self.rng, self.values[cells], len(cells)
         row = np.repeat(np.arange(n_cells), np.diff(result.indptr))
@@ -219,7 +220,7 @@ def loss(logits: torch.Tensor, potency: torch.Tensor, source: torch.Tensor) -> t
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Guide:
     """A linear classifier: logits = relu(1 - rank / max_rank) @ weight + bias.
 
@@ -241,9 +242,9 @@ class Guide:
 def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -> Guide:
     """Fit the guide to balanced, augmented cells, starting from the marker genes.
 
-    Ridge regression on standardised genes, in which the scores of whole marker sets come cheaper
-    than single genes, around fixed logits: the mean of the markers of each potency, those that mark
-    it alone weighing more, spread to the neighbouring potencies.
+    Ridge regression on standardised genes, in which scores of whole marker sets are penalised less
+    than single genes. It is added to fixed logits: the mean of the markers of each potency, spread
+    to the neighbouring potencies; genes that mark one potency only have more weight.
     """
     cells, genes = sampler.cells(GUIDE_CELLS), sampler.genes
     rank = preprocess.rank_all(sp.csr_array(sampler.augment(cells)))[:, genes]
@@ -255,7 +256,7 @@ def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -
     length = x.square().sum(1).mean().sqrt()
 
     def direction(chosen: torch.Tensor) -> torch.Tensor:
-        """Weights of a score: mean of the chosen genes less that of all, variance 1."""
+        """Weights of a score: mean of the chosen genes minus the mean of all, variance 1."""
         weight = chosen / chosen.sum().clamp(min=1e-6) - 1 / len(chosen)
         return weight / (x @ weight).std().clamp(min=1e-6)
 
@@ -331,14 +332,14 @@ class Module(nn.Module):
         super().__init__()
         towards = guide.weight[:, k]
         signs = torch.tensor([1.0, -1.0]).repeat(n_sets)[:n_sets]
-        odds = torch.empty(len(towards), n_sets)
-        per_gene = torch.empty(n_sets)  # what a gene of a set weighs, for the sum to be the guide's
+        probability = torch.empty(len(towards), n_sets)
+        per_gene = torch.empty(n_sets)  # weight of a gene of a set: their sum is the guide's
         for sign in (1.0, -1.0):
             wanted, same = (sign * towards).clamp(min=0), signs == sign
             factor = _factor(wanted)
-            odds[:, same] = (wanted * factor).clamp(max=1)[:, None]
+            probability[:, same] = (wanted * factor).clamp(max=1)[:, None]
             per_gene[same] = sign / (factor * same.sum())
-        self.weight = nn.Parameter(MARGIN * (odds - torch.rand_like(odds)))
+        self.weight = nn.Parameter(MARGIN * (probability - torch.rand_like(probability)))
         n = (self.weight > 0).sum(0).float()
         self.maxrank = nn.Parameter(
             ((guide.max_rank - 10 - n.max()) / 1000).clamp(min=0).reshape(1, 1)
@@ -349,7 +350,7 @@ class Module(nn.Module):
 
     @torch.no_grad()
     def take_output(self) -> None:
-        """Let the UCell scores weigh what the guide gives their genes; the AMS scores nothing."""
+        """Start the UCell scores with the weights that the guide gives their genes, AMS with 0."""
         per_score, bias = self.initial
         spread = (self.batchnorm.running_var[: len(per_score)] + self.batchnorm.eps).sqrt()
         self.out.weight.zero_()
@@ -381,7 +382,7 @@ class Module(nn.Module):
 
 
 def _factor(weight: torch.Tensor) -> float:
-    """Find the factor by which odds of `weight`, at most 1 each, add up to `SET_SIZE` genes."""
+    """Find the factor that makes `weight` probabilities, at most 1, of `SET_SIZE` genes in all."""
     size = min(SET_SIZE, 0.9 * float((weight > 0).sum()))
 
     def excess(log_factor: float) -> float:
@@ -471,7 +472,7 @@ def set_statistics(member: Member, sampler: Sampler) -> None:
 
 
 def left_out(datasets: Sequence[Dataset], i: int) -> list[str]:
-    """Name the dataset that member `i` leaves out: each in turn, never the last with a potency."""
+    """Name the dataset that member `i` leaves out: each in turn, but the only ones of a potency."""
     order = []
     for d in datasets:
         others = {k for other in datasets if other is not d for k in other.potency.tolist()}
@@ -526,7 +527,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """What all members of a run share, handed to each process once."""
 

@@ -595,7 +595,7 @@ def _draw_plots(
     scored: Scored, output_dir: str, plot_format: str, reporter: _Reporter, *, quiet: bool
 ) -> None:
     """Draw what can be drawn; what cannot is no error, as the results are complete."""
-    from cytotrace2_lite.plots.plot import missing_packages, no_plots, write_plots
+    from cytotrace2_lite.plots import missing_packages, no_plots, write_plots
 
     lacking = missing_packages(with_umap=scored.result.embedding is None)
     if lacking:

@@ -142,7 +142,7 @@ class GrowingArray:
         self._size = size
 
     def clear(self) -> None:
-        """Begin anew, with no numbers and the first type."""
+        """Start again, with no numbers and the first type."""
         self._types = self._all_types
         self._room, self._size = np.empty(0, self._types[0]), 0
 

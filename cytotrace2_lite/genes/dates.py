@@ -1,4 +1,4 @@
-"""Names of genes that a spreadsheet program has made dates.
+"""Names of genes that a spreadsheet program has changed to dates.
 
 Source: Zeeberg et al., BMC Bioinformatics 2004, doi 10.1186/1471-2105-5-80.
 """

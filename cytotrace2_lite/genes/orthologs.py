@@ -21,7 +21,7 @@ __all__ = ["Orthologs", "OrthologsReport", "read_orthologs"]
 
 
 class OrthologsReport(TypedDict):
-    """What is reported of a table of orthologs."""
+    """What `run.json` says of a table of orthologs."""
 
     path: str
     sha256: str
@@ -45,7 +45,7 @@ class Orthologs:
     n_without
         Lines without a gene or a mouse symbol.
     n_unknown
-        Pairs whose mouse symbol is none of the model's genes, nor an alias of one.
+        Pairs whose mouse symbol is neither a gene of the model nor an alias of one.
     unknown
         The first of these symbols.
     symbol_of
@@ -68,7 +68,7 @@ class Orthologs:
             Finding(
                 "orthologs",
                 "warning",
-                f"{self.path}: {self.n_unknown:,} of the {self.n_pairs:,} mouse symbols are no "
+                f"{self.path}: {self.n_unknown:,} of the {self.n_pairs:,} mouse symbols are not "
                 f"genes of the model: {first_few(self.unknown)}",
                 "Genes with such symbols are not used.",
                 "Check that the second column has mouse symbols.",
@@ -76,7 +76,7 @@ class Orthologs:
         ]
 
     def report(self) -> OrthologsReport:
-        """Give what `run.json` says of it."""
+        """Give what `run.json` says of the table."""
         return {
             "path": self.path,
             "sha256": self.sha256,
@@ -93,8 +93,8 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
     ----------
     path
         A tab-separated table of two columns: genes as the input names them, mouse symbols. Its
-        first line is a header where its second field is no gene of the model. Lines that lack
-        either are counted and left out, as BioMart writes them for genes without an ortholog.
+        first line is a header if its second field is no gene of the model. Lines in which one of
+        both is empty are counted and left out: BioMart writes them for genes without an ortholog.
 
     Returns
     -------
@@ -104,8 +104,8 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
     Raises
     ------
     InputError
-        The file cannot be read, has not two columns, names two mouse symbols for one gene, or knows
-        no gene of the model.
+        The file cannot be read, does not have two columns, has two mouse symbols for one gene, or
+        has no gene of the model.
     """
     try:
         content = read_whole(path)

@@ -1,1 +1,27 @@
-"""Plots of a result."""
+"""Plots of a result.
+
+matplotlib and umap-learn are imported only where something is drawn or computed.
+"""
+
+from cytotrace2_lite.plots.files import (
+    FORMATS,
+    missing_packages,
+    no_plots,
+    remove_plots,
+    write_plots,
+)
+from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
+from cytotrace2_lite.plots.umap import compute_umap, require_umap
+
+__all__ = [
+    "FORMATS",
+    "PLOTS",
+    "PlotSpec",
+    "Plots",
+    "compute_umap",
+    "missing_packages",
+    "no_plots",
+    "remove_plots",
+    "require_umap",
+    "write_plots",
+]

@@ -1,11 +1,11 @@
-"""Two coordinates per cell for plots: a UMAP of our own, or the user's.
+"""A UMAP of the cells: whether it can be computed, its coordinates, and which cells it leaves out.
 
-The UMAP is that of the principal components the scores are smoothed over (log2 CPM of the model's
-genes, z-scored per cell). Its cost is bounded: components are found on 5,000 random cells and the
-others projected on them, and of more than 50,000 cells a random 50,000 get coordinates.
+It is a UMAP of the principal components that the scores are smoothed over (log2 CPM of the model's
+genes, z-scored per cell). Its cost is bounded: the components are those of 5,000 random cells, on
+which all cells are projected; and at most 50,000 random cells get coordinates.
 
 Source: UMAP, McInnes et al., arXiv:1802.03426; 15 neighbours and a minimal distance of 0.5 are
-scanpy's defaults, which cytotrace2_py 1.1.0.4 plots with.
+the defaults of scanpy, with which cytotrace2_py 1.1.0.4 plots.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
 from cytotrace2_lite.metadata.coordinates import Embedding
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
@@ -30,33 +30,64 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts import Counts
 
-__all__ = ["MAX_CELLS", "require_umap", "umap"]
+__all__ = ["MAX_CELLS", "PACKAGE", "compute_umap", "is_installed", "left_out", "require_umap"]
 
-#: Largest number of cells that get UMAP coordinates.
+#: The package that computes it, as pip knows it.
+PACKAGE = "umap-learn"
+# All of these decide where cells are drawn: another value gives another plot.
+#: Largest number of cells that get coordinates.
 MAX_CELLS = 50_000
+_SAMPLE_SIZE = 5000  # cells whose components are computed
 _SEED = 14
 _N_NEIGHBORS = 15
 _MIN_DISTANCE = 0.5
+# This decides only how much memory the projection takes.
 _CELLS_PER_STEP = 5000
 
 
+def is_installed() -> bool:
+    """Tell whether umap-learn is there, without importing it, which takes seconds."""
+    return find_spec("umap") is not None
+
+
 def require_umap() -> None:
-    """See that umap-learn is there, without importing it, which takes seconds.
+    """Raise an error where umap-learn is not there; it is not imported.
 
     Raises
     ------
     CytoTRACE2Error
         It is not installed.
     """
-    if find_spec("umap") is None:
+    if not is_installed():
         raise CytoTRACE2Error(
-            "A UMAP needs the package umap-learn: pip install 'cytotrace2-lite[plot]', or give "
+            f"A UMAP needs the package {PACKAGE}: pip install 'cytotrace2-lite[plot]', or give "
             "coordinates of your own as embedding."
         )
 
 
+def left_out(counts: Counts) -> PlotWarning | None:
+    """Warn of cells that are not in the UMAP because there are too many.
+
+    Parameters
+    ----------
+    counts
+        As for `compute_umap`.
+
+    Returns
+    -------
+    PlotWarning or None
+        None where all cells with counts are in it.
+    """
+    if np.count_nonzero(counts.genes_per_cell) <= MAX_CELLS:
+        return None
+    return PlotWarning(
+        f"a random {MAX_CELLS:,} of the {counts.shape[0]:,} cells are in the UMAP plots; "
+        "--embedding can show all."
+    )
+
+
 @one_blas_thread()
-def umap(counts: Counts, *, threads: int = 1) -> Embedding:
+def compute_umap(counts: Counts, *, threads: int = 1) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
     Parameters
@@ -64,13 +95,13 @@ def umap(counts: Counts, *, threads: int = 1) -> Embedding:
     counts
         Expression over the model's features, shape (n_cells, 14271).
     threads
-        Of everything but the layout itself, which takes one to be reproducible. The result does
-        not depend on it.
+        How many share all work but the layout, which is reproducible only in one thread. The
+        result does not depend on it.
 
     Returns
     -------
     Embedding
-        No coordinates for cells without counts, and those beyond `MAX_CELLS`.
+        NaN for cells without counts, and for those that are left out; see `left_out`.
 
     Raises
     ------
@@ -97,10 +128,25 @@ def umap(counts: Counts, *, threads: int = 1) -> Embedding:
 def _principal_components(
     counts: Counts, cells: NDArray[np.intp], threads: int
 ) -> NDArray[np.float64]:
-    """Principal components of up to 5,000 random cells, and all cells projected on them."""
+    """Compute principal components of up to 5,000 random cells, and project all cells on them.
+
+    Parameters
+    ----------
+    counts
+        Shape (n_cells, 14271).
+    cells
+        Positions of the cells that are shown; intp, shape (n_shown,).
+    threads
+        Number of threads.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_shown, 30).
+    """
     sample = cells
-    if len(cells) > _CELLS_PER_STEP:
-        chosen = np.random.RandomState(_SEED).choice(cells, _CELLS_PER_STEP, replace=False)
+    if len(cells) > _SAMPLE_SIZE:
+        chosen = np.random.RandomState(_SEED).choice(cells, _SAMPLE_SIZE, replace=False)
         sample = np.sort(chosen)
     found = pca.principal_components(
         standardise(counts[sample], threads=threads), knn.N_COMPONENTS, threads=threads
@@ -127,19 +173,34 @@ def _principal_components(
 def _layout(
     components: NDArray[np.float64], neighbors: NDArray[np.intp], distances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Lay out the graph of the nearest neighbours.
+
+    Parameters
+    ----------
+    components
+        float64, shape (n_shown, 30).
+    neighbors, distances
+        The 15 nearest cells of each cell, itself first, and how far they are; shape (n_shown, 15).
+
+    Returns
+    -------
+    ndarray
+        float32, shape (n_shown, 2).
+    """
     with warnings.catch_warnings():
-        # It says what it cannot do without what we do not need: tensorflow, an index of its own.
+        # About parts of umap-learn that are not used here: tensorflow, its index of neighbours.
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
         warnings.filterwarnings("ignore", r"precomputed_knn\[2\]", UserWarning)
         warnings.filterwarnings("ignore", "Spectral initialisation failed", UserWarning)
-        # Where cells fall apart into groups; the start of the layout is all that depends on it.
+        # The graph may have several parts without a link between them. Only the start of the layout
+        # is then found in another way.
         warnings.filterwarnings("ignore", module=r"sklearn\.manifold\._spectral_embedding")
         warnings.filterwarnings("ignore", ".*force_all_finite", FutureWarning)
         prepare_caches()
         from umap import UMAP
 
-        # Neighbours are exact and already here; scaled per cell they give the same graph, which
-        # depends on a cell's distances by their ratios.
+        # The neighbours are known already. Their distances are divided by the largest distance of
+        # each cell, which changes nothing: the graph depends on the ratios of a cell's distances.
         model: Any = UMAP(
             n_neighbors=_N_NEIGHBORS,
             min_dist=_MIN_DISTANCE,

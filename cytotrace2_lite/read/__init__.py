@@ -40,7 +40,7 @@ __all__ = [
 
 def read_expression(
     data: str | os.PathLike[str] | Any,
-    wanted: Callable[[list[str]], NDArray[np.bool_]] | None = None,
+    is_known: Callable[[list[str]], NDArray[np.bool_]] | None = None,
     *,
     genes: Sequence[str] | None = None,
     cells: Sequence[str] | None = None,
@@ -61,7 +61,7 @@ def read_expression(
         a SciPy sparse matrix, or what NumPy takes. The format of a file is told by its content:
         text tables (plain, gzip, bzip2, Zstandard), directories of 10x Genomics, their `.h5`,
         `.h5ad`, Parquet, Feather and Arrow.
-    wanted
+    is_known
         Says of some gene names which are of use, bool, shape (n_names,). The values of the others
         are checked, but not kept. It also tells which axis has the genes, and which of several
         names of the genes to take. All are kept by default.
@@ -101,7 +101,7 @@ def read_expression(
     CytoTRACE2Error
         The format needs a package that is not installed.
     """
-    options = ReadOptions(wanted, layer, use_raw, orientation, duplicate_genes, threads)
+    options = ReadOptions(is_known, layer, use_raw, orientation, duplicate_genes, threads)
     return read_with(
         data, options, genes=genes, cells=cells, progress=progress, max_bytes=max_bytes
     )

@@ -89,16 +89,18 @@ def collect(
     OutputError
         The temporary directory is full.
     """
-    wanted = options.wanted
+    is_known = options.is_known
     arriving = Arriving(max_bytes)
     keep = np.zeros(0, np.bool_)
     max_value = 0.0
     for block in reader.blocks():
         if len(reader.genes) > len(keep):
             new = reader.genes[len(keep) :]
-            keep = np.append(keep, np.ones(len(new), np.bool_) if wanted is None else wanted(new))
+            keep = np.append(
+                keep, np.ones(len(new), np.bool_) if is_known is None else is_known(new)
+            )
         gene, cell, value = block.gene, block.cell, block.value
-        if wanted is not None:
+        if is_known is not None:
             of_use = keep[gene]
             gene, cell, value = gene[of_use], cell[of_use], value[of_use]
         arriving.add(gene, cell, value)

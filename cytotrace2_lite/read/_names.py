@@ -12,7 +12,7 @@ from cytotrace2_lite.text import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cytotrace2_lite.read._options import ReadOptions, Wanted
+    from cytotrace2_lite.read._options import IsKnown, ReadOptions
 
 __all__ = [
     "GENE_COLUMNS",
@@ -118,9 +118,9 @@ def choose_gene_names(
     InputError
         There are no genes, or a name is missing or repeated.
     """
-    wanted = options.wanted
+    is_known = options.is_known
     n_known = {
-        origin: 0 if wanted is None else int(wanted(list(set(names))).sum())
+        origin: 0 if is_known is None else int(is_known(list(set(names))).sum())
         for origin, names in candidates.items()
     }
     best = max(n_known, key=lambda origin: n_known[origin])
@@ -146,7 +146,9 @@ def choose_gene_names(
     return best, names
 
 
-def columns_are_genes(rows: Sequence[str], columns: Sequence[str], wanted: Wanted | None) -> bool:
+def columns_are_genes(
+    rows: Sequence[str], columns: Sequence[str], is_known: IsKnown | None
+) -> bool:
     """Tell from the names of a table which axis has the genes.
 
     Parameters
@@ -155,7 +157,7 @@ def columns_are_genes(rows: Sequence[str], columns: Sequence[str], wanted: Wante
         Names of the rows, or of the first of them.
     columns
         Names of the columns.
-    wanted
+    is_known
         Says of some names which come to a gene of the model.
 
     Returns
@@ -164,12 +166,12 @@ def columns_are_genes(rows: Sequence[str], columns: Sequence[str], wanted: Wante
         True where a tenth of the columns or more are known genes, and more of them than of the
         rows; False where the rows are, or neither.
     """
-    if wanted is None or not columns:
+    if is_known is None or not columns:
         return False
-    n_known = int(wanted(list(columns)).sum())
+    n_known = int(is_known(list(columns)).sum())
     if n_known < _MIN_SHARE_OF_GENES * len(columns):
         return False
-    return n_known > int(wanted(list(rows)).sum())
+    return n_known > int(is_known(list(rows)).sum())
 
 
 def _refuse_unusable(where: str, what: str, names: Sequence[str]) -> None:

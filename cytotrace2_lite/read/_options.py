@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Wanted = Callable[[list[str]], NDArray[np.bool_]]
+    IsKnown = Callable[[list[str]], NDArray[np.bool_]]
 
 __all__ = ["DUPLICATE_GENES", "ORIENTATIONS", "ReadOptions"]
 
@@ -27,7 +27,7 @@ class ReadOptions:
 
     Attributes
     ----------
-    wanted
+    is_known
         Says of some names which come to a gene of the model, bool, shape (n_names,); None where
         that is not known and all genes are kept.
     layer
@@ -48,7 +48,7 @@ class ReadOptions:
         A value is none of these.
     """
 
-    wanted: Wanted | None = None
+    is_known: IsKnown | None = None
     layer: str | None = None
     use_raw: bool = False
     orientation: str = "auto"

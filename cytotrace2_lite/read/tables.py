@@ -85,7 +85,7 @@ class Table:
         self._source = source
         self._shape = len(rows), len(columns)
         self.by_gene = options.orientation == "cells-x-genes" or (
-            options.orientation == "auto" and not columns_are_genes(columns, rows, options.wanted)
+            options.orientation == "auto" and not columns_are_genes(columns, rows, options.is_known)
         )
         self.cells, genes = (rows, columns) if self.by_gene else (columns, rows)
         check_cells(name, self.cells)

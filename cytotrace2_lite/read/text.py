@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from cytotrace2_lite.read._options import Wanted
+    from cytotrace2_lite.read._options import IsKnown
     from cytotrace2_lite.read._stream import Source
 
     # Names of the lines; line, column and value of what is not 0.
@@ -115,7 +115,7 @@ class TextTable(StreamReader):
         self._threads = options.threads
         self._whole_lines = self._read_whole_lines()
         try:
-            rows = self._read_header(options.wanted if options.orientation == "auto" else None)
+            rows = self._read_header(options.is_known if options.orientation == "auto" else None)
         except BaseException:
             self.close()
             raise
@@ -204,7 +204,7 @@ class TextTable(StreamReader):
             if end > 1:
                 yield text if end == len(text) else text[:end]
 
-    def _read_header(self, wanted: Wanted | None) -> bytes:
+    def _read_header(self, is_known: IsKnown | None) -> bytes:
         """Find the delimiter and the columns; return the lines read so far after the header."""
         text = next(self._whole_lines, b"")
         if not text:
@@ -229,7 +229,7 @@ class TextTable(StreamReader):
         self._columns = names[1:] if has_corner else names
         if header.startswith(b"#") and width != len(self._columns) + 1:
             raise self._comment(header)
-        if columns_are_genes(self._first_names(rows), self._columns, wanted):
+        if columns_are_genes(self._first_names(rows), self._columns, is_known):
             self.by_gene = False
         if width != len(self._columns) + 1:
             raise self._error_in(rows)

@@ -1,10 +1,10 @@
-"""Compare the estimate of time and memory with what runs take, to calibrate `resources.estimate`.
+"""Compare the estimate of time and memory with what runs take, to calibrate `checks.resources`.
 
     python tests/benchmarks/estimate.py SPECIES THREADS TABLE [TABLE ...]
 
-Each table is read, estimated and scored in a process of its own. Times are those of processors, so
-that other work on the machine does not matter: what threads share is then added up, and the
-estimate is that of one thread whatever THREADS is, while memory is that of THREADS threads.
+Each table is read, estimated and scored in a process of its own. Times are processor seconds, so
+that other work on the machine does not matter. They are the sum over all threads and are compared
+with the estimate for one thread; memory is compared with the estimate for THREADS threads.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ def measure(species: str, threads: int, table: str) -> None:
     import numpy as np
 
     from cytotrace2_lite import genes, pipeline
-    from cytotrace2_lite.api import Ensemble
+    from cytotrace2_lite.base.parameters import Parameters
     from cytotrace2_lite.checks import resources
+    from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.read import read_expression
     from cytotrace2_lite.system import machine
 
     warnings.simplefilter("ignore")
     ensemble = Ensemble.load()
-    parameters = pipeline.Parameters(species=species, max_cores=threads)
+    parameters = Parameters(species=species, max_cores=threads)
     expression, _ = read_expression(table, lambda names: genes.is_known(names, species))
     data = pipeline.prepare(expression, species)
     del expression

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-LITE = [sys.executable, "-c", "from cytotrace2_lite.cli import main; main()"]
+LITE = [sys.executable, "-m", "cytotrace2_lite"]
 
 
 def environment() -> dict[str, Any]:

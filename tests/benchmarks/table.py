@@ -1,6 +1,8 @@
-"""Print the tables of the README from recorded runs.
+"""Print the tables of docs/benchmarks.md from recorded runs.
 
-python tests/benchmarks/table.py tests/benchmarks/upstream.jsonl tests/benchmarks/growth.jsonl
+    python tests/benchmarks/table.py [UPSTREAM.jsonl GROWTH.jsonl]
+
+By default from those recorded beside this file.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Record = dict[str, Any]
+UPSTREAM = "cytotrace2-py 1.1.0.4"
+RECORDED = [Path(__file__).with_name(f"{name}.jsonl") for name in ("upstream", "growth")]
 
 
-def by_size(path: str) -> dict[tuple[str, str], list[Record]]:
+def by_size(path: Path) -> dict[tuple[str, str], list[Record]]:
     """Read the runs that count, by number of cells and revision, in the order they were made."""
     sizes: defaultdict[tuple[int, str], list[Record]] = defaultdict(list)
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if record.get("agree", True):
             sizes[record["n_cells"], record["revision"].removesuffix("-dirty")].append(record)
@@ -50,27 +54,38 @@ def taken(records: list[Record], which: str) -> str:
     return f"{wall}, {megabytes(max(record[which]['peak_mb'] for record in records))}"
 
 
-def main() -> None:
-    """Print both tables."""
-    upstream, growth = map(by_size, sys.argv[1:3])
-    header = ("cells", "revision", "cytotrace2-py 1.1.0.4", "cytotrace2_lite")
-    print(f"| {' | '.join(header)} | faster, smaller by | pyarrow alone |")
-    print("|---|---|---|---|---|---|")
-    for size, records in upstream.items():
+def upstream_table(path: Path) -> list[str]:
+    """Lines of the table of runs in turns with cytotrace2-py."""
+    lines = [
+        f"| cells | revision | {UPSTREAM} | cytotrace2_lite | faster, smaller by | pyarrow alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    for size, records in by_size(path).items():
         ratios = [
             statistics.median(r["upstream"][key] / r["lite"][key] for r in records)
             for key in ("wall_s", "peak_mb")
         ]
-        print(
+        lines.append(
             f"| {' | '.join(size)} | {taken(records, 'upstream')} | {taken(records, 'lite')} "
             f"| {ratios[0]:.0f}, {ratios[1]:.0f} "
             f"| {seconds(r['read_by_pyarrow']['wall_s'] for r in records)} |"
         )
-    print("\n| cells | revision | time, peak memory | of it reading |")
-    print("|---|---|---|---|")
-    for size, records in growth.items():
+    return lines
+
+
+def growth_table(path: Path) -> list[str]:
+    """Lines of the table of runs on more and more cells."""
+    lines = ["| cells | revision | time, peak memory | of it reading |", "|---|---|---|---|"]
+    for size, records in by_size(path).items():
         read = seconds(r["lite_stages_s"]["read"] for r in records)
-        print(f"| {' | '.join(size)} | {taken(records, 'lite')} | {read} |")
+        lines.append(f"| {' | '.join(size)} | {taken(records, 'lite')} | {read} |")
+    return lines
+
+
+def main() -> None:
+    """Print both tables."""
+    upstream, growth = map(Path, sys.argv[1:3] or RECORDED)
+    print("\n".join([*upstream_table(upstream), "", *growth_table(growth)]))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import formats
 import numpy as np
 import pytest
+from helpers import formats
 from helpers.counts import random_counts
 from scipy import sparse
 from scipy.sparse import csr_array

@@ -55,8 +55,8 @@ def main():
         write(kind, counts, frame, ids, f"anndata_{version}_{kind}.h5ad")
     if version != "new":
         return
-    import formats
     import scanpy
+    from helpers import formats
 
     data = formats.Dataset(sparse.csr_matrix(frame.to_numpy().T), frame.columns, frame.index)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,9 +15,9 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import formats
 import numpy as np
 import torch_format
+from helpers import formats
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.base.options import RunOptions

@@ -1,77 +1,24 @@
-"""Gene names to features.
+"""Gene names of an input to features.
 
-The core tests compare with `goldens/gene_mapping.json`, which cytotrace2-py answered. Those marked
-`upstream` ask cytotrace2-py itself, by the interpreter that CT2_UPSTREAM_PYTHON names, for every
-name of its tables and for the gene lists of the datasets in `../shared/data`.
+Compared with `goldens/gene_mapping.json`, which cytotrace2-py answered.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.genes import answers, one_by_one, read_pairs, shuffled
 
-import cytotrace2_lite
 from cytotrace2_lite.base.parameters import SPECIES
 from cytotrace2_lite.checks.dataset import check_genes
-from cytotrace2_lite.errors import InputError, NoUsableGenesError, UsageError
-from cytotrace2_lite.genes import (
-    N_FEATURES,
-    MappingReport,
-    Superseded,
-    features,
-    is_known,
-    map_genes,
+from cytotrace2_lite.errors import InputError, NoUsableGenesError
+from cytotrace2_lite.genes import N_FEATURES, MappingReport, Superseded, features, map_genes
+
+GOLDEN = json.loads(
+    (Path(__file__).parents[1] / "goldens" / "gene_mapping.json").read_text(encoding="utf-8")
 )
-from cytotrace2_lite.genes.symbols import _ensembl_ids
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(cytotrace2_lite.__file__).parent / "data"
-GOLDENS = ROOT / "tests" / "goldens"
-GOLDEN = json.loads((GOLDENS / "gene_mapping.json").read_text())
-DATASETS = ROOT.parent / "shared" / "data"
-
-# cytotrace2-py takes either for Krtap1-5, by how the processor sorts equals
-UNSTABLE_NAMES = {"KRTAP1-1", "KRTAP1-3"}
-
-
-def read_pairs(table):
-    rows = (line.split("\t") for line in (DATA / table).read_text().splitlines()[1:])
-    return dict(rows)
-
-
-def shuffled(names, n=None, seed=0):
-    """The names, or n of them, in random order."""
-    return [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:n]]
-
-
-def answers(names, species):
-    """Feature, or None, of each name of an input."""
-    return [None if i < 0 else features()[i] for i in map_genes(names, species).feature]
-
-
-def one_by_one(species):
-    """Feature of each name of the tables, were it alone in the input; no Ensembl ids."""
-    if species == "mouse":
-        tables = [list(features()), list(read_pairs("mouse_aliases.tsv"))]
-    else:
-        tables = [
-            [*read_pairs("human_orthologs.tsv"), *read_pairs("human_uppercase.tsv")],
-            list(read_pairs("human_aliases.tsv")),
-        ]
-    # within one table no name supersedes another
-    return {k: v for names in tables for k, v in zip(names, answers(names, species), strict=True)}
-
-
-def test_features():
-    assert len(features()) == N_FEATURES == len(set(features()))
-    assert (features()[0], features()[-1]) == ("A1bg", "Zzz3")
-    assert list(features()) == sorted(features())
 
 
 @pytest.mark.parametrize("species", ["mouse", "human"])
@@ -134,33 +81,6 @@ def test_unknown_human_names_without_an_alias():
     assert answers(["LINC01128", "ACTB", "LINC00115"], "human") == [None, "Actb", None]
 
 
-@pytest.mark.parametrize("suffix", ["", ".7", ".12", ".5_2"])
-def test_ensembl_ids(suffix):
-    # TSPAN6; an id whose symbol is an alias; Gnai3
-    assert answers([f"ENSG00000000003{suffix}"], "human") == ["Tspan6"]
-    assert answers([f"ENSMUSG00000000001{suffix}"], "mouse") == ["Gnai3"]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ENSG00000000003.14_PAR_Y",
-        "ENSG00000000003.",
-        "ENSG00000000003.x",
-        "ENSG99999999999",
-        "ENSG",
-    ],
-)
-def test_not_an_ensembl_id(name):
-    assert answers([name, "ACTB"], "human") == [None, "Actb"]
-
-
-def test_ensembl_ids_are_of_their_species():
-    human, mouse = "ENSG00000000003", "ENSMUSG00000000001"
-    assert answers([human, mouse], "human") == ["Tspan6", None]
-    assert answers([human, mouse], "mouse") == [None, "Gnai3"]
-
-
 def test_ensembl_ids_come_after_symbols_and_aliases():
     ids = {symbol: name for name, symbol in read_pairs("mouse_ensembl.tsv").items()}
     # Cenps is an alias of Apitd1; both names and the id of Cenps reach it
@@ -198,18 +118,6 @@ def test_of_two_ensembl_ids_the_official_symbol_wins_then_the_first_id():
             assert {s.winner for s in report.superseded} == {winner}
 
 
-@pytest.mark.parametrize(
-    ("species", "n_ids", "n_features"), [("mouse", 14_045, 14_002), ("human", 15_478, 13_982)]
-)
-def test_reach_of_ensembl_ids(species, n_ids, n_features):
-    names = list(read_pairs(f"{species}_ensembl.tsv"))
-    assert len(names) == n_ids
-    assert is_known(names, species).all()
-    report = map_genes(names, species).report
-    assert report.n_mapped == report.ensembl == n_features
-    assert len(report.superseded) == n_ids - n_features
-
-
 @pytest.mark.parametrize("species", ["mouse", "human"])
 def test_mapping_does_not_depend_on_the_order_of_the_genes(species):
     names = [*one_by_one(species), *read_pairs(f"{species}_ensembl.tsv"), "unknown"]
@@ -228,23 +136,6 @@ def test_mapping_does_not_depend_on_the_order_of_the_genes(species):
     assert [s.name for s in report.superseded] == [
         name for name in names if expected[name] is None and name != "unknown"
     ]
-
-
-@pytest.mark.parametrize("species", ["mouse", "human"])
-def test_known_are_the_names_that_can_be_mapped(species):
-    names = [*one_by_one("mouse"), *one_by_one("human"), "ENSG00000000003.1", "ENSMUSG00000000001"]
-    names = list(dict.fromkeys([*names, "", "ENSG", "Nonsense", "ERCC-00002"]))
-    mapping = map_genes(names, species)
-    mapped = mapping.feature >= 0
-    superseded = np.isin(names, [s.name for s in mapping.report.superseded])
-    found = is_known(names, species)
-    assert found.dtype == np.bool_
-    np.testing.assert_array_equal(found, mapped | superseded)
-    # blocks of names give the same as all at once, and an array of names the same as a list
-    blocks = [is_known(names[i : i + 1000], species) for i in range(0, len(names), 1000)]
-    np.testing.assert_array_equal(np.concatenate(blocks), found)
-    np.testing.assert_array_equal(is_known(np.array(names), species), found)
-    assert is_known([], species).shape == (0,)
 
 
 def test_result_types():
@@ -267,34 +158,6 @@ def test_result_types():
         n_features=14_271,
     )
     assert type(mapping.report.n_mapped) is int
-
-
-def test_ensembl_table_is_read_only_for_ensembl_ids():
-    _ensembl_ids.cache_clear()
-    map_genes(["ACTB", "ENSA", "Actb"], "human")
-    assert _ensembl_ids.cache_info().currsize == 0
-    map_genes(["ENSG00000000003"], "human")
-    assert _ensembl_ids.cache_info().currsize == 1
-
-
-def test_tables_keep_what_the_mapping_relies_on():
-    orthologs, uppercase = read_pairs("human_orthologs.tsv"), read_pairs("human_uppercase.tsv")
-    assert len(orthologs) == 13_750
-    assert len(uppercase) == 521
-    assert not orthologs.keys() & uppercase.keys()
-    assert sorted([*orthologs.values(), *uppercase.values()]) == list(features())
-    assert all(name == feature.upper() for name, feature in uppercase.items())
-    # So no two aliases of one feature ever meet. They would make cytotrace2-py count the feature
-    # twice and crash in the model.
-    for species, symbols in (("human", {*orthologs, *uppercase}), ("mouse", set(features()))):
-        aliases = read_pairs(f"{species}_aliases.tsv")
-        assert len(set(aliases.values())) == len(aliases)
-        assert set(aliases.values()) <= set(features())
-        assert not aliases.keys() & symbols
-    provenance = json.loads((DATA / "provenance.json").read_text())
-    assert {*provenance["tables"], "provenance.json", "official_models.tsv"} == {
-        path.name for path in DATA.iterdir()
-    }
 
 
 def test_nothing_usable_but_for_the_other_species():
@@ -327,15 +190,34 @@ def test_nothing_usable_at_all():
         map_genes([], "mouse")
 
 
-@pytest.mark.parametrize("function", [is_known, map_genes])
-def test_unknown_species(function):
-    with pytest.raises(UsageError, match="unknown species 'rat': it must be 'mouse' or 'human'"):
-        function(["Actb"], "rat")
-
-
 def test_repeated_name():
     with pytest.raises(InputError, match=r"gene 'Sox2' appears twice \(genes 2 and 4\)"):
         map_genes(["Actb", "Sox2", "Nanog", "Sox2"], "mouse")
+
+
+@pytest.mark.parametrize(
+    ("form", "remedy"),
+    [
+        ("{1}|{0}", "'|', so keep only the last part of each ('Actb', 'Gapdh', 'Nanog')."),
+        ("{0}_{1}", "'_', so keep only the first part of each ('Actb', 'Gapdh', 'Nanog')."),
+    ],
+)
+def test_joined_names(form, remedy):
+    names = [form.format(name, f"X{i}") for i, name in enumerate(["Actb", "Gapdh", "Nanog"])]
+    with pytest.raises(NoUsableGenesError) as error:
+        map_genes(names, "mouse")
+    shown = ", ".join(map(repr, names))
+    assert str(error.value) == (
+        f"none of the gene names of the input (3: {shown}) is a known mouse gene: they are joined "
+        f"by {remedy}"
+    )
+
+
+def test_dates():
+    dates = ("1-Mar", "2-SEP", "Dec-01", "2023-03-01", "2023-09-02 00:00:00")
+    names = ["Actb", "H2-D1", "1-Mart", "Nkx2-1", "9-30", *dates]
+    assert map_genes(names, "mouse").report.dates == dates
+    assert map_genes(names[:5], "mouse").report.dates == ()
 
 
 def species_warnings(names, species):
@@ -381,123 +263,3 @@ def test_species_of_ensembl_ids_is_told_by_their_prefix():
     assert map_genes(human, "human").report.likely_species == "human"
     assert map_genes(mouse, "mouse").report.likely_species == "mouse"
     assert species_warnings(human, "human") == species_warnings(mouse, "mouse") == []
-
-
-# Against cytotrace2-py
-
-
-@pytest.fixture(scope="module")
-def upstream_python():
-    python = os.environ.get("CT2_UPSTREAM_PYTHON")
-    if not python:
-        pytest.skip("CT2_UPSTREAM_PYTHON names no interpreter that has cytotrace2-py")
-    return python
-
-
-@pytest.fixture(scope="module")
-def ask(upstream_python, tmp_path_factory):
-    """What cytotrace2-py answers to a list of questions, see make_gene_mapping.py."""
-
-    def ask(questions):
-        path = tmp_path_factory.mktemp("questions") / "questions.json"
-        path.write_text(json.dumps(questions))
-        script = GOLDENS / "make_gene_mapping.py"
-        done = subprocess.run(
-            [upstream_python, script, "--ask", path], check=True, stdout=subprocess.PIPE
-        )
-        return json.loads(done.stdout)
-
-    return ask
-
-
-@pytest.fixture(scope="module")
-def upstream_tables(ask):
-    return dict(zip(SPECIES, ask([{"species": s} for s in SPECIES]), strict=True))
-
-
-def stable(pairs):
-    return {name: feature for name, feature in pairs.items() if name not in UNSTABLE_NAMES}
-
-
-@pytest.mark.upstream
-@pytest.mark.parametrize("species", ["mouse", "human"])
-def test_upstream_tables(upstream_tables, species):
-    assert stable(one_by_one(species)) == stable(upstream_tables[species])
-
-
-@pytest.mark.upstream
-def test_upstream_inputs(ask, upstream_tables):
-    """All names at once, aliases alone, and aliases with official symbols before and after."""
-    questions = []
-    for species, table in upstream_tables.items():
-        aliases = read_pairs(f"{species}_aliases.tsv")
-        symbols = [name for name in table if name not in aliases and name not in UNSTABLE_NAMES]
-        of_aliases = [name for name in symbols if table[name] in set(aliases.values())]
-        assert len(of_aliases) == len(aliases)
-        other = [f"Unknown{i}" for i in range(500)] + [f"LINC{i:05d}" for i in range(500)]
-        questions += [
-            {"species": species, "names": names}
-            for names in (
-                [*symbols, *aliases, *other],
-                shuffled([*symbols, *aliases, *other], len(symbols)),
-                [*aliases, *other],
-                [*aliases, *of_aliases],
-                [*of_aliases, *aliases],
-                *([*aliases, *shuffled(of_aliases, len(aliases) // 2, seed)] for seed in range(20)),
-            )
-        ]
-    for question, expected in zip(questions, ask(questions), strict=True):
-        assert answers(question["names"], question["species"]) == expected
-
-
-@pytest.mark.upstream
-def test_upstream_datasets(ask):
-    questions = []
-    for folder in sorted(DATASETS.glob("*/")) if DATASETS.is_dir() else []:
-        info = dict(
-            line.split(maxsplit=1) for line in (folder / "info.txt").read_text().splitlines()
-        )
-        names = dict.fromkeys((folder / "genes.txt").read_text().splitlines())
-        names = [name for name in names if name not in UNSTABLE_NAMES]
-        questions.append({"species": info["species"].strip(), "names": names})
-    if not questions:
-        pytest.skip("no datasets in ../shared/data")
-    for question, expected in zip(questions, ask(questions), strict=True):
-        assert answers(question["names"], question["species"]) == expected
-
-
-@pytest.mark.upstream
-def test_shipped_tables_are_what_the_tool_builds(upstream_python, tmp_path):
-    script = ROOT / "tools" / "build_gene_tables.py"
-    subprocess.run([upstream_python, script, "--out", tmp_path], check=True)
-    built = {path.name for path in tmp_path.iterdir()}
-    assert built == {path.name for path in DATA.iterdir()} - {
-        "official_models.tsv"
-    }  # no gene table
-    for name in built:
-        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes(), name
-
-
-@pytest.mark.parametrize(
-    ("form", "remedy"),
-    [
-        ("{1}|{0}", "'|', so keep only the last part of each ('Actb', 'Gapdh', 'Nanog')."),
-        ("{0}_{1}", "'_', so keep only the first part of each ('Actb', 'Gapdh', 'Nanog')."),
-    ],
-)
-def test_joined_names(form, remedy):
-    names = [form.format(name, f"X{i}") for i, name in enumerate(["Actb", "Gapdh", "Nanog"])]
-    with pytest.raises(NoUsableGenesError) as error:
-        map_genes(names, "mouse")
-    shown = ", ".join(map(repr, names))
-    assert str(error.value) == (
-        f"none of the gene names of the input (3: {shown}) is a known mouse gene: they are joined "
-        f"by {remedy}"
-    )
-
-
-def test_dates():
-    dates = ("1-Mar", "2-SEP", "Dec-01", "2023-03-01", "2023-09-02 00:00:00")
-    names = ["Actb", "H2-D1", "1-Mart", "Nkx2-1", "9-30", *dates]
-    assert map_genes(names, "mouse").report.dates == dates
-    assert map_genes(names[:5], "mouse").report.dates == ()

@@ -106,7 +106,7 @@ def test_mostly_unknown_symbols(write):
     (finding,) = table.findings()
     assert type(finding.warning) is ct2.GeneNameWarning
     assert str(finding) == (
-        "o.tsv: 4 of the 5 mouse symbols are no genes of the model: 'A', 'B', 'C', ... Genes with "
+        "o.tsv: 4 of the 5 mouse symbols are not genes of the model: 'A', 'B', 'C', ... Genes with "
         "such symbols are not used. Check that the second column has mouse symbols."
     )
 

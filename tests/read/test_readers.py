@@ -7,12 +7,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import formats
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from helpers import formats
 from scipy import sparse
 
 import cytotrace2_lite as ct2
@@ -27,7 +27,7 @@ REMEDY = (
 )
 
 
-def wanted(names):
+def is_known(names):
     return gene_tables.is_known(names, "mouse")
 
 
@@ -45,7 +45,7 @@ def data():
 
 def message(path, *, error=ct2.InputError, **options):
     with pytest.raises(error) as caught:
-        _ = read_expression(path, wanted, **options)[0].values
+        _ = read_expression(path, is_known, **options)[0].values
     assert type(caught.value) is error
     return str(caught.value)
 
@@ -66,23 +66,23 @@ class TestNames:
 
     def test_the_column_that_comes_to_more_genes(self):
         ids = ["ENSMUSG00000029580.4", "x", "y", "z"]
-        expression, source = read_expression(self.adata(ids, feature_name=GENES), wanted)
+        expression, source = read_expression(self.adata(ids, feature_name=GENES), is_known)
         assert (expression.genes, source.gene_names) == (GENES, "var['feature_name']")
-        expression, source = read_expression(self.adata(GENES, gene_ids=ids), wanted)
+        expression, source = read_expression(self.adata(GENES, gene_ids=ids), is_known)
         assert (expression.genes, source.gene_names) == (GENES, "var_names")
-        expression, source = read_expression(self.adata(list("wxyz"), gene_ids=ids), wanted)
+        expression, source = read_expression(self.adata(list("wxyz"), gene_ids=ids), is_known)
         assert (expression.genes, source.gene_names) == (ids, "var['gene_ids']")
 
     def test_columns_of_other_names_or_with_gaps_are_left_alone(self):
         odd = list("wxyz")
         for columns in ({"mouse_ortholog": GENES}, {"gene_symbols": [*GENES[:3], None]}):
-            _, source = read_expression(self.adata(odd, **columns), wanted)
+            _, source = read_expression(self.adata(odd, **columns), is_known)
             assert source.gene_names == "var_names"
 
     def test_ids_rather_than_repeated_symbols(self):
         ids = ["ENSMUSG00000029580", "ENSMUSG00000057666", "ENSMUSG00000012396", "x"]
         symbols = ["Actb", "Gapdh", "Nanog", "Actb"]
-        expression, source = read_expression(self.adata(symbols, gene_ids=ids), wanted)
+        expression, source = read_expression(self.adata(symbols, gene_ids=ids), is_known)
         assert source.gene_names == "var['gene_ids']"
         assert expression.genes == ids
         few = ["ENSMUSG00000029580", "w", "x", "y"]
@@ -90,7 +90,7 @@ class TestNames:
             f"AnnData X: gene 'Actb' appears twice (genes 1 and 4). {REMEDY}"
         )
         expression, source = read_expression(
-            self.adata(symbols, gene_ids=ids), wanted, duplicate_genes="sum"
+            self.adata(symbols, gene_ids=ids), is_known, duplicate_genes="sum"
         )
         assert source.gene_names == "var_names"
         assert expression.genes == ["Actb", "Gapdh", "Nanog"]
@@ -128,7 +128,7 @@ class TestDuplicateGenes:
         ],
     )
     def test_every_format(self, make, how, values):
-        expression, source = read_expression(make(with_repeats()), wanted, duplicate_genes=how)
+        expression, source = read_expression(make(with_repeats()), is_known, duplicate_genes=how)
         assert expression.genes == ["Actb", "Gapdh", "Nanog", "foo"]
         assert expression.values.toarray().tolist() == values
         assert expression.values.has_canonical_format
@@ -139,18 +139,18 @@ class TestDuplicateGenes:
     def test_10x_and_h5ad(self, tmp_path):
         pytest.importorskip("h5py")
         data = with_repeats()
-        expected, _ = read_expression(text_file(data), wanted, duplicate_genes="sum")
+        expected, _ = read_expression(text_file(data), is_known, duplicate_genes="sum")
         for path in (
             formats.directory_v2(data, tmp_path / "v2"),
             formats.tenx_v3(data, tmp_path / "t.h5"),
             formats.h5ad(data, tmp_path / "csc.h5ad", "csc"),
         ):
-            expression, _ = read_expression(path, wanted, duplicate_genes="sum")
+            expression, _ = read_expression(path, is_known, duplicate_genes="sum")
             np.testing.assert_array_equal(expression.values.toarray(), expected.values.toarray())
             assert expression.values.dtype == expected.values.dtype
 
     def test_no_repeats(self, data):
-        expression, source = read_expression(text_file(data), wanted, duplicate_genes="sum")
+        expression, source = read_expression(text_file(data), is_known, duplicate_genes="sum")
         assert expression.genes == GENES
         assert source.n_duplicates == 0
         np.testing.assert_array_equal(expression.values.toarray(), COUNTS)
@@ -199,13 +199,13 @@ class TestOrientation:
 
     def test_names_that_tell_nothing(self, data):
         data.genes = ["w", "x", "y", "z"]
-        assert read_expression(text_file(data), wanted)[0].cells == CELLS
-        assert read_expression(formats.table(data, transposed=True), wanted)[0].cells == CELLS
+        assert read_expression(text_file(data), is_known)[0].cells == CELLS
+        assert read_expression(formats.table(data, transposed=True), is_known)[0].cells == CELLS
 
     def test_cells_named_like_genes_by_chance(self, data):
         data.cells = ["Nanog", "Gapdh", "c"]
-        assert read_expression(text_file(data), wanted)[0].cells == data.cells
-        assert read_expression(formats.table(data), wanted)[0].cells == data.cells
+        assert read_expression(text_file(data), is_known)[0].cells == data.cells
+        assert read_expression(formats.table(data), is_known)[0].cells == data.cells
 
     def test_messages_of_transposed_text(self, data, tmp_path):
         text = formats.text(data, transposed=True).decode()
@@ -242,7 +242,7 @@ class TestTenX:
         pytest.importorskip("h5py")
         import h5py
 
-        expected, _ = read_expression(text_file(data), wanted)
+        expected, _ = read_expression(text_file(data), is_known)
         kinds = ["Antibody Capture", *["Gene Expression"] * 4]
         counts = sparse.csr_matrix(np.hstack([[[9999], [3], [0]], COUNTS]))
         more = formats.Dataset(counts, CELLS, ["CD3", *GENES])
@@ -255,7 +255,7 @@ class TestTenX:
             del file["matrix/features/feature_type"]
             file["matrix/features/feature_type"] = np.array(kinds, "S")
         for given in (folder, path):
-            expression, _ = read_expression(given, wanted)
+            expression, _ = read_expression(given, is_known)
             assert expression.genes == GENES
             np.testing.assert_array_equal(expression.values.toarray(), expected.values.toarray())
             assert expression.max_value == 300
@@ -272,13 +272,13 @@ class TestTenX:
     def test_third_column_of_something_else(self, data):
         folder = formats.directory_v3(data, Path("v3"))
         (folder / "features.tsv.gz").write_bytes(gzip.compress(formats.features(data, "chr1")))
-        assert read_expression("v3", wanted)[0].genes == GENES
+        assert read_expression("v3", is_known)[0].genes == GENES
 
     def test_transposed_matrix_is_known_by_its_sizes(self, data):
         folder = formats.directory_v2(data, Path("v2"))
         turned = formats.Dataset(data.counts.T.tocsr(), GENES, CELLS)
         (folder / "matrix.mtx").write_bytes(formats.mtx(turned))
-        expression, source = read_expression("v2", wanted)
+        expression, source = read_expression("v2", is_known)
         np.testing.assert_array_equal(expression.values.toarray(), COUNTS)
         assert source.orientation == "cells x genes"
 
@@ -287,7 +287,7 @@ class TestTenX:
         text = formats.mtx(data).decode().splitlines()
         lines = [*text[:2], *(line.replace(" ", "\t") for line in text[2:])]
         (folder / "matrix.mtx").write_bytes("\r\n".join([*lines, ""]).encode())
-        np.testing.assert_array_equal(read_expression("v2", wanted)[0].values.toarray(), COUNTS)
+        np.testing.assert_array_equal(read_expression("v2", is_known)[0].values.toarray(), COUNTS)
 
     @pytest.mark.parametrize(
         ("change", "problem"),
@@ -626,7 +626,7 @@ class TestHdf5:
             file["X"][5, 7] = 3.0
             file["obs"].create_dataset("names", data=cells, dtype=h5py.string_dtype())
         tracemalloc.start()
-        expression, _ = read_expression(path, wanted)
+        expression, _ = read_expression(path, is_known)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert expression.max_value == 3.0
@@ -680,7 +680,7 @@ class TestTables:
     def test_names_with_dots_that_begin_alike(self, data):
         data.cells = ["x", "x.y", "x.y.z"]
         path = formats.parquet(data, "t.parquet")
-        expression, _ = read_expression(path, wanted)
+        expression, _ = read_expression(path, is_known)
         assert expression.cells == data.cells
         np.testing.assert_array_equal(expression.values.toarray(), COUNTS)
 
@@ -699,7 +699,9 @@ class TestTables:
         monkeypatch.setattr("cytotrace2_lite.read.tables._N_VALUES", 3)
         for options in ({}, {"transposed": True}):
             path = formats.parquet(data, "t.parquet", **options)
-            np.testing.assert_array_equal(read_expression(path, wanted)[0].values.toarray(), COUNTS)
+            np.testing.assert_array_equal(
+                read_expression(path, is_known)[0].values.toarray(), COUNTS
+            )
 
 
 def zip_of(name):
@@ -765,7 +767,7 @@ def test_compressed_text_cut_short(data, tmp_path, kind):
         f"t.txt: the {name} data are damaged or cut short. Copy or download the file again."
     )
     (tmp_path / "t.txt").write_bytes(content + formats.compress(b"Sox2\t1\t2\t3\n", kind))
-    assert read_expression("t.txt", wanted)[0].genes == [*GENES, "Sox2"]
+    assert read_expression("t.txt", is_known)[0].genes == [*GENES, "Sox2"]
 
 
 def test_options_without_meaning(data):
@@ -806,7 +808,7 @@ def test_an_unsorted_matrix_with_parts_of_values(monkeypatch):
     shuffled.indices[:2], shuffled.data[:2] = shuffled.indices[1::-1], shuffled.data[1::-1]
     shuffled.has_sorted_indices = False
     for matrix in (shuffled, shuffled.tocsc(), COUNTS):
-        expression, _ = read_expression(matrix, wanted, genes=GENES)
+        expression, _ = read_expression(matrix, is_known, genes=GENES)
         np.testing.assert_array_equal(expression.values.toarray(), COUNTS)
         assert expression.values.has_canonical_format
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import formats
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers import formats
 from scipy import sparse
 
 import cytotrace2_lite as ct2
@@ -21,11 +21,11 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.read import read_expression
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
 
 
-def wanted(names):
+def is_known(names):
     return gene_tables.is_known(names, "mouse")
 
 
@@ -43,7 +43,7 @@ def expected(data, ensembles, tmp_path_factory):
     folder = tmp_path_factory.mktemp("expected")
     (folder / "t.txt").write_bytes(formats.text(data))
     score_to_directory(folder / "t.txt", folder, RunOptions(model=ensembles["1.1.0"]))
-    expression, _ = read_expression(folder / "t.txt", wanted)
+    expression, _ = read_expression(folder / "t.txt", is_known)
     return (folder / "cytotrace2_results.txt").read_bytes(), expression
 
 
@@ -135,7 +135,7 @@ def test_files(data, expected, ensembles, tmp_path, writer, how, options, said):
     if writer in {formats.tenx_v2, formats.tenx_v3, formats.h5ad}:
         pytest.importorskip("h5py")
     path = writer(data, tmp_path / "input", **how)
-    expression, source = read_expression(path, wanted, **options)
+    expression, source = read_expression(path, is_known, **options)
     same(expression, expected[1])
     kind, matrix, rows, names = said
     assert (source.format, source.matrix, source.gene_names) == (kind, matrix, names)
@@ -219,7 +219,7 @@ OBJECTS = [
 @pytest.mark.parametrize(("make", "options", "said"), OBJECTS)
 def test_objects_that_name_their_axes(data, expected, ensembles, make, options, said, tmp_path):
     given = make(data)
-    expression, source = read_expression(given, wanted, **options)
+    expression, source = read_expression(given, is_known, **options)
     same(expression, expected[1])
     kind, matrix, rows, names = said
     assert (source.format, source.matrix, source.gene_names) == (kind, matrix, names)
@@ -238,7 +238,7 @@ def test_matrices(data, expected, kind, orientation):
     values = data.counts.toarray()
     matrix = kind(values.T if orientation == "genes-x-cells" else values)
     expression, source = read_expression(
-        matrix, wanted, genes=data.genes, cells=data.cells, orientation=orientation
+        matrix, is_known, genes=data.genes, cells=data.cells, orientation=orientation
     )
     same(expression, expected[1])
     assert source.orientation.startswith("genes" if orientation == "genes-x-cells" else "cells")
@@ -247,7 +247,7 @@ def test_matrices(data, expected, kind, orientation):
 @pytest.fixture(scope="module")
 def example():
     frame = pd.read_csv(DATA / "enteric_300.txt.gz", sep="\t", index_col=0).iloc[::250, :20]
-    return read_expression(frame, wanted, orientation="genes-x-cells")[0]
+    return read_expression(frame, is_known, orientation="genes-x-cells")[0]
 
 
 class TestRealFiles:
@@ -277,22 +277,22 @@ class TestRealFiles:
             ({"layer": "counts"}, "layers['counts']"),
             ({"use_raw": True}, "raw.X"),
         ):
-            expression, source = read_expression(path, wanted, **options)
+            expression, source = read_expression(path, is_known, **options)
             same(expression, example)
             assert source.matrix == matrix
             assert source.gene_names == "the index of var"
-        expression, source = read_expression(path, wanted)
+        expression, source = read_expression(path, is_known)
         assert source.other_matrices == ("raw.X", "layers['counts']")
         logged = np.log1p(example.values.toarray().astype(np.float32))
         np.testing.assert_array_equal(expression.values.toarray(), logged)
 
     def test_scanpy(self, real, example):
         path = real("scanpy_analysis.h5ad")
-        expression, source = read_expression(path, wanted, layer="counts")
+        expression, source = read_expression(path, is_known, layer="counts")
         same(expression, example)
         assert source.other_matrices == ("X", "raw.X")
         with pytest.raises(ct2.InputError) as caught:
-            read_expression(path, wanted)
+            read_expression(path, is_known)
         assert str(caught.value) == (
             f"{path}: gene 'Camk1d', cell 'TTTGCGCTCTCTGCTG-1': the value -0.429021 is negative. "
             "Give raw counts, CPM or TPM, and 0 where nothing was counted. It was X; there is also "
@@ -319,11 +319,11 @@ class TestScverse:
             scanpy.read_h5ad(formats.h5ad(data, tmp_path / "csr.h5ad")),
             scanpy.read_h5ad(formats.h5ad(data, tmp_path / "csc.h5ad", "csc")),
         ):
-            expression, source = read_expression(read, wanted)
+            expression, source = read_expression(read, is_known)
             same(expression, expected[1])
             assert source.gene_names == "var_names"
             read.write_h5ad(tmp_path / "again.h5ad")
-            same(read_expression(tmp_path / "again.h5ad", wanted)[0], expected[1])
+            same(read_expression(tmp_path / "again.h5ad", is_known)[0], expected[1])
 
     @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
     def test_backed(self, scanpy, data, expected, tmp_path, kind, monkeypatch):
@@ -331,8 +331,8 @@ class TestScverse:
         monkeypatch.setattr("cytotrace2_lite.read._blocks._N_VALUES", 50_000)
         backed = scanpy.read_h5ad(path, backed="r")
         assert backed.isbacked
-        same(read_expression(backed, wanted)[0], expected[1])
-        some = read_expression(backed[10:60], wanted)[0]
+        same(read_expression(backed, is_known)[0], expected[1])
+        some = read_expression(backed[10:60], is_known)[0]
         assert some.cells == data.cells[10:60]
         np.testing.assert_array_equal(some.values.toarray(), expected[1].values.toarray()[10:60])
 
@@ -347,9 +347,9 @@ class TestScverse:
         scanpy.pp.log1p(adata)
         before = adata.X.copy()
         for options in ({"layer": "counts"}, {"use_raw": True}):
-            same(read_expression(adata, wanted, **options)[0], expected[1])
+            same(read_expression(adata, is_known, **options)[0], expected[1])
         result = ct2.run(adata, layer="counts", model=ensembles["1.1.0"])
         assert result.write(tmp_path).read_bytes() == expected[0]
         assert not (before - adata.X).nnz
         view = adata[:, data.genes[::-1]]
-        assert read_expression(view, wanted, layer="counts")[0].genes == data.genes[::-1]
+        assert read_expression(view, is_known, layer="counts")[0].genes == data.genes[::-1]

@@ -1,8 +1,8 @@
 """What must hold of the readers whatever a table holds, on tables that hypothesis makes up."""
 
-import formats
 import numpy as np
 import pytest
+from helpers import formats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array

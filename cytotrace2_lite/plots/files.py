@@ -1,0 +1,216 @@
+"""The files of the plots: drawing and writing them, and removing those of an earlier run.
+
+A plot that cannot be drawn does not harm the results: what went wrong is told in warnings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.base.progress import Progress
+from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
+from cytotrace2_lite.plots import umap
+from cytotrace2_lite.plots._style import one_line
+from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
+from cytotrace2_lite.system.caches import prepare_caches
+from cytotrace2_lite.system.files import write_whole
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.output.scores import Scores
+
+__all__ = ["FORMATS", "missing_packages", "no_plots", "remove_plots", "write_plots"]
+
+#: File formats of plots, which are also the extensions of the files.
+FORMATS = ("png", "pdf", "svg")
+
+_DPI = 300
+_MOST_MESSAGES = 3
+
+
+def missing_packages(*, with_umap: bool = True) -> list[str]:
+    """List the packages that plots need and that are not installed; none is imported.
+
+    Parameters
+    ----------
+    with_umap
+        Whether a UMAP is to be computed.
+
+    Returns
+    -------
+    list of str
+        Names of packages, as pip knows them.
+    """
+    missing = [] if find_spec("matplotlib") is not None else ["matplotlib"]
+    if with_umap and not umap.is_installed():
+        missing.append(umap.PACKAGE)
+    return missing
+
+
+def no_plots(packages: Sequence[str]) -> str:
+    """Say how to get the plots.
+
+    Parameters
+    ----------
+    packages
+        That are missing, as `missing_packages` gives them.
+
+    Returns
+    -------
+    str
+        A sentence or two.
+    """
+    return (
+        f"No plots: they need {' and '.join(packages)}. Install with: "
+        "pip install 'cytotrace2-lite[plot]'"
+    )
+
+
+def remove_plots(directory: str | os.PathLike[str]) -> None:
+    """Remove the plots of an earlier run, which do not show the results that lie beside them now.
+
+    Parameters
+    ----------
+    directory
+        Where `write_plots` has written.
+    """
+    for spec in PLOTS:
+        for extension in FORMATS:
+            with contextlib.suppress(OSError):
+                _path(directory, spec, extension).unlink()
+
+
+def write_plots(
+    result: Scores,
+    counts: Counts,
+    labels: Mapping[str, str] | None,
+    directory: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    plot_format: str = "png",
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[list[Path], list[PlotWarning]]:
+    """Draw all plots and write them; what goes wrong is told in warnings, never raised.
+
+    Parameters
+    ----------
+    result
+        The scores. A UMAP is computed where its `embedding` is None.
+    counts
+        Expression over the model's features, shape (n_cells, 14271), for the UMAP.
+    labels
+        Cell id to phenotype. Without, the two plots that need them are not drawn.
+    directory
+        Where they are written. Files of these names are replaced.
+    threads
+        How many threads may compute the UMAP.
+    plot_format
+        One of `FORMATS`.
+    progress
+        Called as "embed" begins, and before each plot of "draw".
+
+    Returns
+    -------
+    paths : list of Path
+        The plots, all of them whole.
+    warnings : list of PlotWarning
+        At most one for each of: cells that are left out, plots that are not drawn, plots that may
+        not look right.
+    """
+    report = progress or (lambda _: None)
+    specs = [spec for spec in PLOTS if labels or not spec.needs_labels]
+    contents: dict[PlotSpec, bytes] = {}
+    failures: dict[str, list[PlotSpec]] = {}  # by reason
+    problems: list[PlotWarning] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        if result.embedding is None:
+            report(Progress("embed", 0, 0))
+            try:
+                computed = umap.compute_umap(counts, threads=threads)
+                result = replace(result, embedding=computed)
+            except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
+                failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]
+                specs = [spec for spec in specs if not spec.needs_coordinates]
+            else:
+                some = umap.left_out(counts)
+                problems += [] if some is None else [some]
+        for n_done, spec in enumerate(specs):
+            report(Progress("draw", n_done, len(specs), "plots"))
+            try:
+                contents[spec] = _render(result, spec, labels, plot_format)
+            except Exception as error:  # noqa: BLE001 (as above)
+                failures.setdefault(_reason(error), []).append(spec)
+        report(Progress("draw", len(specs), len(specs), "plots"))
+    files = {_path(directory, spec, plot_format): content for spec, content in contents.items()}
+    if files:
+        try:
+            write_whole(files)
+        except CytoTRACE2Error as error:
+            failures.setdefault(_reason(error), []).extend(contents)
+            files = {}
+    if failures:
+        problems.append(_not_drawn(failures))
+    if caught:
+        problems.append(_may_look_wrong(str(entry.message) for entry in caught))
+    return list(files), problems
+
+
+def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str) -> Path:
+    return Path(directory, f"{spec.file_name}.{plot_format}")
+
+
+def _render(
+    result: Scores, spec: PlotSpec, labels: Mapping[str, str] | None, plot_format: str
+) -> bytes:
+    """Draw a plot in matplotlib's default style, whatever the user's is.
+
+    Returns
+    -------
+    bytes
+        Content of the file; the same every time.
+    """
+    prepare_caches()
+    import matplotlib as mpl
+
+    # Text stays text in PDF (Type 42), and looks the same in SVG where the font is missing.
+    style = dict(mpl.rcParamsDefault)
+    del style["backend"]
+    style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with mpl.rc_context(style):
+        figure = spec.draw(Plots(result), labels).figure
+        content = io.BytesIO()
+        figure.savefig(content, format=plot_format, dpi=_DPI, metadata=undated.get(plot_format))
+    return content.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    """Say in a line what went wrong; of an error of another package its kind, too."""
+    text = one_line(str(error))
+    if isinstance(error, CytoTRACE2Error):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _not_drawn(failures: Mapping[str, list[PlotSpec]]) -> PlotWarning:
+    reasons = "; ".join(
+        f"{', '.join(spec.file_name for spec in specs)}: {reason}"
+        for reason, specs in failures.items()
+    )
+    return PlotWarning(f"plots not drawn (the results are complete): {reasons}")
+
+
+def _may_look_wrong(messages: Iterable[str]) -> PlotWarning:
+    """Sum up warnings that were given while plots were drawn, such as of missing characters."""
+    different = list(dict.fromkeys(map(one_line, messages)))
+    return PlotWarning(f"plots may not look right: {'; '.join(different[:_MOST_MESSAGES])}")

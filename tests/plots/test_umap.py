@@ -1,0 +1,93 @@
+"""The UMAP of the cells."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+if find_spec("umap") is None:  # importing it takes seconds
+    pytest.skip("umap-learn is not installed", allow_module_level=True)
+
+from helpers.counts import as_counts, random_counts
+from scipy.sparse import csr_array, vstack
+
+import cytotrace2_lite as ct2
+from cytotrace2_lite.plots import umap
+from cytotrace2_lite.stages import components as pca
+from cytotrace2_lite.stages import neighbors as knn
+from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.stages.standardised import standardise
+
+
+class TestUmap:
+    def test_the_same_for_any_number_of_threads(self):
+        counts = random_counts(200, 300)
+        one, two = (
+            umap.compute_umap(as_counts(counts)),
+            umap.compute_umap(as_counts(counts), threads=2),
+        )
+        np.testing.assert_array_equal(one.coordinates, two.coordinates)
+        assert one.axes == ("UMAP 1", "UMAP 2")
+        assert np.isfinite(one.coordinates).all()
+
+    def test_cells_without_counts_and_beyond_the_limit(self, monkeypatch):
+        counts = random_counts(120, 300)
+        counts.data[counts.indptr[7] : counts.indptr[8]] = 0
+        counts.eliminate_zeros()
+        coordinates = umap.compute_umap(as_counts(counts)).coordinates
+        assert np.flatnonzero(np.isnan(coordinates).any(axis=1)).tolist() == [7]
+        monkeypatch.setattr(umap, "MAX_CELLS", 50)
+        coordinates = umap.compute_umap(as_counts(counts)).coordinates
+        assert np.isfinite(coordinates).all(axis=1).sum() == 50
+        assert np.isnan(coordinates[7]).all()
+
+    def test_projection_on_the_components_of_a_sample(self, monkeypatch):
+        counts = random_counts(130, 300)
+        cells = np.arange(130)
+        monkeypatch.setattr(umap, "_SAMPLE_SIZE", 60)
+        monkeypatch.setattr(umap, "_CELLS_PER_STEP", 50)
+        projected = umap._principal_components(counts, cells, 1)
+        sample = np.sort(np.random.RandomState(14).choice(cells, 60, replace=False))
+        expected = pca.principal_components(standardise(counts[sample]), 30)
+        np.testing.assert_allclose(projected[sample], expected, atol=1e-9 * np.abs(expected).max())
+        # All others by the dense algebra.
+        dense = preprocess.log2_cpm(counts).toarray()
+        z = (dense - dense.mean(axis=1, keepdims=True)) / dense.std(axis=1, keepdims=True)
+        z -= z[sample].mean(axis=0)
+        loadings = z[sample].T @ expected / (expected**2).sum(axis=0)
+        np.testing.assert_allclose(projected, z @ loadings, atol=1e-8 * np.abs(expected).max())
+
+    def test_groups_far_apart_need_no_warning(self):
+        random = np.random.RandomState(0)
+        # Nobody's nearest 15 are in another group; a warning would be an error here.
+        components = np.vstack([random.normal(i * 1000, 1, (40, 30)) for i in range(8)])
+        neighbors, distances = knn.nearest_neighbors(components)
+        layout = umap._layout(components, neighbors[:, :15], distances[:, :15])
+        assert np.isfinite(layout).all()
+
+    def test_keeps_like_cells_together(self):
+        first, second = random_counts(60, 300, seed=1), random_counts(60, 300, seed=1)
+        second = second[:, ::-1]
+        counts = csr_array(vstack([first + first[[0] * 60], second + second[[0] * 60]]))
+        counts.sort_indices()
+        coordinates = umap.compute_umap(as_counts(counts)).coordinates
+        centres = coordinates[:60].mean(axis=0), coordinates[60:].mean(axis=0)
+        distance = [np.linalg.norm(coordinates - centre, axis=1) for centre in centres]
+        assert ((distance[0] < distance[1]) == (np.arange(120) < 60)).all()
+
+    def test_without_the_package(self, monkeypatch):
+        monkeypatch.setattr(umap, "find_spec", lambda _: None)
+        with pytest.raises(ct2.CytoTRACE2Error, match=r"^A UMAP needs the package umap-learn: pip"):
+            ct2.run(np.ones((3, 1)), genes=["Actb"], embedding="umap")
+
+    def test_which_cells_are_left_out(self, monkeypatch):
+        counts = random_counts(40, 300)
+        counts.data[: counts.indptr[3]] = 0
+        counts.eliminate_zeros()
+        assert umap.left_out(as_counts(counts)) is None
+        monkeypatch.setattr(umap, "MAX_CELLS", 37)
+        assert umap.left_out(as_counts(counts)) is None  # three have no counts
+        monkeypatch.setattr(umap, "MAX_CELLS", 36)
+        assert str(umap.left_out(as_counts(counts))) == (
+            "a random 36 of the 40 cells are in the UMAP plots; --embedding can show all."
+        )
