@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
 from cytotrace2_lite.base.progress import Progress
-from cytotrace2_lite.checks.dataset import check_model
+from cytotrace2_lite.checks.permissions import model_permissions
 from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.genes import is_known
@@ -140,7 +140,7 @@ def prepare_job(
     del expression
     findings = [Finding("input", "note", f"read as {origin.describe()}")]
     findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
-    findings += check_model(ensemble.info.path)
+    findings += model_permissions(ensemble.info.path)
     if table is not None:
         findings += table.findings()
     if annotation is not None:

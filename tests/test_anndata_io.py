@@ -278,8 +278,8 @@ class TestWriteH5ad:
             source = tmp_path / name
             self.refused(
                 ct2.UsageError,
-                f"{source}: this is no .h5ad file, and --write-h5ad adds the scores to a copy of "
-                "one. Leave it out (the results file has the scores), or give an .h5ad file as "
+                f"{source}: this is not an .h5ad file, and --write-h5ad adds the scores to a copy "
+                "of one. Leave it out (the results file has the scores), or give an .h5ad file as "
                 "input.",
                 tmp_path,
                 lambda source=source: result.write_h5ad(source, tmp_path / "out.h5ad"),
@@ -407,7 +407,7 @@ class TestCommandLine:
         (tmp_path / "expr.txt").write_text("\tc1\nActb\t1\n")
         code, _, err = ct2_lite("expr.txt", "-o", "out", "--write-h5ad", "copy.h5ad")
         assert code == 2
-        assert "Error: expr.txt: this is no .h5ad file, and --write-h5ad" in err
+        assert "Error: expr.txt: this is not an .h5ad file, and --write-h5ad" in err
         assert [path.name for path in tmp_path.iterdir()] == ["expr.txt"]
 
 

@@ -405,8 +405,8 @@ class TestErrors:
         code, _, err = ct2(tiny_table(), "-a", "a.txt")
         assert code == 0
         assert (
-            "Warning: a.txt: 1 of 2 cells of the table have no label: 'c2'; 1 of its 2 ids are no "
-            "cell of the table: 'c9'. The scores are not touched by it; plots show such cells "
+            "Warning: a.txt: 1 of 2 cells of the table have no label: 'c2'; 1 of its 2 ids are not "
+            "cells of the table: 'c9'. The scores do not depend on labels; plots show such cells "
             "without a label. Check that the ids are written alike.\n"
         ) in err
 

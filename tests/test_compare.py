@@ -172,7 +172,7 @@ class TestUnusableFiles:
             (
                 "",
                 (
-                    "these are no results of CytoTRACE 2: 5 of its 5 columns are missing "
+                    "this is not a results file of CytoTRACE 2: 5 of its 5 columns are missing "
                     "('CytoTRACE2_Score', 'CytoTRACE2_Potency', 'CytoTRACE2_Relative', ...). "
                     "Give a cytotrace2_results file."
                 ),
@@ -180,7 +180,7 @@ class TestUnusableFiles:
             (
                 text_of(ROWS).replace("CytoTRACE2_Relative", "x"),
                 (
-                    "these are no results of CytoTRACE 2: 1 of its 5 columns are missing "
+                    "this is not a results file of CytoTRACE 2: 1 of its 5 columns are missing "
                     "('CytoTRACE2_Relative'). Give a cytotrace2_results file."
                 ),
             ),
@@ -215,7 +215,7 @@ class TestUnusableFiles:
             (
                 b"\x1f\x8b\x08" + bytes(range(256)),
                 (
-                    "this is no text, Parquet or Arrow file. Give the cytotrace2_results file, "
+                    "this is not a text, Parquet or Arrow file. Give the cytotrace2_results file, "
                     "unpacked; an .h5ad is not read."
                 ),
             ),

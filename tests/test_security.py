@@ -268,7 +268,7 @@ class TestModelOpenToAll:
         place = home.resolve()
         said = (
             f"anybody on this machine may change the model, as all may write {place}. "
-            f"Another model gives other scores. Take that right away: chmod o-w '{place}'"
+            f"Another model gives other scores. Remove that permission: chmod o-w '{place}'"
         )
         table, out = str(DATA / "enteric_300.txt.gz"), tmp_path / "out"
         with pytest.raises(SystemExit) as caught:
@@ -284,7 +284,7 @@ class TestModelOpenToAll:
             main(["models", "list"])
         assert (
             f"\nwarning: {home / 'lab.onnx'}: anybody on this machine may change it, as all may "
-            f"write {place}. Take that right away: chmod o-w '{place}'\n"
+            f"write {place}. Remove that permission: chmod o-w '{place}'\n"
         ) in capsys.readouterr().out
 
     def test_python_warns(self, home):

@@ -1134,7 +1134,7 @@ CASES = [
         "check t -a a",
         3,
         (
-            "a: the annotation is no plain text. Unpack it, or save the sheet as tab-separated "
+            "a: the annotation is not plain text. Unpack it, or save the sheet as tab-separated "
             "text (UTF-8)."
         ),
         id="packed annotation",
@@ -1345,7 +1345,7 @@ CASES = [
         "compare a b",
         3,
         (
-            "b: these are no results of CytoTRACE 2: 5 of its 5 columns are missing "
+            "b: this is not a results file of CytoTRACE 2: 5 of its 5 columns are missing "
             "('CytoTRACE2_Score', 'CytoTRACE2_Potency', 'CytoTRACE2_Relative', ...). Give a "
             "cytotrace2_results file."
         ),
@@ -1404,7 +1404,7 @@ CASES = [
         "compare a b",
         3,
         (
-            "b: this is no text, Parquet or Arrow file. Give the cytotrace2_results file, "
+            "b: this is not a text, Parquet or Arrow file. Give the cytotrace2_results file, "
             "unpacked; an .h5ad is not read."
         ),
         id="no text",
@@ -1429,8 +1429,8 @@ CASES = [
         "run t --write-h5ad c.h5ad",
         2,
         (
-            "t: this is no .h5ad file, and --write-h5ad adds the scores to a copy of one. Leave it "
-            "out (the results file has the scores), or give an .h5ad file as input."
+            "t: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
+            "Leave it out (the results file has the scores), or give an .h5ad file as input."
         ),
         id="a copy of text",
     ),

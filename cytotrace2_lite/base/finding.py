@@ -1,4 +1,4 @@
-"""What is found out about a dataset before it is scored."""
+"""What was found out about a dataset before it is scored."""
 
 from __future__ import annotations
 
@@ -55,14 +55,15 @@ _ERRORS: dict[type[CytoTRACE2Error], str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found out about a dataset.
+    """One thing that was found out about a dataset.
 
     Attributes
     ----------
     code
-        What kind of thing, for programs: "species", "few_genes", "log_transformed", ...
+        What kind of thing it is, for programs: "species", "few_genes", "log_transformed", ...
     severity
-        "error": there are no scores; "warning": there are, but read this; "note": good to know.
+        "error": the dataset cannot be scored; "warning": it can, but the scores may not mean what
+        they seem to; "note": good to know.
     what
         What was found, without a full stop.
     why
@@ -82,17 +83,17 @@ class Finding:
 
     @property
     def sentences(self) -> list[str]:
-        """What, why and remedy, as far as there are any."""
+        """What, why and remedy, those that are not empty; each fit to be printed."""
         what = self.what if self.what.endswith(".") else f"{self.what}."
         return [contained(text) for text in (what, self.why, self.remedy) if text]
 
     @property
     def warning(self) -> CytoTRACE2Warning:
-        """The Python warning for a finding of severity "warning"."""
+        """The Python warning that says the same; for a finding of severity "warning"."""
         return _WARNINGS[self.code](str(self))
 
     @classmethod
     def of_error(cls, error: CytoTRACE2Error) -> Finding:
-        """Make a finding of an exception, whose message says why and what to do, too."""
+        """Make a finding of an exception; its whole message becomes `what`."""
         code = next(code for kind, code in _ERRORS.items() if isinstance(error, kind))
         return cls(code, "error", str(error).removesuffix("."))

@@ -1,4 +1,7 @@
-"""The options of a run, as the public functions and the command line take them."""
+"""The options of a run, as the public functions and the command line take them.
+
+They are not checked here: what is checked becomes `cytotrace2_lite.base.parameters.Parameters`.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,25 @@ __all__ = ["RunOptions"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunOptions:
-    """What decides the scores of a dataset, and what they are computed with.
+    """All that decides the scores of a dataset, and which resources they may take.
 
     It is built once, by `cytotrace2_lite.run`, by `cytotrace2_lite.check` or by the command line,
-    and passed on whole.
+    and passed on as a whole. Each option means what it means for `cytotrace2_lite.run`.
 
     Attributes
     ----------
     genes, cells, layer, use_raw, orientation, duplicate_genes
-        What is read, and how; as for `cytotrace2_lite.run`.
+        Which values are read, and how.
     species, orthologs
-        Whose genes they are.
+        Which species the genes are of.
     model
-        A path, a name, or a loaded `Ensemble`.
-    batches, batch_size, smooth_batch_size, seed
-        Which cells are scored together.
+        A path, a name, or a loaded `Ensemble`; None for the default model.
+    batches
+        The sample of each cell, or a name of a column with it; None where all cells are one sample.
+    batch_size, smooth_batch_size, seed
+        How cells are split into batches and groups.
     max_cores, max_memory
-        What may be used.
+        Number of threads and bytes of memory; None for what the machine has.
     """
 
     genes: Sequence[str] | None = None

@@ -1,4 +1,4 @@
-"""What a run can be told, and the sizes of data at which it behaves differently."""
+"""Parameters of a run, and the numbers of cells and genes at which it behaves differently."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ __all__ = [
 ]
 
 SPECIES = ("mouse", "human")
-#: Any other, whose genes are mapped by the user's table of orthologs.
+#: Any other species: its genes are mapped to mouse by a table of orthologs that the user gives.
 OTHER_SPECIES = "other"
 
-#: Batches of fewer cells are not smoothed over neighbours.
+#: A batch of fewer cells is not smoothed over neighbours.
 MIN_CELLS_FOR_NEIGHBORS = 100
-#: Cells that express fewer genes of the model are poor ones.
+#: The score of a cell that expresses fewer genes of the model is less reliable.
 MIN_GENES_PER_CELL = 500
-#: Fewer cells are never split into batches.
+#: A run on fewer cells is one batch.
 MIN_CELLS_FOR_BATCHES = 1000
-#: Settings by name: "paper" are those of Kang et al. (batches of 100,000 cells, 10,000 of them
-#: smoothed together), which need more memory and time than the defaults.
+#: Settings by name. Those of Kang et al. are "paper": they need more memory and time than the
+#: defaults.
 PRESETS = {"paper": {"batch_size": 100_000, "smooth_batch_size": 10_000, "seed": 14}}
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a run can be told; the defaults are those of upstream's command line.
+    """Parameters of a run, checked; the defaults are those of upstream's command line.
 
     Attributes
     ----------
     species
         `"mouse"` or `"human"`, or `"other"` with a table of orthologs.
     batch_size
-        Largest number of cells processed together, at least 1.
+        Largest number of cells in a batch (cells that are scored together), at least 1.
     smooth_batch_size
-        Largest number of cells smoothed by diffusion together, at least 1.
+        Largest number of cells in a group (cells that are diffused together), at least 1.
     seed
         Seed of the shuffles into batches and groups, 0 to 2**32 - 1.
     max_cores
         Number of threads, at least 1. Results do not depend on it.
     max_memory
-        Bytes the process may take, at least 1; None for what the machine leaves it. Results do not
-        depend on it.
+        Bytes of memory that the process may take, at least 1; None for all that the machine has
+        left for it. Results do not depend on it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The six potency categories, and the scale of the score.
+"""The six potency categories, and which scores belong to each.
 
 Source: cytotrace2_py 1.1.0.4 `map_score_to_potency` (behaviour).
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["N_POTENCIES", "POTENCIES", "POTENCY_EDGES", "potency_of"]
 
-#: From the lowest score to the highest.
+#: The categories, from the lowest scores to the highest.
 POTENCIES = (
     "Differentiated",
     "Unipotent",
@@ -24,13 +24,14 @@ POTENCIES = (
     "Totipotent",
 )
 N_POTENCIES = len(POTENCIES)
-#: Category k is of scores over edge k, up to edge k + 1; the lowest includes 0.
+#: Bounds of the categories, shape (7,): category k holds scores over bound k, up to bound k + 1;
+#: the lowest category also holds 0.
 POTENCY_EDGES = np.linspace(0, 1, N_POTENCIES + 1)
 POTENCY_EDGES.flags.writeable = False
 
 
 def potency_of(score: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Category of a score: k for scores in (k/6, (k+1)/6], 0 included in the lowest.
+    """Find the category of scores: k for scores in (k/6, (k+1)/6], 0 for a score of 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""Progress of a run, as it is told to callers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ __all__ = ["Progress"]
 
 
 class Progress(NamedTuple):
-    """How far a run is.
+    """How much of a stage of a run is done.
 
     Attributes
     ----------
     stage
-        `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`, `"components"`, `"neighbors"`;
-        `"write"` where files are written: twice, before, and when all that is left is to put
-        them in place; `"embed"`, `"draw"` where plots are.
+        The stages of the scores are `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`,
+        `"components"` and `"neighbors"`. `"write"` is told twice: before the files are written, and
+        when they are whole and are about to be put in place. Of plots, `"embed"` is the UMAP and
+        `"draw"` the drawing.
     done, total
-        Bytes or values while reading (0 in all where that is not known), plots while drawing;
-        otherwise cells of the whole run that have counts and take part in the stage.
+        How much is done, and how much there is; both in `unit`. While reading, `total` is 0 where
+        it is not known. Cells are those of the whole run that have counts and take part in the
+        stage.
     unit
-        What `done` and `total` count: `"bytes"`, `"values"`, `"rows"`, `"plots"` or `"cells"`.
+        `"bytes"`, `"values"` or `"rows"` while reading, `"plots"` while drawing, otherwise
+        `"cells"`.
     """
 
     stage: str

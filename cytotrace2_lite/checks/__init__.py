@@ -1,1 +1,1 @@
-"""What is found out about a dataset before anything is computed."""
+"""Checks before anything is computed: of a dataset, of memory and time, of the model file."""

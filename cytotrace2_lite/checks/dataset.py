@@ -1,20 +1,19 @@
-"""What is found out about a dataset before anything is computed: seconds, and one pass.
+"""What is found out about a dataset before anything is computed; it takes seconds.
 
-What makes scores impossible is an exception, raised where it is found. The rest are findings:
-warnings, which are given as Python warnings and stand in `run.json`, and notes.
+What makes scores impossible is an exception, raised where it is found. All else is a finding: a
+warning, which is given as a Python warning and is in `run.json`, or a note.
 
 Source: the thresholds of genes, cells and values are those of ``preprocess`` and ``cytotrace2`` in
 cytotrace2-py 1.1.0.4 (behaviour).
 
-Differs: upstream warns of counts, too, where none is over 20; here values must not all be whole
-numbers to look log-transformed. Poor cells are counted over all cells or those of a sample, not
-batch by batch, which are random parts of them. Ensembl ids, all of which are upper-case, do not
-look human.
+Differs: upstream warns of log-transformed values wherever no value is over 20; here, whole numbers
+are never taken for log-transformed. Cells with few genes are counted over all cells or the cells of
+a sample; upstream counts them in each batch, which is a random choice of cells. Ensembl ids, which
+are all upper-case, do not count as names of human genes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,6 @@ from cytotrace2_lite.base.parameters import (
     MIN_GENES_PER_CELL,
     OTHER_SPECIES,
 )
-from cytotrace2_lite.models.catalog import open_to_all
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -37,15 +35,22 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.samples import Samples
 
-__all__ = ["check_cells", "check_genes", "check_model", "check_samples", "check_values"]
+__all__ = ["check_cells", "check_genes", "check_samples", "check_values"]
 
 
+# Fewer genes of the model in the input are few.
 _MIN_FEATURES = 9_000
-# Of the 16 datasets used for development: 0.63 to 1 of whole tables, 0.56 to 0.94 without the genes
-# that few cells express, at most 0.54 of 2,000 to 8,000 variable genes by two rankings.
+# Share of the genes that all cells express. In the 16 datasets used for development it is 0.63 to 1
+# with all genes, 0.56 to 0.94 without the genes that few cells express, and at most 0.54 with only
+# 2,000 to 8,000 variable genes, selected in two ways.
 _MIN_UBIQUITOUS_SHARE = 0.55
+# More cells with few genes are many.
 _MAX_SHARE_OF_POOR_CELLS = 0.2
+# Larger values are not logarithms.
 _HIGHEST_LOG_VALUE = 20
+# Genes per cell with which scores are best, for a message.
+_ENOUGH_GENES = f"{MIN_GENES_PER_CELL} to 1,000 genes a cell or more"
+_MOST_SAMPLES = 10  # that are named in a message
 
 
 _OTHER_SPECIES = Finding(
@@ -57,35 +62,8 @@ _OTHER_SPECIES = Finding(
 )
 
 
-def check_model(path: str) -> list[Finding]:
-    """Look at who may change the model.
-
-    Parameters
-    ----------
-    path
-        Its file.
-
-    Returns
-    -------
-    list of Finding
-        A warning where anybody on the machine may.
-    """
-    place = open_to_all(Path(path))
-    if place is None:
-        return []
-    return [
-        Finding(
-            "model",
-            "warning",
-            f"anybody on this machine may change the model, as all may write {place}",
-            "Another model gives other scores.",
-            f"Take that right away: chmod o-w '{place}'",
-        )
-    ]
-
-
 def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Finding]:
-    """Look at the gene names.
+    """Check the names of the genes.
 
     Parameters
     ----------
@@ -97,8 +75,8 @@ def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Findin
     Returns
     -------
     list of Finding
-        What the names are; whether they are those of the other species, few, or selected; and
-        which were left out for better ones.
+        Which names are known; whether they are names of the other species, dates, few, or
+        selected genes; and which are left out because a better name of the same gene is there.
     """
     report = mapping.report
     if report.species == OTHER_SPECIES:
@@ -137,7 +115,7 @@ def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Findin
                 f"{first_few(report.dates)}",
                 "A spreadsheet program has changed names such as March1 or Sept2, and these genes "
                 "are lost.",
-                "Take the table from before it was opened there.",
+                "Use the table as it was before.",
             )
         )
     if report.n_mapped < _MIN_FEATURES:
@@ -157,6 +135,7 @@ def check_genes(names: Sequence[str], mapping: genes.GeneMapping) -> list[Findin
 
 
 def _species(report: genes.MappingReport, known: dict[str, genes.Recognised]) -> list[Finding]:
+    """Warn where the names look like another species, or more of them are known genes of one."""
     likely = report.likely_species
     n_known = {species: sum(counts) for species, counts in known.items()}
     most = max(n_known, key=lambda species: (n_known[species], species == report.species))
@@ -190,6 +169,7 @@ def _species(report: genes.MappingReport, known: dict[str, genes.Recognised]) ->
 
 
 def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
+    """Warn of few genes. They look selected where many that all cells express are not there."""
     few = (
         f"only {report.n_mapped:,} of the {report.n_features:,} genes of the model are in the input"
     )
@@ -199,7 +179,7 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
             "warning",
             f"{few}, and {ubiquitous_share:.0%} of those that all cells express (ribosome, "
             "proteasome, respiration): it looks cut down to variable or otherwise selected genes",
-            "A cell's genes are ranked among all genes, so that scores from some are unreliable.",
+            "A cell's genes are ranked among all genes, so scores from a selection are unreliable.",
             "Give the table with all genes measured.",
         )
     is_other = report.species == OTHER_SPECIES
@@ -214,7 +194,7 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
 
 
 def check_values(counts: Counts, max_value: float, hint: str = "") -> list[Finding]:
-    """See whether the values look log-transformed.
+    """Check whether the values look log-transformed.
 
     Parameters
     ----------
@@ -247,7 +227,7 @@ def check_values(counts: Counts, max_value: float, hint: str = "") -> list[Findi
 def check_cells(
     counts: Counts, cells: Sequence[str], samples: Samples | None = None
 ) -> list[Finding]:
-    """Look at how much there is of each cell.
+    """Check how many counts and genes the cells have.
 
     Parameters
     ----------
@@ -256,12 +236,12 @@ def check_cells(
     cells
         Names of the cells.
     samples
-        The samples they are of, if they are scored by sample.
+        Their samples, if they are scored by sample.
 
     Returns
     -------
     list of Finding
-        Counts per cell; whether many express few genes, and which have none.
+        Counts and genes per cell; which cells have no counts; whether many express few genes.
     """
     found = []
     genes_per_cell = counts.genes_per_cell
@@ -277,7 +257,7 @@ def check_cells(
             f"{len(cells):,} cells; a cell has {_spread(total)} {unit} and {_spread(n_genes)} "
             f"genes of the model; {poor.mean():.1%} of cells have fewer than {MIN_GENES_PER_CELL} "
             "genes",
-            f"Scores are best with {MIN_GENES_PER_CELL} to 1,000 genes a cell or more.",
+            f"Scores are best with {_ENOUGH_GENES}.",
         )
     )
     empty = np.flatnonzero(~scored)
@@ -307,7 +287,7 @@ def check_cells(
                 "warning",
                 f"{poor.mean():.1%} of the cells{where} express fewer than {MIN_GENES_PER_CELL} "
                 "of the model's genes",
-                f"Scores are best with {MIN_GENES_PER_CELL} to 1,000 genes a cell or more.",
+                f"Scores are best with {_ENOUGH_GENES}.",
                 "Consider leaving such cells out.",
             )
         )
@@ -315,7 +295,7 @@ def check_cells(
 
 
 def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -> list[Finding]:
-    """Look at which cells are scored together.
+    """Check which cells are scored together.
 
     Parameters
     ----------
@@ -327,13 +307,15 @@ def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -
     Returns
     -------
     list of Finding
-        The samples; whether there is only one, and which batches are small.
+        The samples; whether there is only one; and which batches are small.
     """
     found = []
     if samples is not None:
         sizes = samples.sizes
-        listed = ", ".join(f"{shown(name)} {n:,}" for name, n in list(sizes.items())[:10])
-        more = ", ..." if len(sizes) > 10 else ""
+        listed = ", ".join(
+            f"{shown(name)} {n:,}" for name, n in list(sizes.items())[:_MOST_SAMPLES]
+        )
+        more = ", ..." if len(sizes) > _MOST_SAMPLES else ""
         of = f" of {shown(samples.key)}" if samples.key else ""
         if len(sizes) == 1:
             found.append(
@@ -358,7 +340,10 @@ def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -
     if small:
         n_cells = sum(n for _, n in batches)
         n_small = sum(n for _, n in small)
-        together = f"{n_small:,} of {n_cells:,} cells are scored together with fewer than 100"
+        together = (
+            f"{n_small:,} of {n_cells:,} cells are scored together with fewer than "
+            f"{MIN_CELLS_FOR_NEIGHBORS}"
+        )
         names = list(dict.fromkeys(sample for sample, _ in small))
         found.append(
             Finding(
@@ -374,5 +359,6 @@ def check_samples(samples: Samples | None, batches: Sequence[tuple[str, int]]) -
 
 
 def _spread(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
+    """Show the median, the smallest and the largest of some values."""
     low, median, high = (f"{x:,.0f}" for x in (values.min(), np.median(values), values.max()))
     return f"{median} (median; {low} to {high})"

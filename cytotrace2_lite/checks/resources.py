@@ -1,4 +1,4 @@
-"""How long a run takes and how much memory: an estimate, and whether there is enough."""
+"""Time and memory of a run: an estimate, and whether there is enough memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_resources", "estimate"]
 
-# Cost of a batch, from runs on 300 to 20,000 cells with 700 to 7,000 genes each (tests/benchmarks/
-# estimate.py): off by a factor of 1.3 in most, of 2 at worst, on the machine they were run on.
+# Costs, from runs on 300 to 20,000 cells with 700 to 7,000 genes each (tests/benchmarks/
+# estimate.py). On the machine of these runs, most estimates are off by less than a factor of 1.3,
+# and the worst by a factor of 2.
 _SECONDS_PER_CELL = 4.5e-4
 _SECONDS_PER_VALUE = 3.3e-7
 _SECONDS_PER_PAIR = 5e-9  # of cells, in the search for neighbours
@@ -49,9 +50,9 @@ def estimate(
     Returns
     -------
     seconds : float
-        From here to the results.
+        From now to the results.
     memory : float
-        Bytes at the peak, those held by now included.
+        Bytes at the peak, what is held by now included.
     """
     genes_per_cell = counts.genes_per_cell
     n_cells = np.array([len(cells) for cells in batches])
@@ -77,7 +78,7 @@ def check_resources(
     batch_size: int,
     max_memory: int | None = None,
 ) -> list[Finding]:
-    """Estimate time and memory of a run, and refuse one that takes more memory than it may.
+    """Estimate time and memory of a run, and refuse a run that would take too much memory.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def check_resources(
     batch_size
         Largest number of cells in a batch, for the message.
     max_memory
-        Bytes the process may take; None for what the machine leaves it.
+        Bytes that the process may take; None for all that the machine has left for it.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def check_resources(
     Raises
     ------
     UsageError
-        There is less memory.
+        The run would take more memory than that.
     """
     seconds, memory = estimate(counts, batches, threads)
     allowed = machine.available_memory() if max_memory is None else max_memory

@@ -65,7 +65,7 @@ def list_models() -> None:
         if place := open_to_all(path):
             click.echo(
                 f"\nwarning: {path}: anybody on this machine may change it, as all may write "
-                f"{place}. Take that right away: chmod o-w '{place}'"
+                f"{place}. Remove that permission: chmod o-w '{place}'"
             )
     click.echo(f"\n* used by run: {reason}." if not trouble else f"\nrun would stop: {trouble}")
 

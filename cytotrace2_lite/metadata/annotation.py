@@ -1,4 +1,7 @@
-"""What is known of the cells: upstream's annotation file."""
+"""The annotation file: a label, and more, of each cell.
+
+Source: cytotrace2_py 1.1.0.4 `cytotrace2` (its `annotation_path`).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ __all__ = ["Annotation", "AnnotationReport", "check_annotation", "read_annotatio
 
 
 class AnnotationReport(TypedDict):
-    """What is reported of an annotation."""
+    """What the record of a run says about an annotation: its file, and how many cells it has."""
 
     path: str
     n_cells: int
@@ -28,17 +31,17 @@ class AnnotationReport(TypedDict):
 
 @dataclass(frozen=True)
 class Annotation:
-    """A table of cells.
+    """Labels of cells, from a file.
 
     Attributes
     ----------
     path
         The file.
     header
-        Names of the columns, that of the ids included; the header of R's `write.table`, which has
-        none for the ids, is filled up with "".
+        Names of all columns. The first is that of the ids; it is "" where the file has no name for
+        it, as R's `write.table` writes it.
     fields
-        Fields of each cell after its id, at least the label; by cell id.
+        Cell id to the fields after it. The first is the label.
     """
 
     path: str
@@ -51,7 +54,7 @@ class Annotation:
         return {cell: fields[0] for cell, fields in self.fields.items()}
 
     def report(self) -> AnnotationReport:
-        """Give what `run.json` says of it."""
+        """Give what the record of the run says about it."""
         return {"path": self.path, "n_cells": len(self.fields)}
 
     def column(self, name: str, cells: Sequence[str]) -> list[str]:
@@ -94,13 +97,13 @@ class Annotation:
 
 
 def read_annotation(path: str | os.PathLike[str]) -> Annotation:
-    """Read what is known of the cells.
+    """Read an annotation.
 
     Parameters
     ----------
     path
         A tab-separated table with a header: cell ids in the first column, labels in the second.
-        Further columns are there for `--batch-key` alone.
+        Further columns are used by `--batch-key` only.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
         raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
     except UnicodeDecodeError:
         raise InputError(
-            f"{path}: the annotation is no plain text. Unpack it, or save the sheet as "
+            f"{path}: the annotation is not plain text. Unpack it, or save the sheet as "
             "tab-separated text (UTF-8)."
         ) from None
     except csv.Error as error:
@@ -162,14 +165,15 @@ def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Findi
     Returns
     -------
     list of Finding
-        Empty where both have the same cells.
+        A warning where cells of the table have no label; a note where the annotation only has
+        further cells; empty where both have the same cells.
     """
     known = set(cells)
     without_label = [cell for cell in cells if cell not in annotation.fields]
     without_cell = [cell for cell in annotation.fields if cell not in known]
     n_cells, n_labels = len(cells), len(annotation.fields)
     extra = (
-        f"{len(without_cell):,} of its {n_labels:,} ids are no cell of the table: "
+        f"{len(without_cell):,} of its {n_labels:,} ids are not cells of the table: "
         f"{first_few(without_cell)}"
     )
     if without_label:
@@ -182,7 +186,7 @@ def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Findi
                 "annotation",
                 "warning",
                 f"{what}; {extra}" if without_cell else what,
-                "The scores are not touched by it; plots show such cells without a label.",
+                "The scores do not depend on labels; plots show such cells without a label.",
                 "Check that the ids are written alike." if without_cell else "Add their labels.",
             )
         ]

@@ -1,4 +1,4 @@
-"""Two coordinates per cell that somebody computed: arrays, `obsm` of AnnData, files."""
+"""Coordinates of cells for plots, as users have them: arrays, `obsm` of AnnData, files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedding", "embedding_of", "match_cells", "obsm_embedding", "read_embedding"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedding:
     """Where plots draw the cells.
 
@@ -44,24 +44,25 @@ class Embedding:
 
 
 def embedding_of(coordinates: ArrayLike | Embedding, n_cells: int) -> Embedding:
-    """Check coordinates that somebody computed, such as `adata.obsm["X_umap"]`.
+    """Check coordinates that a user gives, such as `adata.obsm["X_umap"]`.
 
     Parameters
     ----------
     coordinates
-        Numbers, shape (n_cells, 2), in the order of the cells; NaN for a cell not to be drawn.
+        Numbers, shape (n_cells, 2), in the order of the cells; NaN for a cell that is not to be
+        drawn.
     n_cells
-        Number of cells there are.
+        How many cells there are.
 
     Returns
     -------
     Embedding
-        With a copy of the coordinates.
+        A copy of the coordinates.
 
     Raises
     ------
     UsageError
-        They are no numbers, of another shape, or all missing.
+        They are not numbers, have another shape, or are all missing.
     """
     given = coordinates if isinstance(coordinates, Embedding) else None
     try:
@@ -84,21 +85,26 @@ def embedding_of(coordinates: ArrayLike | Embedding, n_cells: int) -> Embedding:
 def checked_embedding(
     coordinates: ArrayLike | Embedding, cells: Sequence[str]
 ) -> tuple[Embedding, list[Finding]]:
-    """Check coordinates given in the order of the cells; see `embedding_of`.
+    """Check coordinates as `embedding_of`, and return them as `match_cells` returns its own.
 
     Parameters
     ----------
     coordinates
-        Numbers, shape (n_cells, 2).
+        Numbers, shape (n_cells, 2), in the order of the cells.
     cells
         Names of the cells.
 
     Returns
     -------
     embedding : Embedding
-        With a copy of the coordinates.
+        A copy of the coordinates.
     findings : list of Finding
-        None: as `match_cells` returns them.
+        Always empty.
+
+    Raises
+    ------
+    UsageError
+        As `embedding_of` raises.
     """
     return embedding_of(coordinates, len(cells)), []
 
@@ -109,9 +115,9 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     Parameters
     ----------
     source
-        The dataset: AnnData, or a `.h5ad`.
+        The dataset: AnnData, or a `.h5ad` file.
     key
-        The array's name, such as "X_umap", after which the axes are named.
+        Name of the array, such as "X_umap". The axes are named after it.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     Raises
     ------
     UsageError
-        There is no such array, or it has no two columns of numbers.
+        There is no such array, or it does not hold two columns of numbers.
     """
     values: Any
     if source.is_h5ad:
@@ -131,8 +137,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
         if arrays is None:
             raise UsageError(
                 f"embedding is {shown(key)}, the name of an array of AnnData's obsm, but the data "
-                "are "
-                'none. Pass "umap", or numbers of shape (n_cells, 2).'
+                'are not an AnnData. Pass "umap", or numbers of shape (n_cells, 2).'
             )
         if key not in arrays:
             raise UsageError(
@@ -155,26 +160,26 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
 def read_embedding(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, tuple[float, float]], tuple[str, str]]:
-    """Read coordinates of cells.
+    """Read coordinates of cells from a file.
 
     Parameters
     ----------
     path
-        A table of cell id and two coordinates, the rest ignored, separated by tabs where its first
-        line has one, else by commas. The first line is a header where it has no cell id or no two
-        numbers behind it.
+        A table with the cell ids in the first column and two coordinates in the next two; further
+        columns are ignored. Fields are separated by tabs where the first line has a tab, else by
+        commas. The first line is a header unless it has a cell id and two numbers after it.
 
     Returns
     -------
     coordinates : dict
         Cell id to its two coordinates.
     axes : tuple of str
-        Names of the coordinates.
+        Names of the two coordinates, from the header if there is one.
 
     Raises
     ------
     InputError
-        The file cannot be read, has no such columns, or names a cell twice.
+        The file cannot be read, has no such columns, or has a cell twice.
     """
     coordinates: dict[str, tuple[float, float]] = {}
     axes = Embedding.axes
@@ -185,7 +190,7 @@ def read_embedding(
         rows = csv.reader(text, delimiter=delimiter, strict=True)
         for row in rows:
             if rows.line_num == 1 and not _is_data(row):
-                # R names the columns of numbers only.
+                # R writes no name for the column of the cell ids.
                 names = row if len(row) == 2 else row[1:3]
                 if len(names) == 2 and not any(_is_number(name) for name in names):
                     axes = (names[0], names[1])
@@ -201,7 +206,7 @@ def read_embedding(
         raise InputError(f"{path}: cannot read the embedding ({error.strerror}).") from error
     except UnicodeDecodeError:
         raise InputError(
-            f"{path}: the embedding is no plain text. Unpack it, or save the sheet as tab- or "
+            f"{path}: the embedding is not plain text. Unpack it, or save the sheet as tab- or "
             "comma-separated text (UTF-8)."
         ) from None
     except csv.Error as error:
@@ -222,7 +227,7 @@ def match_cells(
     cells: Sequence[str],
     path: str | os.PathLike[str],
 ) -> tuple[Embedding, list[Finding]]:
-    """Bring the coordinates of a file into the order of the cells of the table.
+    """Put the coordinates of a file into the order of the cells of the expression table.
 
     Parameters
     ----------
@@ -238,12 +243,12 @@ def match_cells(
     embedding : Embedding
         One row per cell of the table.
     findings : list of Finding
-        Empty where every cell has coordinates.
+        A warning where cells have no coordinates; empty where all have.
 
     Raises
     ------
     InputError
-        No cell of the table has any.
+        No cell of the table has coordinates.
     """
     missing = [cell for cell in cells if cell not in coordinates]
     if len(missing) == len(cells):
@@ -262,7 +267,7 @@ def match_cells(
             "warning",
             f"{path}: {len(missing):,} of {len(cells):,} cells of the table have no coordinates: "
             f"{first_few(missing)}",
-            "They are not in the UMAP plots; the scores are not touched by it.",
+            "They are not in the UMAP plots; the scores do not depend on coordinates.",
             "Check that the ids are written alike.",
         )
     ]

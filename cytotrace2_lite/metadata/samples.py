@@ -1,4 +1,4 @@
-"""Cells by sample: each sample is scored as if it were alone, as CytoTRACE 2's authors advise."""
+"""The samples of cells, each scored as if it were alone, as the authors of CytoTRACE 2 advise."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Samples", "obs_column", "samples_of"]
 
-# What R, pandas and people write where there is no label.
+# Lower-case texts that R, pandas and people write where there is no label.
 _MISSING = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
-    """Which sample each cell of a dataset is of.
+    """Which sample each cell of a dataset belongs to.
 
     Attributes
     ----------
     names
         Names of the samples, in the order in which they first occur.
     of_cell
-        Position in `names` of each cell's sample; intp, shape (n_cells,).
+        Position in `names` of the sample of each cell; intp, shape (n_cells,).
     key
-        Where the labels came from: the name of a column, or "" for an array.
+        Name of the column that the labels are from; "" where they were given as an array.
     """
 
     names: list[str]
@@ -55,11 +55,12 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
     Parameters
     ----------
     labels
-        The label of each cell, in the order of `cells`: anything NumPy makes a row of.
+        The label of each cell, in the order of `cells`: a list, an array, or a column of a data
+        frame; shape (n_cells,).
     cells
-        Names of the cells, length n_cells.
+        Names of the cells.
     key
-        Name of the column the labels are from, for messages.
+        Name of the column that the labels are from, for messages; "" for an array.
 
     Returns
     -------
@@ -71,7 +72,8 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
     UsageError
         There is not one label per cell.
     InputError
-        A label is missing (None, NaN, an empty field, "NA"), or every cell has a label of its own.
+        A label is missing (None, NaN, `pd.NA`, `NaT`, an empty field, "NA"), or every cell has a
+        label of its own.
     """
     given = np.asarray(labels, dtype=object)
     if given.shape != (len(cells),):
@@ -110,12 +112,13 @@ def obs_column(source: Input, column: str) -> Any:
 
     Returns
     -------
-    The column.
+    sequence
+        The column: one label per cell.
 
     Raises
     ------
     UsageError
-        The data have no `obs`, or it has no such column.
+        The dataset has no `obs`, or `obs` has no such column.
     """
     if source.is_h5ad:
         return h5ad.obs_column(source.data, column)
@@ -123,7 +126,7 @@ def obs_column(source: Input, column: str) -> Any:
     if obs is None:
         raise UsageError(
             f"batches is {shown(column)}, the name of a column of an AnnData's obs, but the data "
-            "are none. Pass one label per cell."
+            "are not an AnnData. Pass one label per cell."
         )
     if column not in obs:
         raise UsageError(

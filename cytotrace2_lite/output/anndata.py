@@ -144,8 +144,8 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
 
 def _not_h5ad(path: Path) -> UsageError:
     return UsageError(
-        f"{path}: this is no .h5ad file, and --write-h5ad adds the scores to a copy of one. Leave "
-        "it out (the results file has the scores), or give an .h5ad file as input."
+        f"{path}: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
+        "Leave it out (the results file has the scores), or give an .h5ad file as input."
     )
 
 

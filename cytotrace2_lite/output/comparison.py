@@ -294,7 +294,7 @@ def _read(results: str | os.PathLike[str] | Scores) -> _Table:
         ) from None
     except UnicodeDecodeError:
         raise InputError(
-            f"{path}: this is no text, Parquet or Arrow file. Give the cytotrace2_results "
+            f"{path}: this is not a text, Parquet or Arrow file. Give the cytotrace2_results "
             "file, unpacked; an .h5ad is not read."
         ) from None
     except (OSError, ValueError, NotImplementedError, csv.Error) as error:
@@ -311,7 +311,7 @@ def _check_header(path: str, names: list[str]) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise InputError(
-            f"{path}: these are no results of CytoTRACE 2: {len(missing)} of its "
+            f"{path}: this is not a results file of CytoTRACE 2: {len(missing)} of its "
             f"{len(COLUMNS)} columns are missing ({first_few(missing)}). Give a "
             "cytotrace2_results file."
         )

@@ -43,7 +43,7 @@ class TestEmbeddingFile:
                 "line 2, cell 'c1': 'NA' is not a finite number. Leave the line out where a cell",
             ),
             ("c1,1,2\nc1,1,2\n", "line 2: cell 'c1' appears twice. Keep one of its lines."),
-            ("c1,1,2\n\x00\xff", "the embedding is no plain text. Unpack it, or save the sheet"),
+            ("c1,1,2\n\x00\xff", "the embedding is not plain text. Unpack it, or save the sheet"),
         ],
     )
     def test_errors(self, tmp_path, text, message):
@@ -76,8 +76,8 @@ class TestEmbeddingFile:
         assert [str(problem.warning) for problem in problems] == [
             (
                 "e.csv: 2 of 3 cells of the table have no coordinates: 'c0', 'c2'. They are not in "
-                "the UMAP plots; the scores are not touched by it. Check that the ids are written "
-                "alike."
+                "the UMAP plots; the scores do not depend on coordinates. Check that the ids are "
+                "written alike."
             )
         ]
         assert isinstance(problems[0].warning, ct2.PlotWarning)

@@ -10,10 +10,9 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.metadata.annotation import read_annotation
 from cytotrace2_lite.metadata.samples import samples_of
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 ARRAYS = (
     "score",
     "relative",
@@ -154,7 +153,11 @@ class TestLabels:
         assert samples_of(np.array([3, 1, 3]), list("abc")).names == ["3", "1"]
         assert samples_of(pd.Series(["p", "p"], index=[5, 0]), list("ab")).names == ["p"]
 
-    @pytest.mark.parametrize("missing", [None, np.nan, "", " ", "NA", "nan", pd.NA, pd.NaT])
+    @pytest.mark.parametrize(
+        "missing",
+        [None, np.nan, "", " ", "NA", "nan", pd.NA, pd.NaT, np.datetime64("NaT")],
+        ids=repr,
+    )
     def test_missing(self, missing):
         with pytest.raises(ct2.InputError) as caught:
             samples_of(["x", missing, "x"], ["c1", "c2", "c3"], "donor")
@@ -197,57 +200,6 @@ class TestLabels:
         assert str(caught.value) == "obs has no column 'patient'. Its columns are 'donor'."
         with pytest.raises(ct2.UsageError, match="the name of a column of an AnnData's obs"):
             ct2.run(human.to_numpy().T, batches="donor", **options)
-
-
-class TestAnnotation:
-    def write(self, tmp_path, text):
-        path = tmp_path / "a.txt"
-        path.write_text(text)
-        return path
-
-    def test_columns(self, tmp_path):
-        annotation = read_annotation(
-            self.write(tmp_path, "id\tlabel\tdonor\tlane\nc1\tx\td1\t1\nc2\ty\td2\nc3\tz\n")
-        )
-        assert annotation.labels == {"c1": "x", "c2": "y", "c3": "z"}
-        assert annotation.column("label", ["c3", "c1"]) == ["z", "x"]
-        assert annotation.column("donor", ["c2", "c3", "c9"]) == ["d2", "", ""]
-
-    def test_header_of_r(self, tmp_path):
-        annotation = read_annotation(self.write(tmp_path, "label\tdonor\nc1\tx\td1\nc2\ty\td2\n"))
-        assert annotation.column("donor", ["c2"]) == ["d2"]
-
-    @pytest.mark.parametrize(
-        ("column", "message"),
-        [
-            (
-                "patient",
-                (
-                    "{path}: no column is called 'patient'. Its columns after the ids are 'label', "
-                    "'donor', 'donor'."
-                ),
-            ),
-            (
-                "donor",
-                (
-                    "{path}: two columns are called 'donor'. Its columns after the ids are "
-                    "'label', 'donor', 'donor'."
-                ),
-            ),
-            (
-                "id",
-                (
-                    "{path}: 'id' is the column of the cell ids. The columns after it are 'label', "
-                    "'donor', 'donor'."
-                ),
-            ),
-        ],
-    )
-    def test_unusable_column(self, tmp_path, column, message):
-        path = self.write(tmp_path, "id\tlabel\tdonor\tdonor\nc1\tx\ty\tz\n")
-        with pytest.raises(ct2.UsageError) as caught:
-            read_annotation(path).column(column, ["c1"])
-        assert str(caught.value) == message.format(path=path)
 
 
 class TestCommand:

@@ -1,6 +1,5 @@
 """What is said about a dataset before anything is computed."""
 
-import json
 import warnings
 from pathlib import Path
 
@@ -8,29 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.counts import as_counts
+from helpers.findings import by_code
 from scipy.sparse import csr_array
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.checks import dataset as checks
-from cytotrace2_lite.checks import resources
-from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.genes import features, map_genes, recognised
+from cytotrace2_lite.metadata.samples import samples_of
 from cytotrace2_lite.read import Source
-from cytotrace2_lite.system import machine
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
 def enteric():
     """Genes x cells of the mouse example."""
     return pd.read_csv(DATA / "enteric_300.txt.gz", sep="\t", index_col=0)
-
-
-def by_code(findings):
-    assert len({finding.code for finding in findings}) == len(findings)
-    return {finding.code: finding for finding in findings}
 
 
 def look_at(frame, ensembles, **options):
@@ -93,7 +85,7 @@ class TestGenes:
         assert message.endswith(
             "of those that all cells express (ribosome, proteasome, respiration): it looks cut "
             "down to variable or otherwise selected genes. A cell's genes are ranked among all "
-            "genes, so that scores from some are unreliable. Give the table with all genes "
+            "genes, so scores from a selection are unreliable. Give the table with all genes "
             "measured."
         )
 
@@ -122,8 +114,7 @@ class TestGenes:
         assert isinstance(found.warning, ct2.GeneNameWarning)
         assert str(found) == (
             "2 gene names are dates: '1-Mar', '2-Sep'. A spreadsheet program has changed names "
-            "such as March1 or Sept2, and these genes are lost. Take the table from before it was "
-            "opened there."
+            "such as March1 or Sept2, and these genes are lost. Use the table as it was before."
         )
 
     def test_orthologs(self, enteric, ensembles, tmp_path):
@@ -197,7 +188,7 @@ class TestCells:
         assert ("few_genes_per_cell" in found) == warned
 
     def test_poor_cells_of_a_sample(self):
-        samples = ct2.samples.samples_of(list("xxyyy"), list("abcde"))
+        samples = samples_of(list("xxyyy"), list("abcde"))
         found = by_code(checks.check_cells(self.counts, list("abcde"), samples))
         assert found["few_genes_per_cell"].what == (
             "50.0% of the cells of samples 'y' express fewer than 500 of the model's genes"
@@ -213,69 +204,11 @@ class TestCells:
         )
         assert isinstance(finding.warning, ct2.FewCellsWarning)
 
-
-class TestResources:
-    @pytest.fixture
-    def counts(self):
-        return as_counts(csr_array(np.ones((200, 1000), dtype=np.uint8)))
-
-    def estimate(self, counts, n=1, threads=1):
-        return resources.estimate(counts, np.array_split(np.arange(counts.shape[0]), n), threads)
-
-    def test_grows_with_the_work(self, counts, monkeypatch):
-        monkeypatch.setattr(machine, "peak_memory", lambda: None)
-        seconds, memory = self.estimate(counts)
-        double = as_counts(csr_array(np.ones((400, 1000), dtype=np.uint8)))
-        assert self.estimate(double)[0] == pytest.approx(2 * seconds, rel=0.01)
-        assert self.estimate(double)[1] > memory
-        assert self.estimate(counts, threads=2)[0] < seconds
-        assert self.estimate(counts, threads=2)[1] > memory
-        assert self.estimate(double, n=2)[1] < self.estimate(double)[1]
-
-    def test_is_never_less_than_what_was_held_already(self, counts, monkeypatch):
-        monkeypatch.setattr(machine, "peak_memory", lambda: 10**15)
-        assert self.estimate(counts)[1] == 10**15
-
-    def test_too_little_memory(self, counts, monkeypatch):
-        monkeypatch.setattr(machine, "peak_memory", lambda: 50_000_000_000)
-        monkeypatch.setattr(machine, "available_memory", lambda: 16_000_000_000)
-        batches = [np.arange(200)]
-        for max_memory, there in (
-            (None, "16.0 GB are there"),
-            (20_000_000_000, "20.0 GB are allowed (--max-memory)"),
-        ):
-            with pytest.raises(ct2.UsageError) as caught:
-                resources.check_resources(counts, batches, 1, 10_000, max_memory)
-            assert str(caught.value) == (
-                f"about 50.0 GB of memory would be needed (an estimate), and {there}. Use a "
-                "-bs/--batch-size (batch_size in Python) smaller than 10,000, a machine with more "
-                "memory, or, where the estimate is too cautious, a larger --max-memory."
-            )
-        for enough, allowed in ((50_000_000_000, None), (None, None), (1, 50_000_000_000)):
-            monkeypatch.setattr(machine, "available_memory", lambda enough=enough: enough)
-            (note,) = resources.check_resources(counts, batches, 1, 10_000, allowed)
-            assert (
-                note.what
-                == "about 1 s from here and about 50.0 GB of memory with 1 thread (an estimate)"
-            )
-
-    def test_available_memory(self, monkeypatch, tmp_path):
-        for name, text in {
-            "meminfo": "MemTotal: 9 kB\nMemAvailable: 1000 kB\n",
-            "own": "9 5 1",
-        }.items():
-            (tmp_path / name).write_text(text)
-        monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
-        monkeypatch.setattr(machine, "_OWN_MEMORY", tmp_path / "own")
-        monkeypatch.setattr(machine, "_CGROUP_MEMORY", (tmp_path / "limit",))
-        monkeypatch.setattr(machine.os, "sysconf", lambda _: 4096)
-        assert machine.available_memory() == 1000 * 1024 + 5 * 4096
-        (tmp_path / "limit").write_text("max\n")
-        assert machine.available_memory() == 1000 * 1024 + 5 * 4096
-        (tmp_path / "limit").write_text("5000\n")
-        assert machine.available_memory() == 5000
-        monkeypatch.setattr(machine, "_MEMORY", tmp_path / "none")
-        assert machine.available_memory() is None
+    def test_messages_name_the_numbers_that_count(self, monkeypatch):
+        monkeypatch.setattr(checks, "MIN_CELLS_FOR_NEIGHBORS", 50)
+        assert checks.check_samples(None, [("", 50)]) == []
+        (finding,) = checks.check_samples(None, [("", 49)])
+        assert finding.what == "49 of 49 cells are scored together with fewer than 50"
 
 
 class TestRunGivesTheSame:
@@ -309,150 +242,3 @@ class TestRunGivesTheSame:
                     progress=lambda event: stages.append(event.stage),
                 )
         assert set(stages) == {"read"}
-
-
-class TestCommand:
-    @pytest.fixture
-    def check(self, capsys, model_files, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-
-        def run(*arguments):
-            with pytest.raises(SystemExit) as caught:
-                main(["check", "-m", str(model_files["1.1.0"]), *map(str, arguments)])
-            output = capsys.readouterr()
-            return caught.value.code, output.out, output.err
-
-        return run
-
-    def test_text(self, check, tmp_path, monkeypatch):
-        monkeypatch.setattr(checks, "estimate", lambda *_: (100.0, 3.2e9))
-        monkeypatch.setattr(machine, "available_memory", lambda: None)
-        path = DATA / "enteric_300.txt.gz"
-        code, out, err = check(path, "-a", DATA / "enteric_300_annotation.txt", "-mc", 2)
-        assert code == 0
-        assert err.startswith("Model: made-up, 3 members, SHA-256 ")
-        assert "Reading and checking: " in err
-        assert out == (
-            "note     read as tsv (gzip), genes x cells, gene names from the first column.\n"
-            "note     of 16,934 gene names, 12,544 are mouse symbols and 6 are human symbols that "
-            "the model knows; 12,526 of its 14,271 genes are in the input as mouse genes.\n"
-            "         Other genes are not used, nor counted in a cell's total.\n"
-            "note     18 gene names are left out, as a better name of the same gene is in the "
-            "input: 'Ggta1 (for Gal)', 'Scn7a (for Nav2)', 'Noct (for Ccr4)', ...\n"
-            "         One row stands for a gene; an official symbol goes before an alias.\n"
-            "note     300 cells; a cell has 9,970 (median; 3,671 to 34,842) counts and 2,930 "
-            "(median; 1,474 to 5,743) genes of the model; 0.0% of cells have fewer than 500 "
-            "genes.\n"
-            "         Scores are best with 500 to 1,000 genes a cell or more.\n"
-            "note     about 2 min from here and about 3.2 GB of memory with 2 threads (an "
-            "estimate).\n"
-            "         Machines, and what else they do, differ by a factor of 2 or more.\n"
-            f"{path}: can be scored, no warnings\n"
-        )
-        assert list(tmp_path.iterdir()) == []
-
-    def test_quiet_says_only_warnings(self, check, tiny_table):
-        code, out, err = check(tiny_table(), "-q")
-        assert (code, err) == (0, "")
-        severities = {line.split()[0] for line in out.splitlines()[:-1] if line[0] != " "}
-        assert severities == {"warning"}
-
-    def test_warnings_come_last(self, check, tiny_table):
-        code, out, _ = check(tiny_table())
-        assert code == 0
-        severities = [line.split()[0] for line in out.splitlines()[:-1] if line[0] != " "]
-        assert severities == sorted(severities)
-        assert severities.count("warning") == 3
-        assert out.splitlines()[-1].endswith("expr.txt: can be scored, 3 warnings")
-
-    def test_json(self, check, tiny_table):
-        path = tiny_table()
-        code, out, err = check(path, "-q", "--json")
-        assert (code, err) == (0, "")
-        report = json.loads(out)
-        assert report["input"] == str(path)
-        assert {finding["code"] for finding in report["findings"]} == {
-            *("input", "genes", "selected_genes", "cells", "few_genes_per_cell", "few_cells"),
-            "estimate",
-        }
-        assert set(report["findings"][0]) == {"code", "severity", "what", "why", "remedy"}
-
-    @pytest.mark.parametrize(
-        ("text", "expected", "code", "message"),
-        [
-            (
-                "\tc1\nActb\t-1\n",
-                3,
-                "unusable_input",
-                (
-                    "{path}: line 2, gene 'Actb', cell 'c1': '-1' is negative. Give counts or "
-                    "CPM/TPM, neither logged nor scaled."
-                ),
-            ),
-            (
-                "\tc1\nActb\t0\n",
-                4,
-                "no_usable_genes",
-                (
-                    "none of the 1 genes known to the model has a count in any of the 1 cells. "
-                    "Check that the table holds the expression values and that the species is "
-                    "right."
-                ),
-            ),
-        ],
-    )
-    def test_errors(self, check, tiny_table, text, expected, code, message):
-        path = tiny_table(text)
-        message = message.format(path=path)
-        assert check(path, "-q") == (expected, "", f"Error: {message}\n")
-        exit_code, out, err = check(path, "-q", "--json")
-        assert (exit_code, err) == (expected, f"Error: {message}\n")
-        (finding,) = json.loads(out)["findings"]
-        assert (finding["code"], finding["severity"]) == (code, "error")
-        assert finding["what"] + "." == message
-
-    def test_broken_model(self, check, tiny_table, tmp_path):
-        (tmp_path / "cut.onnx").write_bytes(b"x")
-        code, out, _ = check(tiny_table(), "-m", tmp_path / "cut.onnx", "--json")
-        assert code == 5
-        assert json.loads(out)["findings"][0]["code"] == "unusable_model"
-
-    @pytest.mark.parametrize("option", [["-a", "x"], ["--json"], ["-q"], ["-sp", "human"]])
-    def test_options_without_a_table(self, check, option):
-        code, out, err = check(*option)
-        assert (code, out) == (2, "")
-        assert " goes with a table: ct2-lite check EXPR -" in err
-
-    def test_two_tables(self, check):
-        code, _, err = check("a", "-f", "b")
-        assert code == 2
-        assert "Error: Give the expression table once: ct2-lite check EXPR" in err
-
-
-class TestAnnotation:
-    def test_larger_than_the_table_is_a_note(self, ensembles, tiny_table, tmp_path):
-        (tmp_path / "a.txt").write_text("id\tlabel\nc1\tx\nc2\ty\nc3\tz\n")
-        from cytotrace2_lite.directory import check_file
-
-        path = tmp_path / "a.txt"
-        found = by_code(
-            check_file(tiny_table(), RunOptions(model=ensembles["1.1.0"]), annotation_path=path)
-        )
-        assert found["annotation"].severity == "note"
-        assert found["annotation"].what == (
-            f"{path}: all 2 cells of the table have a label; 1 of its 3 ids are no cell of the "
-            "table: 'c3'"
-        )
-
-    def test_smaller_than_the_table(self, ensembles, tiny_table, tmp_path):
-        (tmp_path / "a.txt").write_text("id\tlabel\nc2\ty\n")
-        from cytotrace2_lite.directory import check_file
-
-        path = tmp_path / "a.txt"
-        found = by_code(
-            check_file(tiny_table(), RunOptions(model=ensembles["1.1.0"]), annotation_path=path)
-        )
-        assert str(found["annotation"]) == (
-            f"{path}: 1 of 2 cells of the table have no label: 'c1'. The scores are not touched by "
-            "it; plots show such cells without a label. Add their labels."
-        )
