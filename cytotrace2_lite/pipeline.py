@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts.expression import Expression
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.models.ensemble import Ensemble
-    from cytotrace2_lite.output.report import BatchQuality, InputRecord
+    from cytotrace2_lite.output.keys import BatchQuality
+    from cytotrace2_lite.output.report import InputRecord
 
 __all__ = [
     "ModelInput",

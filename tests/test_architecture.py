@@ -19,7 +19,7 @@ TABLE = {
     "_version": "",
     "errors": "text",
     "system": "",
-    "base": "",
+    "base": "system",
     "counts": "base system",
     "genes": "base system",
     "stages": "counts base system",
@@ -33,8 +33,8 @@ TABLE = {
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
     "pipeline": (
-        "batch checks output.scores output.report metadata.samples models.ensemble genes counts "
-        "base system"
+        "batch checks output.scores output.report output.keys metadata.samples models.ensemble "
+        "genes counts base system"
     ),
     "result": "plots output read system",
     "job": (
@@ -65,8 +65,8 @@ DEPARTURES = {
     *(f"{name} -> read._input" for name in ("api", "directory", "job", "output.anndata")),
     *("metadata.coordinates -> read._input", "metadata.samples -> read._input"),
     "job -> read._options",
-    *("cli.main", "models.catalog", "models.fold.export"),
-    *("models.install.install", "read.hdf5", "read.text"),
+    *("cli.main", "models.catalog", "models.fold.export", "models.install.install"),
+    *("read.hdf5", "read.text"),
 }
 
 

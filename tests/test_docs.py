@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from benchmarks import table
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import cli
@@ -51,7 +52,7 @@ def blocks(page, language):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Call that runs a command in what looks like a copy of the repository, ct2-lite installed."""
+    """Function that runs a command in a folder that looks like a checkout, with ct2-lite."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/data").symlink_to(ROOT / "tests/data")
     program = tmp_path / "bin/ct2-lite"
@@ -151,7 +152,7 @@ def test_moving_names_every_option_and_argument_of_upstream():
     for argument, short in UPSTREAM.items():
         long = f"--{argument.replace('_', '-')}"
         assert {argument, short, long} <= named
-        # They are options of ours, too, as that page says.
+        # That page says that they are options here, too.
         assert options[long] == [short, long]
     assert list(inspect.signature(ct2.cytotrace2).parameters) == list(UPSTREAM)
 
@@ -223,6 +224,13 @@ def test_the_tutorial_shows_the_bundled_model():
     digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
     text = (DOCS / "tutorial.md").read_text()
     assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_benchmarks_are_as_recorded():
+    upstream, growth = table.RECORDED
+    text = (DOCS / "benchmarks.md").read_text()
+    for lines in (table.upstream_table(upstream), table.growth_table(growth)):
+        assert "\n".join(["", *lines, ""]) in text, "run tests/benchmarks/table.py"
 
 
 def test_pictures_are_small():

@@ -61,7 +61,7 @@ def read_only(array):
 
 
 def batches_of(case):
-    """Positions in the golden's arrays and cells of each of upstream's batches."""
+    """For each of upstream's batches: rows in the arrays of the golden, and its cells."""
     for number in range(case.golden.batch.max() + 1):
         rows = np.flatnonzero(case.golden.batch == number)
         yield rows, case.golden.cell[rows]
@@ -173,7 +173,7 @@ def test_neighbors_and_score(case):
         )
         exact = golden.neighbor_distances.dtype == np.float64
         np.testing.assert_allclose(given, golden.score[rows], rtol=0, atol=1e-9 if exact else 2e-8)
-        # Upstream's rounding puts a cell at up to 1e-8 from itself: hence the wider tolerance.
+        # Upstream's rounding puts a cell up to 1e-8 away from itself, hence the wider tolerance.
         ours = knn.smooth_over_neighbors(golden.binned[rows], neighbors, distances, potency_of)
         np.testing.assert_allclose(ours, golden.score[rows], rtol=0, atol=5e-8)
         np.testing.assert_array_equal(potency_of(ours), potency_of(golden.score[rows]))
@@ -205,7 +205,7 @@ def test_networks(name, version, exported, ensembles):
 
 
 class Given:
-    """An ensemble that says what upstream's said."""
+    """An ensemble that gives what upstream's gave."""
 
     def __init__(self, case):
         self.case, self.done = case, 0
@@ -257,7 +257,7 @@ def compare(path, name, *, off, swaps=0):
         else:
             difference = np.abs(np.array(mine, float) - np.array(other, float))
             assert np.count_nonzero(difference > off) <= swaps * 30, column
-            # Two cells next to each other in a category of this many cells.
+            # Two neighbouring cells of a category of this size.
             assert difference.max() <= 5e-3, column
             assert np.median(difference) <= 1e-8, column
 

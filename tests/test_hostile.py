@@ -1,4 +1,4 @@
-"""Files from strangers: what is in them, or what they are called, stays where it belongs."""
+"""Hostile files and names: they must do no harm in messages, results, time or memory."""
 
 import csv
 import gzip
@@ -51,7 +51,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def result(ensembles):
-    """Results of cells with such names, the last of which has no counts."""
+    """Results of cells with such names; the last cell has no counts."""
     random = np.random.RandomState(0)
     counts = random.poisson(2.0, (len(NAMES) + 1, 50))
     counts[-1] = 0
@@ -115,7 +115,7 @@ class TestNames:
 
     @pytest.mark.parametrize("command", ["check", "run", "annotated", "compare"])
     def test_the_command_line(self, model_files, tmp_path, monkeypatch, capsys, command):
-        """Names of genes and cells in what is said, on both channels."""
+        """Names of genes and cells on standard output and standard error."""
         monkeypatch.chdir(tmp_path)
         for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
             monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
@@ -141,7 +141,7 @@ class TestNames:
                 lines = names + "\n" + f"{cell}{row}" + f"both{row.replace('0.5', str(len(name)))}"
                 (tmp_path / name).write_text(lines)
             words = ["compare", "one", "other"]
-        # As on a terminal: elsewhere click takes colours out.
+        # As on a terminal: elsewhere click removes escape sequences.
         monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_, **__: False)
         with pytest.raises(SystemExit):
             main(words)
@@ -156,7 +156,7 @@ class TestNames:
         pytest.importorskip("matplotlib")
         embedding = np.random.RandomState(0).normal(size=(len(result.cells), 2))
         layout = Embedding(embedding, (MEGABYTE, "\x1b[31m$x$\n"))
-        # Labels with thousands of digits are no numbers to sort by, and are cut.
+        # Labels of thousands of digits are not sorted as numbers, and are cut.
         labels = ["" if name == "." else name for name in (*NAMES, "9" * 5000)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a font that lacks letters
@@ -196,7 +196,7 @@ class TestNames:
         )
         path = made_up.write(tmp_path)
         assert ct2.compare(made_up, path).within
-        # A line break ends a line of a table even in quotes.
+        # A line break ends a line of a table, also inside quotes.
         plain = [re.sub(r"[\n\r]", "_", name) for name in cells]
         if len(set(plain)) < n_cells:
             return
@@ -226,7 +226,7 @@ class TestMessages:
 
 
 class TestReaders:
-    """What fuzzing found, and what memory is not taken for."""
+    """Inputs that fuzzing found, and inputs that claim more than there is."""
 
     def refused(self, path, message, **options):
         with pytest.raises(ct2.InputError, match=message):
@@ -269,7 +269,7 @@ class TestReaders:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            # Each took hours, with steps that looked at all of the rest again.
+            # Each took hours when every step looked at all of the rest again.
             (b"\tc\nActb\t" + b"1" * (1 << 20) + b"x\n", "is not a number"),
             (
                 b"\tc\nActb\t" + b" " * (1 << 22) + b"1" + b" " * (1 << 22) + b"x\n",
@@ -342,16 +342,16 @@ class TestReaders:
 
 
 class TestModels:
-    """Files that are whole, as anybody can seal them, and mean harm."""
+    """Files with a correct seal (anybody can make one) that are made to do harm."""
 
     def described(self, **changes):
-        """Metadata of a sound model, as protocol-buffer fields, some changed."""
+        """Metadata of a valid model, as protocol-buffer fields, some of them changed."""
         entries = onnx_file.metadata(models.bundled_model().read_bytes())
         entries.pop("cytotrace2_lite.sha256")
         return entries | changes
 
     def inputs(self):
-        """Names of the inputs of a sound model."""
+        """Names of the inputs of a valid model."""
         import onnx
 
         model = onnx.load(models.bundled_model())
@@ -403,14 +403,14 @@ class TestModels:
     @pytest.mark.parametrize(
         ("nodes", "message"),
         [
-            # As many numbers a cell as genes.
+            # As many numbers per cell as there are genes.
             ([("Relu", ["under"], ["probabilities"])], "the model does not give 6 potencies"),
-            # A number for all.
+            # One number for all cells.
             (
                 [("ReduceMean", ["under"], ["probabilities"])],
                 "the model does not give a number per",
             ),
-            # None that can be: not a number.
+            # Not a number.
             (
                 [
                     ("Less", ["under", "under"], ["never"]),
@@ -450,7 +450,7 @@ class TestModels:
         content = path.read_bytes()
         with zipfile.ZipFile(path) as archive:
             where = archive.getinfo("archive/data.pkl").header_offset
-        # The name is there twice; the one before the data now is said to be UTF-8 and is not.
+        # The name is stored twice; the one before the data now claims to be UTF-8 and is not.
         changed = bytearray(content)
         changed[where + 7] |= 8
         changed[where + 30] = 0xFF
@@ -462,6 +462,7 @@ class TestModels:
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 def test_a_device_that_never_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("cytotrace2_lite.system.files._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.system.small_tables._LARGEST", 1 << 20)
     monkeypatch.setattr("cytotrace2_lite.models.catalog._LARGEST", 1 << 20)
     for read in (read_annotation, read_embedding, read_orthologs, ct2.compare):
         with pytest.raises(ct2.InputError, match=r"^/dev/zero: the file has more than 1 MiB"):

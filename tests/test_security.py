@@ -1,4 +1,4 @@
-"""Nothing reaches the network, nothing read is executed, and who may change a model is told."""
+"""No command uses the network, no input is executed, and a model open to all is warned of."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRAC
 
 @pytest.fixture(scope="module")
 def strace():
-    """Words that run a command and write down its calls that concern the network."""
+    """Start of a command line that logs the network calls of a program."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     words = ["strace", "-f", "-qq", "-e", "trace=%network", "-e", "signal=none"]
@@ -40,7 +40,7 @@ def strace():
 def network_calls(strace, tmp_path, *words):
     log = tmp_path / "strace.txt"
     environment = dict(os.environ)
-    # What onnxruntime does on its own is the package's business, not the tests'.
+    # The package itself must keep onnxruntime from the network.
     del environment["ORT_DISABLE_TELEMETRY"]
     process = subprocess.run(
         [*strace, "-o", log, sys.executable, *map(str, words)],
@@ -49,7 +49,7 @@ def network_calls(strace, tmp_path, *words):
         text=True,
         env=environment,
     )
-    # sendfile copies files, too; to the network it would need a socket of another call.
+    # sendfile also copies files. For the network it would need a socket, which is another call.
     return process, [line for line in log.read_text().splitlines() if " sendfile(" not in line]
 
 
@@ -164,7 +164,7 @@ class TestCode:
         assert found == []
 
     def test_names_of_modules_are_not_data(self):
-        """What `import_module` gets is written in the code, or a key of a table there."""
+        """`import_module` gets a constant, or an entry of a table in the code."""
         calls = [
             (path.name, ast.unparse(node.args[0]))
             for path, tree in modules()
@@ -193,7 +193,7 @@ class TestCode:
 
     def test_only_installing_imports_it(self):
         assert users("cytotrace2_lite.models.install.download") == {"models/install/install.py"}
-        # The second one its types only.
+        # The second one imports its types only.
         assert users("cytotrace2_lite.models.install.install") == {
             "cli/models.py",
             "cli/progress.py",
@@ -237,7 +237,7 @@ class TestModelOpenToAll:
         ("place", "mode", "is_open"),
         [
             ("lab.onnx", 0o644, False),
-            ("lab.onnx", 0o664, False),  # a group is chosen
+            ("lab.onnx", 0o664, False),  # who is in a group was chosen
             ("lab.onnx", 0o646, True),
             (".", 0o757, True),
             (".", 0o1777, True),  # a file could be added

@@ -614,7 +614,7 @@ CASES = [
         {"a": b'id\tl\n"c\n1"\tx\n"c\n1"\ty\n', "t": TABLE},
         "check t -a a",
         3,
-        "a: cell 'c\\n1' appears twice (second time on line 5). Keep one of its labels.",
+        "a: cell 'c\\n1' appears twice (second time on line 4). Keep one of its labels.",
         id="line breaks",
     ),
     pytest.param(
@@ -1112,7 +1112,7 @@ CASES = [
         {"t": TABLE, "a": b"id\nc1\n"},
         "check t -a a",
         3,
-        "a: line 2 has no label: it needs a cell id and a label separated by a tab.",
+        "a: line 2 has no label: it needs a cell id and a label separated by a tab or a comma.",
         id="annotation of one column",
     ),
     pytest.param(
@@ -1130,14 +1130,14 @@ CASES = [
         id="empty annotation",
     ),
     pytest.param(
-        {"t": TABLE, "a": gzip.compress(b"id\tl\n")},
+        {"t": TABLE, "a": b"PK\3\4\0\0"},
         "check t -a a",
         3,
         (
-            "a: the annotation is not plain text. Unpack it, or save the sheet as tab-separated "
-            "text (UTF-8)."
+            "a: this annotation file is not plain text. Unpack it, or save the sheet as tab- or "
+            "comma-separated text (UTF-8)."
         ),
-        id="packed annotation",
+        id="annotation in a zip archive",
     ),
     pytest.param(
         {"t": TABLE, "a": b"id\tl\nc1\tx\n"},
@@ -1194,7 +1194,8 @@ CASES = [
         {"t": TABLE, "o": b"a\tActb\tx\n"},
         "check t --orthologs o",
         3,
-        "o: line 1 has 3 fields instead of 2, a gene and its mouse symbol with a tab between them.",
+        "o: line 1 has 3 fields instead of 2, a gene and its mouse symbol with a tab or a comma "
+        "between them.",
         id="three columns",
     ),
     pytest.param(

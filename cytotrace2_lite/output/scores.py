@@ -1,4 +1,4 @@
-"""The scores of a run, as the pipeline leaves them and everything else takes them."""
+"""The scores of a run: what the pipeline returns, and what tables and plots are made from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["STATUSES", "Scores", "labels_of"]
 STATUSES = ("scored", "scored (few genes)", "no counts")
 
 
-# Arrays have no one truth value, so that `==` of all fields would be an error.
+# No comparison of all fields: `==` of arrays has no single truth value.
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Scores of the cells of one run, in input order.
@@ -54,12 +54,11 @@ class Scores:
     n_genes
         How many of the model's genes have a count in the cell; int64, shape (n_cells,).
     warnings
-        What is worth knowing about the scores.
+        The findings of severity "warning", as Python warnings.
     info
-        What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+        The record of the run, as in `run.json`; docs/formats.md explains its keys.
     embedding
-        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
-        for it.
+        Where plots draw the cells by default; None where the run was not asked for coordinates.
     """
 
     cells: list[str]
@@ -82,7 +81,7 @@ class Scores:
 
     @property
     def preknn_potency(self) -> NDArray[np.str_]:
-        """Potency of the highest probability of each cell; str, shape (n_cells,)."""
+        """`preKNN_CytoTRACE2_Potency`, the most probable potency; str, shape (n_cells,)."""
         return labels_of(self.preknn_potency_index, POTENCIES)
 
     @property
@@ -92,10 +91,10 @@ class Scores:
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """Whether each cell has a score, and a good one; str, shape (n_cells,).
+        """Whether each cell has a score, and a reliable one; str, shape (n_cells,).
 
-        `"scored"`, `"scored (few genes)"` where fewer than 500 of the model's genes have a count,
-        or `"no counts"`: no score.
+        `"scored"`; `"scored (few genes)"` where fewer than 500 of the model's genes have a count;
+        `"no counts"` where there is no score.
         """
         return labels_of(self.status_index, STATUSES)
 

@@ -31,6 +31,7 @@ from cytotrace2_lite.models import onnx_file
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.torch_file import SparseTensor, Tensor, TorchFile
 from cytotrace2_lite.output.comparison import compare
+from cytotrace2_lite.output.report import orthologs_report
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read import read_expression
 
@@ -485,7 +486,7 @@ def run_orthologs(data, folder):
         orthologs = read_orthologs(path)
         assert orthologs.symbol_of
         [str(finding) for finding in orthologs.findings()]
-        json.dumps(orthologs.report())
+        json.dumps(orthologs_report(orthologs))
 
 
 def result_rows(extra):

@@ -54,7 +54,7 @@ WITH_LOGITS = ("mouse_120", "human_aliases")
 
 
 class Float64Step(torch.nn.Module):
-    """1 where the weight is positive, as upstream's estimator, which gives float32 only."""
+    """1 where the weight is positive, like upstream's estimator, but in float64."""
 
     def forward(self, weight):
         return (weight > 0).double()
@@ -258,7 +258,7 @@ def injected_scores(case, plain):
         potency[orphans] = 4  # alone with two others, so that the sort is of six cells
         potency[[20, 60]] = 4
         twins = np.arange(orphans[0] - tables.N_PAIRS, orphans[0])
-        # A twin differs in score, or the pair would be ordered by the last bit of a sum.
+        # Copies differ in score; otherwise the last bit of a sum would decide their order.
         raw_score[twins] = raw_score[: tables.N_PAIRS] + np.float32(0.1)
     frame = pd.DataFrame(
         {
@@ -292,7 +292,7 @@ def example_inputs(rank, log2):
 
 
 class InlineExecutor(concurrent.futures.Executor):
-    """Run what upstream gives to other processes in this one, where it can be recorded."""
+    """Run in this process what upstream gives to other processes, so that it can be recorded."""
 
     def __init__(self, max_workers):
         """Take upstream's argument."""
