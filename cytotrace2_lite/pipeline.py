@@ -225,7 +225,7 @@ def check(
     split = _split(data, parameters, samples)
     return [
         *data.findings,
-        *dataset.check_values(data.counts, data.max_value, hint),
+        *dataset.check_values(data.counts, data.cells, hint),
         *dataset.check_cells(data.counts, data.cells, samples),
         *dataset.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
         *check_resources(

@@ -24,7 +24,7 @@ TABLE = {
     "genes": "base system",
     "stages": "counts base system",
     "read": "genes.dates counts base system",
-    "models": "stages.preprocess genes base system",
+    "models": "stages.preprocess genes counts base system",
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
@@ -65,8 +65,7 @@ DEPARTURES = {
     *(f"{name} -> read._input" for name in ("api", "directory", "job", "output.anndata")),
     *("metadata.coordinates -> read._input", "metadata.samples -> read._input"),
     "job -> read._options",
-    *("cli.main", "models.catalog", "models.fold.export", "models.install.install"),
-    *("read.hdf5", "read.text"),
+    *("cli.main", "read.hdf5", "read.text"),
 }
 
 

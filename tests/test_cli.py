@@ -28,7 +28,7 @@ def ct2(capsys, model_files, tmp_path, monkeypatch):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
 
     def run(*arguments, model=None):
-        # test_plot.py tests the plots, with which these would take minutes.
+        # tests/plots tests the plots, with which these would take minutes.
         words = ["-dpl", "-m", str(model or model_files["1.1.0"]), *map(str, arguments)]
         with pytest.raises(SystemExit) as caught:
             main(["run", *words])

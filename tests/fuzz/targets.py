@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch_format
-from helpers import formats
+from helpers import formats, torch_format
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.base.options import RunOptions
@@ -26,10 +25,11 @@ from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
 from cytotrace2_lite.metadata.coordinates import read_embedding
-from cytotrace2_lite.models import catalog as models
 from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.catalog import describe
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.torch_file import SparseTensor, Tensor, TorchFile
+from cytotrace2_lite.models.sealed import seal
 from cytotrace2_lite.output.comparison import compare
 from cytotrace2_lite.output.report import orthologs_report
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
@@ -640,12 +640,12 @@ def small_model():
 
 def run_onnx(data, folder):
     path = folder / "model.onnx"
-    for content in (data, models.seal(data)):
+    for content in (data, seal(data)):
         path.write_bytes(content)
-        described = models.describe(path)
+        described = describe(path)
         assert isinstance(described.problem, str)
         with ours():
-            onnx_file.check_graph(content)
+            onnx_file.verify_graph(content)
         with ours():
             Ensemble.load(path)
 

@@ -1,12 +1,6 @@
-"""Kinds of results files, their columns, and standard output."""
+"""Columns of the results, and the kinds of results files."""
 
-import io
 import json
-import os
-import pty
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +11,8 @@ from pyarrow import parquet
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS, LABELS
-from cytotrace2_lite.system.files import write_whole
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
 
 
@@ -128,111 +121,3 @@ class TestFormats:
             "file_format is 'csv'; it must be one of ('txt', 'parquet', 'arrow')."
         )
         assert not (tmp_path / "new").exists()
-
-
-class TestWriteWhole:
-    def test_functions_write_to_a_part(self, tmp_path):
-        seen = []
-
-        def write(path):
-            assert not (tmp_path / "a").exists()
-            path.write_bytes(b"1")
-            seen.append(path)
-
-        contents = {tmp_path / "a": write, tmp_path / "b": b"2"}
-        write_whole(contents, ready=lambda: seen.append(sorted(tmp_path.glob("?"))))
-        assert seen[1] == []
-        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-            "a": b"1",
-            "b": b"2",
-        }
-
-    def test_interrupted_when_all_is_ready(self, tmp_path):
-        (tmp_path / "a").write_bytes(b"earlier")
-
-        def interrupt():
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            write_whole({tmp_path / "a": b"1", tmp_path / "b": b"2"}, ready=interrupt)
-        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"earlier"]
-
-
-class TestStandardOutput:
-    @pytest.fixture
-    def command(self, tmp_path, model_files):
-        """Function that runs a shell line with `ct2-lite run` of the example in it."""
-        words = [
-            *(sys.executable, "-m", "cytotrace2_lite", "run", DATA / "enteric_300.txt.gz", "-dpl"),
-            *("-m", model_files["1.1.0"]),
-        ]
-        run = shlex.join(map(str, words))
-
-        def call(line):
-            return subprocess.run(
-                ["bash", "-c", line.replace("RUN", run)],
-                cwd=tmp_path,
-                capture_output=True,
-                check=False,
-                env=os.environ | {"PYTHONPATH": str(DATA.parent.parent)},
-            )
-
-        return call
-
-    def test_the_bytes_of_the_file_and_nothing_else(self, command, tmp_path):
-        for options in ("", "--extra-columns", "--format parquet", "--format arrow"):
-            assert command(f"RUN -dv -o out {options}").returncode == 0
-            process = command(f"RUN -o - {options}")
-            assert process.returncode == 0
-            end = options.partition("--format ")[2] or "txt"
-            assert process.stdout == (tmp_path / f"out/cytotrace2_results.{end}").read_bytes()
-            assert b"\nResults: standard output; no run.json, no plots\n" in process.stderr
-            assert [path.name for path in tmp_path.iterdir()] == ["out"]
-        assert parquet.read_table(io.BytesIO(command("RUN -dv -o - --format parquet").stdout))
-
-    def test_nobody_reads_on(self, command):
-        process = command("RUN -dv -o - | true; echo ${PIPESTATUS[0]}")
-        assert process.stdout == b"141\n"
-        assert process.stderr.startswith(b"Model: ")
-        assert process.stderr.count(b"\n") == process.stderr.count(b"\nWarning: ") + 1
-
-    def test_compare_that_nobody_reads(self, command, tmp_path):
-        assert command("RUN -dv -o out").returncode == 0
-        line = f"{shlex.quote(sys.executable)} -m cytotrace2_lite compare"
-        path = "out/cytotrace2_results.txt"
-        process = command(f"{line} {path} {path} --json | true; echo ${{PIPESTATUS[0]}}")
-        assert (process.stdout, process.stderr) == (b"141\n", b"")
-
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-    def test_full_disk(self, command):
-        process = command("RUN -dv -o - > /dev/full")
-        assert process.returncode == 1
-        assert process.stderr.endswith(
-            b"\nError: standard output: cannot be written (No space left on device). "
-            b"What is there is not whole.\n"
-        )
-
-    def test_closed(self, command):
-        process = command("RUN -dv -o - >&-")
-        assert process.returncode == 1
-        assert process.stderr == (
-            b"Error: standard output is closed. Name a directory (-o/--output-dir).\n"
-        )
-
-    def test_no_bytes_for_a_terminal(self, command, tmp_path):
-        here, terminal = pty.openpty()
-        try:
-            process = command(f"RUN -dv -o - --format arrow > {os.ttyname(terminal)}")
-        finally:
-            os.close(here)
-            os.close(terminal)
-        assert process.returncode == 2
-        assert process.stderr == (
-            b"Error: --format arrow is not for a terminal: send standard output to a file or a "
-            b"program, or name a directory (-o/--output-dir).\n"
-        )
-
-    def test_an_error_writes_nothing(self, command, tmp_path):
-        process = command("RUN -dv -o - -sp human")
-        assert (process.returncode, process.stdout) == (4, b"")
-        assert list(tmp_path.iterdir()) == []

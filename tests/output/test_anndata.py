@@ -19,7 +19,7 @@ from cytotrace2_lite.output.anndata import annotate
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read.anndata import is_anndata
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 FILES = [DATA / f"anndata_{version}.h5ad" for version in ("0.7.8", "0.12.19")]
 CELLS = ["c1", "c2", "c3", "c4"]
 GENES = ["Actb", "Gapdh", "Sox17", "Pou5f1", "Nanog"]

@@ -14,7 +14,7 @@ import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 HEADER = "\t".join(["", *COLUMNS]) + "\n"
 ROWS = {
     "a": "0.1\tDifferentiated\t0.0\t0.1\tDifferentiated",
