@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
-from cytotrace2_lite.output.tables import LABELS, is_ordered, to_pandas
+from cytotrace2_lite.output.tables import LABELS, is_ordered, require_pandas, to_pandas
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
 from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.output.scores import Scores
     from cytotrace2_lite.read._input import Input
 
-__all__ = ["annotate", "annotated_copy", "check_h5ad"]
+__all__ = ["annotate", "annotated_copy", "check_annotatable", "check_h5ad"]
 
 _KEY = "cytotrace2"
 _MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
@@ -62,6 +62,29 @@ def annotate(adata: Any, result: Scores) -> None:
     for name in frame.columns:
         adata.obs[name] = frame[name].array  # by position: the index may be of another type
     adata.uns[_KEY] = _provenance(result)
+
+
+def check_annotatable(adata: Any) -> None:
+    """Check that results can be written into an AnnData, before there are any.
+
+    Parameters
+    ----------
+    adata
+        The AnnData whose cells are to be scored.
+
+    Raises
+    ------
+    UsageError
+        It is a view of one that is backed by a file, which anndata does not write into.
+    CytoTRACE2Error
+        pandas is not installed.
+    """
+    require_pandas()
+    if getattr(adata, "is_view", False) and getattr(adata, "isbacked", False):
+        raise UsageError(
+            "the AnnData is a view of one that is backed by a file, so that nothing can be written "
+            "into its obs: pass adata.to_memory(), or inplace=False."
+        )
 
 
 def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
