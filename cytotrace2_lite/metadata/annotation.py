@@ -78,8 +78,8 @@ class Annotation:
             )
         if len(self.header) == 1:
             raise InputError(
-                f"{self.path}: the first line has no label: it needs a cell id and a label separated "
-                "by a tab or a comma."
+                f"{self.path}: the first line has no label: it needs a cell id and a label "
+                "separated by a tab or a comma."
             )
         names = ["", "label", *(f"column {i}" for i in range(3, len(self.header) + 1))]
         return Annotation(self.path, names, {first: self.header[1:]} | self.fields)
