@@ -1,6 +1,7 @@
 """Fixtures that several test modules use."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Before NumPy is imported. The command line sets it, too.
@@ -12,8 +13,7 @@ os.environ.pop("CT2_LITE_MODEL", None)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
-import synthetic_ensemble
-import torch_format
+from helpers import synthetic_ensemble, torch_format
 
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import export
@@ -108,3 +108,25 @@ def tiny_table(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def models_home(tmp_path, monkeypatch):
+    """Empty models folder of the user, away from the working directory."""
+    path = tmp_path / "models"
+    path.mkdir()
+    monkeypatch.setenv("CT2_LITE_MODELS_DIR", str(path))
+    monkeypatch.delenv("CT2_LITE_MODEL", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return path
+
+
+@pytest.fixture
+def put_model(models_home, model_files):
+    """Function that installs a made-up model under a name."""
+
+    def install(name, version="1.0.0"):
+        return Path(shutil.copy(model_files[version], models_home / f"{name}.onnx"))
+
+    return install

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import synthetic_ensemble
-import torch_format
+from helpers import synthetic_ensemble, torch_format
 from helpers.counts import random_counts
 
 import cytotrace2_lite

@@ -5,6 +5,7 @@ were until new ones replace them, and what a killed run leaves is gone after the
 """
 
 import collections
+import errno
 import hashlib
 import json
 import os
@@ -268,10 +269,12 @@ class TestLeftOvers:
         assert visible(tmp_path) == {"a": b"1"}
 
     def test_a_file_system_without_locks(self, tmp_path, monkeypatch):
-        def refuse(_):
-            raise OSError("no locks")
+        fcntl = pytest.importorskip("fcntl")
 
-        monkeypatch.setattr(system_files, "try_lock", refuse)
+        def refuse(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
         old, new = (tmp_path / f".{name}.0123456789abcdef.ct2-lite-part" for name in ("old", "new"))
         for path in (old, new):
             path.touch()

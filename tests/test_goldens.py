@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import synthetic_ensemble
 from goldens import tables
+from helpers import synthetic_ensemble
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import batch, genes
+from cytotrace2_lite import genes
 from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES, potency_of
 from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
@@ -211,9 +211,8 @@ class Given:
         self.case, self.done = case, 0
         self.info = ModelInfo("given", "", "1.1.0", 0, "", "", ())
 
-    def predict(self, log2_cpm, rank):
-        assert len(rank) == log2_cpm.nnz
-        rows = slice(self.done, self.done + log2_cpm.shape[0])
+    def predict_counts(self, counts, *, threads, progress):
+        rows = slice(self.done, self.done + counts.shape[0])
         self.done = rows.stop
         golden = self.case.golden
         return Prediction(
@@ -222,8 +221,7 @@ class Given:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads, monkeypatch):
-    monkeypatch.setattr(batch, "_CELLS_PER_STEP", 10_000)  # a batch at a time, in order
+def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads):
     expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
     scores = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))

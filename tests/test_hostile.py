@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-import torch_format
-from helpers import formats
+from helpers import formats, torch_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc
@@ -29,10 +28,12 @@ from cytotrace2_lite.genes import features
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
 from cytotrace2_lite.metadata.coordinates import Embedding, read_embedding
-from cytotrace2_lite.models import catalog as models
 from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.catalog import describe
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.torch_file import TorchFile
+from cytotrace2_lite.models.installed import bundled_model
+from cytotrace2_lite.models.sealed import read_model, seal
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.text import contained, printable, shown
@@ -305,7 +306,7 @@ class TestReaders:
         self.refused(folder, "barcodes.tsv: the file has more than 8 MiB, too many for a list")
 
     def test_rows_without_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("cytotrace2_lite.read.tables.available_memory", lambda: 1000)
+        monkeypatch.setattr("cytotrace2_lite.read.arrow.available_memory", lambda: 1000)
         pyarrow.parquet.write_table(
             pa.table({"n": list("abcdefghijk"), "c": [1] * 11}), tmp_path / "t"
         )
@@ -346,7 +347,7 @@ class TestModels:
 
     def described(self, **changes):
         """Metadata of a valid model, as protocol-buffer fields, some of them changed."""
-        entries = onnx_file.metadata(models.bundled_model().read_bytes())
+        entries = onnx_file.metadata(bundled_model().read_bytes())
         entries.pop("cytotrace2_lite.sha256")
         return entries | changes
 
@@ -354,7 +355,7 @@ class TestModels:
         """Names of the inputs of a valid model."""
         import onnx
 
-        model = onnx.load(models.bundled_model())
+        model = onnx.load(bundled_model())
         return [(tensor.name, tensor.type.tensor_type.elem_type) for tensor in model.graph.input]
 
     def sealed(self, path, nodes=(), inputs=None, **changes):
@@ -372,7 +373,7 @@ class TestModels:
         opset = [helper.make_opsetid("", onnx_file.OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=9)
         helper.set_model_props(model, self.described(**changes))
-        path.write_bytes(models.seal(model.SerializeToString()))
+        path.write_bytes(seal(model.SerializeToString()))
         return path
 
     @pytest.mark.parametrize(
@@ -398,7 +399,7 @@ class TestModels:
         with pytest.raises(ct2.ModelError, match="the model does not describe itself as this"):
             Ensemble.load(path)
         if {"sources", "check_scores", "thresholds"}.isdisjoint(changes) and "name" not in changes:
-            assert "does not describe itself" in models.describe(path).problem
+            assert "does not describe itself" in describe(path).problem
 
     @pytest.mark.parametrize(
         ("nodes", "message"),
@@ -463,11 +464,11 @@ class TestModels:
 def test_a_device_that_never_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("cytotrace2_lite.system.files._LARGEST", 1 << 20)
     monkeypatch.setattr("cytotrace2_lite.system.small_tables._LARGEST", 1 << 20)
-    monkeypatch.setattr("cytotrace2_lite.models.catalog._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.models.sealed._LARGEST", 1 << 20)
     for read in (read_annotation, read_embedding, read_orthologs, ct2.compare):
         with pytest.raises(ct2.InputError, match=r"^/dev/zero: the file has more than 1 MiB"):
             read(*["/dev/zero"] * (2 if read is ct2.compare else 1))
     with pytest.raises(ct2.ModelError, match=r"^/dev/zero: not a cytotrace2_lite model"):
-        models.read_model(Path("/dev/zero"))
+        read_model(Path("/dev/zero"))
     with pytest.raises(ct2.InputError, match=r"^/dev/zero: this is not a text table"):
         read_expression("/dev/zero")

@@ -145,7 +145,8 @@ class TestTraining:
     ):
         import torch
 
-        from cytotrace2_lite.models.fold.export import fold_members, mean_probabilities
+        from cytotrace2_lite.models.fold.export import fold_members
+        from cytotrace2_lite.models.fold.folded import mean_probabilities
 
         monkeypatch.setattr(train_open, "GUIDE_CELLS", 200)
         monkeypatch.setattr(train_open, "STATISTICS_BATCHES", 2)

@@ -20,7 +20,7 @@ from helpers import formats
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.models import catalog as models
+from cytotrace2_lite.models.sealed import seal
 
 GENES = ("Actb", "Sox17", "Gapdh")
 CELLS = ("c1", "c2")
@@ -967,8 +967,8 @@ CASES = [
         "check t.h5ad",
         3,
         (
-            "t.h5ad: the sparse matrix is damaged: its parts do not fit together. Copy or write it "
-            "again."
+            "t.h5ad: the sparse matrix is damaged: its data, indices and indptr do not fit "
+            "together. Copy or write it again."
         ),
         id="indices",
     ),
@@ -1302,7 +1302,7 @@ CASES = [
         id="text for a model",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"x").replace(b"x", b"y", 1)},
+        {"t": TABLE, "m.onnx": seal(b"x").replace(b"x", b"y", 1)},
         "check t -m ./m.onnx",
         5,
         (
@@ -1312,7 +1312,7 @@ CASES = [
         id="an altered model",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"")},
+        {"t": TABLE, "m.onnx": seal(b"")},
         "check t -m ./m.onnx",
         5,
         "m.onnx: the model does not describe itself as this version expects. Copy the file again, "
@@ -1320,7 +1320,7 @@ CASES = [
         id="a model of nothing",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"\xff" * 9)},
+        {"t": TABLE, "m.onnx": seal(b"\xff" * 9)},
         "check t -m ./m.onnx",
         5,
         "m.onnx: the file is damaged or is no ONNX model.",

@@ -72,7 +72,7 @@ from cytotrace2_lite.system.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cytotrace2_lite.models.fold.export import FoldedEnsemble
+    from cytotrace2_lite.models.fold.folded import FoldedEnsemble
 
 
 @dataclass
@@ -115,7 +115,7 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.models.fold.export import (
+        from cytotrace2_lite.models.fold.members import (
             find_background,
             member_files,
             read_background,
@@ -155,7 +155,9 @@ class BlindMembers:
         return self.ensembles.get(blind), [self.files[i].name for i in blind]
 
     def _ensemble(self, members: tuple[int, ...]) -> Ensemble:
-        from cytotrace2_lite.models.fold.export import FoldedEnsemble, fold_members, to_onnx
+        from cytotrace2_lite.models.fold.export import fold_members
+        from cytotrace2_lite.models.fold.folded import FoldedEnsemble
+        from cytotrace2_lite.models.fold.graph import to_onnx
 
         for i in members:
             if i not in self.folded:

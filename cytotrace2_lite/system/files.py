@@ -266,24 +266,20 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         part = _part_name(path)
         file = part.open("xb")
-        try:
-            locked = sys.platform == "win32" or try_lock(file)
-        except OSError:  # a file system without locks
-            locked = True
-        # Before it was locked, another process may have taken it for abandoned.
-        if locked and part.exists():
+        is_taken = sys.platform != "win32" and try_lock(file) is False
+        # Before it was locked, another process may have thought that it was abandoned.
+        if not is_taken and part.exists():
             return part, file
         file.close()
 
 
 def _remove_if_abandoned(part: Path) -> None:
     with part.open("rb+") as file:
-        if sys.platform != "win32":  # where an open file cannot be removed
-            with contextlib.suppress(OSError):  # a file system without locks
-                if try_lock(file):
-                    part.unlink()
-                return
-    if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+        # On Windows, a file that is open cannot be removed.
+        locked = None if sys.platform == "win32" else try_lock(file)
+        if locked:
+            part.unlink()
+    if locked is None and time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
         part.unlink()
 
 

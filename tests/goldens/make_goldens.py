@@ -4,8 +4,9 @@
 
 To be run by an interpreter that has cytotrace2-py 1.1.0.4. DATASETS holds the folder
 `enteric_morarach2021` (as for tests/data/make_example_data.py), of which the table of the case
-`batches` is cut. The ensemble is the one of tests/synthetic_ensemble.py: nothing of the published
-models is used. NumPy's AVX-512 sorts, which are not stable on even five values, are switched off.
+`batches` is cut. The ensemble is the one of tests/helpers/synthetic_ensemble.py: nothing of the
+published models is used. NumPy's AVX-512 sorts, which are not stable on even five values, are
+switched off.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ import numpy as np
 import pandas as pd
 import run_upstream
 import scipy.sparse as sp
-import synthetic_ensemble
 import tables
 import torch
 from cytotrace2_py.common import gen_utils, models
+from helpers import synthetic_ensemble
 
 HERE = Path(__file__).resolve().parent
 NO_AVX512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"

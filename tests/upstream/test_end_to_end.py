@@ -146,8 +146,8 @@ class Given:
         # One batch: upstream's order is that of the table.
         assert [str(cell) for cell in run.stages.cells] == list(run.data.cells)
 
-    def predict(self, log2_cpm, rank):
-        some = slice(self.n_done, self.n_done + log2_cpm.shape[0])
+    def predict_counts(self, counts, *, threads, progress):
+        some = slice(self.n_done, self.n_done + counts.shape[0])
         self.n_done = some.stop
         potency = self.stages.potency.astype(np.intp)
         return Prediction(

@@ -11,15 +11,12 @@ from scipy.stats import spearmanr
 from cytotrace2_lite import genes
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.models.fold.export import (
-    export,
-    mean_probabilities,
-    member_files,
-    read_member,
-)
+from cytotrace2_lite.models.fold.export import export
+from cytotrace2_lite.models.fold.folded import mean_probabilities
+from cytotrace2_lite.models.fold.members import member_files, read_member
 from cytotrace2_lite.stages import preprocess
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared"
 MEMBERS = SHARED / "reference/official_v1.0"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch_format
+from helpers import torch_format
 
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models.fold.torch_file import SparseTensor, TorchFile
@@ -251,7 +251,7 @@ def test_rebuilders_with_odd_arguments(tmp_path, value):
     refused(torch_format.write_archive(tmp_path / "x.pt", pickled, [array]))
 
 
-MEMBER = Path(__file__).resolve().parents[2] / "shared/reference/official_v1.0/EPI_CountsTable.pt"
+MEMBER = Path(__file__).resolve().parents[4] / "shared/reference/official_v1.0/EPI_CountsTable.pt"
 
 
 @pytest.mark.skipif(not MEMBER.is_file(), reason="../shared/reference is not there")
@@ -262,7 +262,7 @@ import resource
 from pathlib import Path
 import numpy as np
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models.fold.export import read_member
+from cytotrace2_lite.models.fold.members import read_member
 whole = Path({str(MEMBER)!r}).read_bytes()
 path = Path({str(tmp_path)!r}) / "mutated.pt"
 read_member(Path({str(MEMBER)!r}))

@@ -8,11 +8,11 @@ import pytest
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.models.selfcheck import check, check_cells
+from cytotrace2_lite.models.verify import made_up_counts, verify
 
 
 def test_the_made_up_cells_are_the_same_everywhere():
-    counts = check_cells()
+    counts = made_up_counts()
     parts = (counts.data, counts.indices.astype(np.int64), counts.indptr.astype(np.int64))
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     assert digest == "0faaace1d65bcc25f076efd86ffbefdb8b221130014c2564c91ff98992b842ec"
@@ -20,20 +20,20 @@ def test_the_made_up_cells_are_the_same_everywhere():
 
 @pytest.mark.parametrize("version", ["1.1.0", "1.0.0"])
 def test_models_give_their_own_scores(ensembles, version):
-    result = check(ensembles[version], threads=2)
+    result = verify(ensembles[version], threads=2)
     assert result.difference < 1e-6
     assert len(set(result.expected.round(3))) > 3
 
 
 def test_the_bundled_model_gives_its_own_scores():
-    assert check(Ensemble.load()).difference < 1e-6
+    assert verify(Ensemble.load()).difference < 1e-6
 
 
 def test_another_answer_is_an_error(ensembles, monkeypatch):
     ensemble = ensembles["1.1.0"]
     monkeypatch.setattr(ensemble, "check_scores", tuple(np.array(ensemble.check_scores) + 1e-4))
     with pytest.raises(ModelError, match=r"off by up to 1\.0e-04, at most 1e-05 is rounding"):
-        check(ensemble)
+        verify(ensemble)
 
 
 def test_command(model_files, capsys):

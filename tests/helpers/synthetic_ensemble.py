@@ -24,7 +24,7 @@ N_MEMBERS = 3
 N_POTENCIES = 6
 N_CONTROLS = 30
 GENE_SETS = {"1.1.0": 24, "1.0.0": 12}
-CALIBRATION = Path(__file__).resolve().parent / "goldens" / "synthetic_calibration.npz"
+CALIBRATION = Path(__file__).resolve().parents[1] / "goldens" / "synthetic_calibration.npz"
 
 
 def _seed(index, version):

@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.models.catalog import seal
 from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.models.onnx_file import OPERATORS, OPSET, check_graph, metadata
+from cytotrace2_lite.models.onnx_file import OPERATORS, OPSET, metadata, verify_graph
+from cytotrace2_lite.models.sealed import seal
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def changed(exported, tmp_path):
 @pytest.mark.parametrize("version", ["1.1.0", "1.0.0"])
 def test_what_the_exporter_writes(exported, version):
     content = exported[version][1]
-    check_graph(content)
+    verify_graph(content)
     model = onnx.load_from_string(content)
     assert metadata(content) == {entry.key: entry.value for entry in model.metadata_props}
     assert {node.op_type for node in model.graph.node} <= OPERATORS
@@ -116,9 +116,9 @@ def test_a_second_graph(exported):
     content = exported["1.0.0"][1]
     second = onnx.ModelProto(graph=helper.make_graph([], "g", [], [])).SerializeToString()
     with pytest.raises(ModelError, match=r"^the model has 2 graphs, not 1\.$"):
-        check_graph(content + second)
+        verify_graph(content + second)
     with pytest.raises(ModelError, match=r"^the model has 0 graphs, not 1\.$"):
-        check_graph(b"")
+        verify_graph(b"")
 
 
 def test_metadata_that_is_missing_or_wrong(changed):
@@ -176,7 +176,7 @@ def test_mutated_models_end_in_one_of_our_errors_or_pass(exported):
         for at in random.randint(0, graph_end, random.randint(1, 4)):
             content[at] = random.randint(0, 256)
         try:
-            check_graph(bytes(content))
+            verify_graph(bytes(content))
             metadata(bytes(content))
         except ModelError:
             pass
