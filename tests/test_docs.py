@@ -107,6 +107,30 @@ def test_the_tutorial_runs_and_makes_what_it_says(checkout):
     run_python(checkout, "tutorial.md")
 
 
+@needs_plots
+def test_the_page_on_genes_runs(checkout):
+    pytest.importorskip("pandas")
+    for block in blocks("genes.md", "bash"):
+        checkout("bash", "-euo", "pipefail", "-c", block)
+    run_python(checkout, "genes.md")
+    named = set(re.findall(r"`(cytotrace2_\w+\.(?:tsv|png))`", (DOCS / "genes.md").read_text()))
+    written = {path.name for path in (checkout.directory / "marrow").iterdir()}
+    assert named - written == {"cytotrace2_enrichment.tsv"}
+    digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
+    text = (DOCS / "genes.md").read_text()
+    assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_the_notebook_on_genes_was_executed():
+    document = json.loads((DOCS / "genes.ipynb").read_text())
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert (DOCS / "genes.ipynb").stat().st_size < 400_000
+
+
 @pytest.mark.parametrize("page", ["index.md", "running.md"])
 def test_the_commands_of_a_page_run(page, checkout):
     run_commands(checkout, page)
@@ -247,7 +271,7 @@ def test_benchmarks_are_as_recorded():
 
 def test_pictures_are_small():
     pictures = list((DOCS / "pictures").glob("*.png"))
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     sizes = [picture.stat().st_size for picture in pictures]
     assert max(sizes) < 60_000
     assert sum(sizes) < 300_000

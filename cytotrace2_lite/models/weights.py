@@ -23,8 +23,8 @@ import numpy as np
 from cytotrace2_lite.base.potency import N_POTENCIES
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.models.onnx_file import initializers, metadata
+from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.models.tiles import bands
 
 if TYPE_CHECKING:
