@@ -20,8 +20,9 @@ from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.models.ensemble import Ensemble, Prediction
 from cytotrace2_lite.stages import binning, components, diffusion, neighbors, preprocess
 from cytotrace2_lite.stages.standardised import standardise
+from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.machine import release_memory
-from cytotrace2_lite.system.threads import in_order, one_blas_thread
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
