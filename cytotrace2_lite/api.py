@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
@@ -15,7 +15,7 @@ from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
 )
-from cytotrace2_lite.output.anndata import annotate
+from cytotrace2_lite.output.anndata import annotate, check_annotatable
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots import (
     compute_umap,
@@ -24,8 +24,9 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read._input import open_input
+from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
+from cytotrace2_lite.system.files import expanded
 
 if TYPE_CHECKING:
     import os
@@ -50,9 +51,9 @@ def run(
     cells: Sequence[str] | None = None,
     layer: str | None = None,
     use_raw: bool = False,
-    orientation: str = "auto",
-    duplicate_genes: str = "error",
-    species: str = "mouse",
+    orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
+    duplicate_genes: Literal["error", "first", "sum"] = "error",
+    species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
     batches: ArrayLike | str | None = None,
@@ -95,7 +96,7 @@ def run(
     duplicate_genes
         What to do with genes of one name: "error", keep the "first", or "sum".
     species
-        "mouse" or "human".
+        "mouse" or "human", in any case.
     orthologs
         For another species, at your own risk: path of a tab-separated table of two columns, genes
         of the input and their mouse symbols.
@@ -166,8 +167,11 @@ def run(
         max_cores=max_cores,
         max_memory=max_memory,
     )
+    writes = inplace and is_anndata(data)
+    if writes:  # what is known to fail is tried before the work
+        check_annotatable(data)
     to_compute = isinstance(embedding, str) and embedding == "umap"
-    with open_input(data) as source:
+    with open_input(expanded(data)) as source:
         embed = None
         if to_compute:
             require_umap()
@@ -181,7 +185,7 @@ def run(
     if to_compute:
         layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
         result = replace(result, embedding=layout)
-    if inplace and is_anndata(data):
+    if writes:
         annotate(data, result)
     return result
 
@@ -193,9 +197,9 @@ def check(
     cells: Sequence[str] | None = None,
     layer: str | None = None,
     use_raw: bool = False,
-    orientation: str = "auto",
-    duplicate_genes: str = "error",
-    species: str = "mouse",
+    orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
+    duplicate_genes: Literal["error", "first", "sum"] = "error",
+    species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
     batches: ArrayLike | str | None = None,
@@ -242,14 +246,14 @@ def check(
         max_cores=max_cores,
         max_memory=max_memory,
     )
-    with open_input(data) as source:
+    with open_input(expanded(data)) as source:
         return prepare_job(source, options, progress=progress).findings
 
 
 def cytotrace2(
     input_path: str | os.PathLike[str],
     annotation_path: str | os.PathLike[str] = "",
-    species: str = "mouse",
+    species: Literal["mouse", "human"] = "mouse",
     batch_size: int = 20_000,
     smooth_batch_size: int = 1000,
     disable_parallelization: bool = False,
@@ -268,7 +272,7 @@ def cytotrace2(
     annotation_path
         A tab-separated table of cell ids and labels with a header; checked against the cells.
     species
-        "mouse" or "human".
+        "mouse" or "human", in any case.
     batch_size
         Largest number of cells processed together; upstream's function has 20,000, its command
         line 10,000.
@@ -298,6 +302,7 @@ def cytotrace2(
         As `run` and `Result.write` raise, or pandas is not installed.
     """
     del disable_verbose
+    output_dir = expanded(output_dir)
     require_pandas()
     scored = score_to_directory(
         input_path,

@@ -13,27 +13,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_NEIGHBORS, Parameters
 from cytotrace2_lite.base.potency import potency_of
-from cytotrace2_lite.models.ensemble import Ensemble, Prediction
-from cytotrace2_lite.stages import binning, components, diffusion, neighbors, preprocess
+from cytotrace2_lite.stages import binning, components, diffusion, neighbors
 from cytotrace2_lite.stages.standardised import standardise
 from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.machine import release_memory
-from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.models.ensemble import Ensemble
 
 __all__ = ["BatchScores", "Clock", "score_batch"]
-
-_CELLS_PER_STEP = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +106,9 @@ def score_batch(
     clock = Clock(progress or (lambda *_: None))
     with one_blas_thread():
         with clock.timed("predict"):
-            prediction = _predict(counts, ensemble, threads, clock.progress)
+            prediction = ensemble.predict_counts(
+                counts, threads=threads, progress=partial(clock.progress, "predict")
+            )
         with clock.timed("diffuse"):
             diffused = diffusion.diffuse(
                 counts,
@@ -165,26 +163,3 @@ class Clock:
             release_memory()
         finally:
             self.seconds[stage] += time.perf_counter() - begun
-
-
-def _predict(
-    counts: Counts,
-    ensemble: Ensemble,
-    threads: int,
-    progress: Callable[[str, int], None],
-) -> Prediction:
-    """Predict some cells at a time: log2 CPM and ranks of all would be the largest arrays."""
-
-    def predict(start: int) -> Prediction:
-        some = counts[start : start + _CELLS_PER_STEP]
-        prediction = ensemble.predict(preprocess.log2_cpm(some), preprocess.rank_expressed(some))
-        progress("predict", some.shape[0])
-        return prediction
-
-    parts = list(in_order(predict, range(0, counts.shape[0], _CELLS_PER_STEP), threads))
-    return Prediction(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("probabilities", "score", "potency")
-        )
-    )

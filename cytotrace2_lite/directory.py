@@ -23,8 +23,8 @@ from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.read._input import Input, open_input
-from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
+from cytotrace2_lite.read import Input, open_input
+from cytotrace2_lite.system.files import check_replaceable, expanded, prepare_directory, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,10 +84,16 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with open_input(input_path) as source:
-        annotation = _read_annotation(annotation_path, batch_key, source)
+    with open_input(expanded(input_path)) as source:
+        annotation_path = expanded(annotation_path)
+        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         job = prepare_job(
-            source, options, annotation=annotation, batch_key=batch_key, progress=progress
+            source,
+            options,
+            annotation=annotation,
+            label_column=label_column,
+            batch_key=batch_key,
+            progress=progress,
         )
     return job.findings
 
@@ -123,8 +129,8 @@ def score_to_directory(
     options
         What decides the scores.
     annotation_path
-        A tab-separated table of cell ids and labels with a header; its ids are checked against
-        the cells.
+        A text table of cell ids and labels, whose ids are checked against the cells; or, where
+        there is no such file, the name of a column of `obs` of a `.h5ad` input.
     batch_key
         Column of the annotation that holds the sample of each cell, as `batches` of `run`;
         without an annotation a column of `obs` of a `.h5ad` input.
@@ -154,9 +160,11 @@ def score_to_directory(
         not usable.
     """
     report = progress or (lambda _: None)
+    input_path, annotation_path = expanded(input_path), expanded(annotation_path)
+    output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_input(input_path))
-        annotation = _read_annotation(annotation_path, batch_key, source)
+        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         embed = None if embedding is None else _embedding_of_file(embedding, source)
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
@@ -177,6 +185,7 @@ def score_to_directory(
             source,
             options,
             annotation=annotation,
+            label_column=label_column,
             batch_key=batch_key,
             embed=embed,
             embedding_name=None if embedding is None else str(embedding),
@@ -201,7 +210,7 @@ def score_to_directory(
     return Scored(
         result=result,
         counts=job.data.counts,
-        labels=None if annotation is None else annotation.labels,
+        labels=None if job.annotation is None else job.annotation.labels,
         threads=job.parameters.max_cores,
     )
 
@@ -234,18 +243,21 @@ def _embedding_of_file(
 
 def _read_annotation(
     path: str | os.PathLike[str], batch_key: str | None, source: Input
-) -> Annotation | None:
+) -> tuple[Annotation | None, str | None]:
+    """Read the annotation, or give the name of the column of `obs` that takes its place."""
+    if path and not os.path.exists(path) and source.is_h5ad:  # noqa: PTH110
+        return None, str(path)
     if path:
         annotation = read_annotation(path)
         if batch_key is not None:
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
-        return annotation
+        return annotation, None
     if batch_key is not None and not source.is_h5ad:
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
             "(-a/--annotation-path). Only a .h5ad has labels of its own."
         )
-    return None
+    return None, None
 
 
 @contextlib.contextmanager

@@ -14,13 +14,13 @@ from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.genes import is_known
 from cytotrace2_lite.genes.orthologs import read_orthologs
-from cytotrace2_lite.metadata.annotation import Annotation, check_annotation
+from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels, check_annotation
 from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
 from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read import ReadOptions
 from cytotrace2_lite.result import Result
 from cytotrace2_lite.system.machine import available_cores, available_memory
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.metadata.coordinates import Embedding
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["Job", "prepare_job"]
 
@@ -46,6 +46,7 @@ class Job:
     findings: list[Finding]
     embedding: Embedding | None
     record: InputRecord
+    annotation: Annotation | None
 
     def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
         """Score the cells; `release` as for `cytotrace2_lite.pipeline.score_cells`."""
@@ -68,6 +69,7 @@ def prepare_job(
     *,
     batch_key: str | None = None,
     annotation: Annotation | None = None,
+    label_column: str | None = None,
     embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
     embedding_name: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -84,6 +86,8 @@ def prepare_job(
         Column of the annotation, or of `obs`, with the sample of each cell.
     annotation
         What is known about the cells.
+    label_column
+        The column of `obs` that has their labels, in place of an annotation.
     embed
         Called with the names of the cells; gives their coordinates for plots, and findings.
     embedding_name
@@ -116,6 +120,7 @@ def prepare_job(
     batches = options.batches
     key = batches if isinstance(batches, str) else batch_key or ""
     labels = obs_column(source, key) if key and annotation is None else batches
+    cell_labels = [] if label_column is None else obs_column(source, label_column)
     expression, origin = source.read(
         ReadOptions(
             is_known=lambda names: is_known(names, parameters.species, mouse_symbol),
@@ -132,7 +137,11 @@ def prepare_job(
     )
     read_seconds = time.perf_counter() - started
     names = expression.cells
-    if annotation is not None and batch_key is not None:
+    if label_column is not None:
+        annotation = annotation_of_labels(source.name, label_column, names, cell_labels)
+    elif annotation is not None:
+        annotation = annotation.matched(names)
+    if annotation is not None and batch_key is not None and label_column is None:
         labels = annotation.column(batch_key, names)
     samples = None if labels is None else samples_of(labels, names, key)
     layout, remarks = embed(names) if embed is not None else (None, [])
@@ -156,10 +165,11 @@ def prepare_job(
             source=origin,
             started=started,
             read_seconds=read_seconds,
-            orthologs=None if table is None else table.report(),
-            annotation=None if annotation is None else annotation.report(),
+            orthologs=table,
+            annotation=annotation,
             embedding=embedding_name,
         ),
+        annotation=annotation,
     )
 
 
@@ -181,6 +191,7 @@ def _bytes_of_values(parameters: Parameters) -> int:
 
 
 def _species(species: str, orthologs: str | os.PathLike[str] | None) -> str:
+    species = species.strip().lower() if isinstance(species, str) else species
     if orthologs is None:
         if species == OTHER_SPECIES:
             raise UsageError("species is 'other', which needs a table of orthologs.")

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts.expression import Expression
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.models.ensemble import Ensemble
-    from cytotrace2_lite.output.report import BatchQuality, InputRecord
+    from cytotrace2_lite.output.keys import BatchQuality
+    from cytotrace2_lite.output.report import InputRecord
 
 __all__ = [
     "ModelInput",
@@ -224,7 +225,7 @@ def check(
     split = _split(data, parameters, samples)
     return [
         *data.findings,
-        *dataset.check_values(data.counts, data.max_value, hint),
+        *dataset.check_values(data.counts, data.cells, hint),
         *dataset.check_cells(data.counts, data.cells, samples),
         *dataset.check_samples(samples, [(batch.sample, len(batch.cells)) for batch in split]),
         *check_resources(

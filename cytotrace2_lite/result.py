@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.read import open_input
-from cytotrace2_lite.system.files import prepare_directory, write_whole
+from cytotrace2_lite.system.files import expanded, prepare_directory, write_whole
 
 if TYPE_CHECKING:
     import os
@@ -177,6 +177,7 @@ class Result(Scores):
         UsageError
             There is no such format.
         """
+        directory = expanded(directory)
         files = self.files(directory, extra_columns=extra_columns, file_format=file_format)
         prepare_directory(directory)
         write_whole(files)
@@ -236,6 +237,7 @@ class Result(Scores):
         """
         from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 
+        source, target = expanded(source), expanded(target)
         with open_input(source) as handle:
             check_h5ad(handle, target)
             write_whole({Path(target): annotated_copy(handle, self)})

@@ -1,19 +1,19 @@
 """Fixtures that several test modules use."""
 
 import os
+import shutil
 from pathlib import Path
 
-# Before NumPy is imported: as the command line does it, and machines that run tests are busy.
+# Before NumPy is imported. The command line sets it, too.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-# Whatever models the user has installed or named are none of the tests' business.
+# Tests do not use the models that the user has installed or named.
 os.environ["CT2_LITE_MODELS_DIR"] = "/nonexistent/cytotrace2_lite"
 os.environ.pop("CT2_LITE_MODEL", None)
-# Some tests import onnxruntime themselves; tests/test_security.py takes it away again.
+# Some tests import onnxruntime themselves. tests/test_security.py removes it again.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
-import synthetic_ensemble
-import torch_format
+from helpers import synthetic_ensemble, torch_format
 
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import export
@@ -24,7 +24,7 @@ TESTS = Path(__file__).parent
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Say in how many processes tests run at a time, where `-n` does not.
+    """Say in how many processes tests run at a time, if `-n` does not.
 
     One more than there are processors, as tests wait for the programs that they start. No more than
     files, and this process alone for one file, for `-s`, and for what `-m` asks for by name: such
@@ -42,12 +42,16 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_make_parametrize_id(val):
-    """Name what was compressed: its bytes hold the time, which is another one in each process."""
-    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+    """Name compressed parameters: their bytes hold the time, which differs between processes."""
+    if isinstance(val, bytes):
+        for name, magic in (("gzip", b"\x1f\x8b"), ("zip", b"PK")):
+            if val.startswith(magic):
+                return name
+    return None
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what takes minutes, unless `-m` asks for it."""
+    """Skip what takes minutes, unless `-m` asks for it."""
     if "slow" in config.option.markexpr:
         return
     for item in items:
@@ -104,3 +108,25 @@ def tiny_table(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def models_home(tmp_path, monkeypatch):
+    """Empty models folder of the user, away from the working directory."""
+    path = tmp_path / "models"
+    path.mkdir()
+    monkeypatch.setenv("CT2_LITE_MODELS_DIR", str(path))
+    monkeypatch.delenv("CT2_LITE_MODEL", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return path
+
+
+@pytest.fixture
+def put_model(models_home, model_files):
+    """Function that installs a made-up model under a name."""
+
+    def install(name, version="1.0.0"):
+        return Path(shutil.copy(model_files[version], models_home / f"{name}.onnx"))
+
+    return install

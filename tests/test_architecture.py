@@ -19,12 +19,12 @@ TABLE = {
     "_version": "",
     "errors": "text",
     "system": "",
-    "base": "",
+    "base": "system",
     "counts": "base system",
     "genes": "base system",
     "stages": "counts base system",
     "read": "genes.dates counts base system",
-    "models": "stages.preprocess genes base system",
+    "models": "stages.preprocess genes counts base system",
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
@@ -33,8 +33,8 @@ TABLE = {
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
     "pipeline": (
-        "batch checks output.scores output.report metadata.samples models.ensemble genes counts "
-        "base system"
+        "batch checks output.scores output.report output.keys metadata.samples models.ensemble "
+        "genes counts base system"
     ),
     "result": "plots output read system",
     "job": (
@@ -61,12 +61,7 @@ MOST_ROOMS = 26
 
 # What is still to be mended. To be shortened, never to be lengthened.
 DEPARTURES = {
-    *("read._input -> read", "read.hdf5 -> read.h5ad", "read.hdf5 -> read.tenx_h5"),
-    *(f"{name} -> read._input" for name in ("api", "directory", "job", "output.anndata")),
-    *("metadata.coordinates -> read._input", "metadata.samples -> read._input"),
-    "job -> read._options",
-    *("cli.main", "models.catalog", "models.fold.export"),
-    *("models.install.install", "read.hdf5", "read.text"),
+    "cli.main",
 }
 
 
@@ -216,3 +211,14 @@ def test_files_are_short_or_say_why_not():
         and REASON not in (ast.get_docstring(TREES[module]) or "").replace("\n", " ")
     }
     assert {line for line in wrong if line.partition(":")[0] not in DEPARTURES} == set()
+
+
+if __name__ == "__main__":  # draws the map from the code, from above
+    for wing in reversed(TABLE):
+        used = {
+            wing_of(origin(source, name))
+            for module in FILES
+            if wing_of(module) == wing
+            for source, name in imports_of(module)
+        } - {wing}
+        print(f"{wing or '__init__':14} -> {' '.join(n for n in TABLE if n in used)}")

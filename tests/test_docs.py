@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 import pytest
+from benchmarks import table
+from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import cli
@@ -51,7 +53,7 @@ def blocks(page, language):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Call that runs a command in what looks like a copy of the repository, ct2-lite installed."""
+    """Function that runs a command in a folder that looks like a checkout, with ct2-lite."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/data").symlink_to(ROOT / "tests/data")
     program = tmp_path / "bin/ct2-lite"
@@ -151,7 +153,7 @@ def test_moving_names_every_option_and_argument_of_upstream():
     for argument, short in UPSTREAM.items():
         long = f"--{argument.replace('_', '-')}"
         assert {argument, short, long} <= named
-        # They are options of ours, too, as that page says.
+        # That page says that they are options here, too.
         assert options[long] == [short, long]
     assert list(inspect.signature(ct2.cytotrace2).parameters) == list(UPSTREAM)
 
@@ -185,6 +187,45 @@ def test_options_in_the_documentation_exist():
                     assert name in known, f"{page.name}: {line}"
 
 
+def test_files_named_in_the_documentation_exist():
+    pages = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+    for page in pages:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for path in re.findall(r"`((?:tests|docs|tools|cytotrace2_lite)/[\w./-]+)`", text):
+            assert "NAME" in path or (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_design_names_modules_and_constants_that_exist():
+    package = ROOT / "cytotrace2_lite"
+    text = (DOCS / "design.md").read_text()
+    paths = set(re.findall(r"`((?:[a-z]\w*/)+(?:[a-z_]+\.py)?)`", text))
+    assert len(paths) > 30
+    assert [
+        name for name in sorted(paths) if not any((r / name).exists() for r in (ROOT, package))
+    ] == []
+    n_constants = 0
+    for line in text.splitlines():
+        files = [package / path for path in re.findall(r"`((?:\w+/)+[a-z_]+\.py)`", line)]
+        if files and line.startswith("|"):
+            files += [files[0].parent / name for name in re.findall(r"`([a-z_]+\.py)`", line)]
+            source = "".join(path.read_text() for path in files if path.exists())
+            for name in re.findall(r"`(_?[A-Z][A-Z_0-9]{3,})\b", line):
+                assert re.search(rf"\b{name}", source), name
+                n_constants += 1
+    assert n_constants > 10
+
+
+def test_design_shows_the_map_that_is_tested():
+    rows = re.findall(
+        r"^\| `([\w/]+)` \| .* \| (.*) \|$", (DOCS / "design.md").read_text(), re.MULTILINE
+    )
+    shown = {
+        name.strip("/").replace("/", "."): set(re.findall(r"[\w.]+", may)) for name, may in rows
+    }
+    for wing in TABLE.keys() - {"", "__main__", "errors", "text", "_version"}:
+        assert shown[wing] == set(TABLE[wing].split()), wing
+
+
 def test_links_in_the_readme_lead_somewhere():
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
     assert links
@@ -195,6 +236,13 @@ def test_the_tutorial_shows_the_bundled_model():
     digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
     text = (DOCS / "tutorial.md").read_text()
     assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_benchmarks_are_as_recorded():
+    upstream, growth = table.RECORDED
+    text = (DOCS / "benchmarks.md").read_text()
+    for lines in (table.upstream_table(upstream), table.growth_table(growth)):
+        assert "\n".join(["", *lines, ""]) in text, "run tests/benchmarks/table.py"
 
 
 def test_pictures_are_small():

@@ -1,4 +1,4 @@
-"""The evaluation tool on made-up datasets: what is read, judged, left out and reported."""
+"""The evaluation tool on made-up datasets: reading, figures, left-out members and report."""
 
 import importlib
 import json
@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import synthetic_ensemble
-import torch_format
+from helpers import synthetic_ensemble, torch_format
 from helpers.counts import random_counts
 
 import cytotrace2_lite
@@ -24,6 +23,7 @@ from cytotrace2_lite.models.fold.export import export
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
 evaluate = importlib.import_module("evaluate")
+evaluation_figures = importlib.import_module("evaluation_figures")
 datasets = importlib.import_module("datasets")
 
 
@@ -38,7 +38,7 @@ def write_dataset(folder, values, genes, cells, *, species="mouse", units="count
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Two datasets: `pair` of two potencies and unlabelled cells, `single` of one and rank-only."""
+    """Two datasets: `pair` has two potencies and unlabelled cells, `single` one, and ranks only."""
     folder = tmp_path_factory.mktemp("data")
     counts = random_counts(40, 600, seed=1).toarray()
     counts[3] = 0
@@ -47,7 +47,7 @@ def data_dir(tmp_path_factory):
     for i in range(40):
         potency = ("Pluripotent", "Unipotent", "", "Unipotent")[i % 4]
         rows.append([f"c{i}", f"l{i % 4}", potency, "" if i == 1 else str(i / 7)])
-    # A repeated name: the second column of the gene is not to count.
+    # A repeated name: the second column of the gene must not count.
     extra = np.full((40, 1), 1000.0)
     names = [*features(), features()[5]]
     write_dataset(folder / "pair", np.hstack([counts, extra]), names, rows)
@@ -65,7 +65,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def members_dir(members, tmp_path_factory):
-    """Three members: `pair` is unseen by the first and third, `single` by none."""
+    """Three members: the first and third were trained without `pair`, none without `single`."""
     folder = tmp_path_factory.mktemp("trained") / "mine"
     shutil.copytree(members["1.1.0"], folder)
     write_training(folder, [["pair"], [], ["pair"]])
@@ -93,7 +93,7 @@ def report_of(tmp_path, *arguments):
 
 
 def scores(data_dir, name, model):
-    """What the package's own interface says of a dataset."""
+    """What `cytotrace2_lite.run` gives for a dataset."""
     folder = data_dir / name
     values = sp.load_npz(folder / "expr.npz").astype(float)[:, :N_FEATURES]
     if name == "single":
@@ -177,7 +177,7 @@ def test_negative_values_are_refused(tmp_path):
 
 
 def test_figures_by_hand():
-    figures = evaluate.compare(
+    figures = evaluation_figures.compare(
         score=np.array([0.0, 0.3, 0.2, 0.9]),
         category=np.array([0, 2, 1, 5]),
         potency=np.array([0, 1, 3, 4]),
@@ -203,16 +203,16 @@ def test_figures_by_hand():
 
 def test_ties_count_in_kendall_as_tau_b():
     potency = np.array([0, 0, 4, 4])
-    figures = evaluate.compare(np.array([0.1, 0.2, 0.7, 0.8]), potency, potency, None)
+    figures = evaluation_figures.compare(np.array([0.1, 0.2, 0.7, 0.8]), potency, potency, None)
     assert figures["kendall"] == pytest.approx(4 / math.sqrt(6 * 4))
     assert "spearman_pseudotime" not in figures
 
 
 def test_correlations_of_one_potency_or_one_score_are_not_defined():
     three = np.array([3, 3, 3])
-    figures = evaluate.compare(np.array([0.1, 0.2, 0.3]), three, three, None)
+    figures = evaluation_figures.compare(np.array([0.1, 0.2, 0.3]), three, three, None)
     assert figures["spearman"] is figures["kendall"] is None
-    figures = evaluate.compare(np.full(3, 0.5), three, np.array([1, 2, 3]), None)
+    figures = evaluation_figures.compare(np.full(3, 0.5), three, np.array([1, 2, 3]), None)
     assert figures["spearman"] is figures["kendall"] is None
 
 
@@ -235,13 +235,13 @@ def test_a_model_is_judged_by_the_scores_of_the_whole_dataset(
         potency = np.array([(4, 1, -1, 1)[i % 4] for i in cells])
         pseudotime = np.array([np.nan if i == 1 else i / 7 for i in cells])
         expected = {
-            "raw": evaluate.compare(
+            "raw": evaluation_figures.compare(
                 result.raw_score[cells],
                 result.probabilities[cells].argmax(axis=1),
                 potency,
                 pseudotime,
             ),
-            "smoothed": evaluate.compare(
+            "smoothed": evaluation_figures.compare(
                 result.score[cells], result.potency_index[cells], potency, pseudotime
             ),
         }
@@ -322,16 +322,16 @@ def test_samples_have_the_share_of_the_counts_asked_for():
     counts = random_counts(20, 800, seed=3)
     counts.data *= 50
     before = counts.copy()
-    sampled = evaluate.sample_down(counts, 0.25, whole=True)
+    sampled = evaluation_figures.sample_down(counts, 0.25, whole=True)
     assert sampled.sum() == pytest.approx(counts.sum() / 4, rel=0.01)
     assert (sampled.data % 1 == 0).all()
     assert sampled.data.min() >= 1
     assert ((before - sampled).data >= 0).all()
     np.testing.assert_array_equal(counts.toarray(), before.toarray())
-    again = evaluate.sample_down(counts, 0.25, whole=True)
+    again = evaluation_figures.sample_down(counts, 0.25, whole=True)
     np.testing.assert_array_equal(again.toarray(), sampled.toarray())
     counts.data += 0.5
-    poisson = evaluate.sample_down(counts, 0.25, whole=False)
+    poisson = evaluation_figures.sample_down(counts, 0.25, whole=False)
     assert poisson.sum() == pytest.approx(counts.sum() / 4, rel=0.01)
     assert (poisson.data % 1 == 0).all()
 

@@ -5,6 +5,7 @@ were until new ones replace them, and what a killed run leaves is gone after the
 """
 
 import collections
+import errno
 import hashlib
 import json
 import os
@@ -59,7 +60,7 @@ def start(model_files):
 
 @pytest.fixture(scope="module")
 def made(ensembles, tmp_path_factory):
-    """Files of an earlier run, and of the one that is to be: their results differ."""
+    """Files of an earlier and of a new run, whose results differ."""
     files = []
     for size in (100, 1000):
         out = tmp_path_factory.mktemp("made")
@@ -80,7 +81,7 @@ def earlier(made, tmp_path):
 
 @pytest.fixture
 def next_run(ensembles):
-    """Function for the run after a fault, which must leave a directory in order."""
+    """Function that runs again after a fault; it must leave the directory in order."""
 
     def run(out):
         score_to_directory(INPUT, out, RunOptions(model=ensembles["1.1.0"]))
@@ -104,7 +105,7 @@ def hidden(folder):
 
 
 def belongs_together(files):
-    """Whether the report is of the results beside it; both are whole, or this raises."""
+    """Whether the report describes the results beside it. Raises if one of them is not whole."""
     report = json.loads(files["run.json"])
     content = files["cytotrace2_results.txt"]
     assert content.endswith(b"\n")
@@ -142,7 +143,7 @@ def test_ended_at_random_moments(start, earlier, made, next_run, name, n_times):
             process.communicate(timeout=draw.uniform(0, lasts))
         except subprocess.TimeoutExpired:
             pass
-        else:  # a machine that others use, too, was faster now
+        else:  # it was faster than before, as the machine is shared
             lasts = time.monotonic() - started
             continue
         process.send_signal(getattr(signal, name))
@@ -188,7 +189,7 @@ def at_replacement(name, number):
 
 
 class TestWhileFilesAreReplaced:
-    """Moments that no random one hits."""
+    """Moments that random ones miss."""
 
     @pytest.mark.parametrize(("name", "number"), [("SIGINT", 1), ("SIGTERM", 2)])
     def test_what_can_wait_does(self, start, earlier, name, number):
@@ -206,8 +207,8 @@ class TestWhileFilesAreReplaced:
         process = start(earlier, before=at_replacement("SIGKILL", number))
         process.communicate()
         assert process.returncode == -9
-        # Each file is whole. Of two moments, one leaves a report that is not of the results beside
-        # it; the digest tells.
+        # Each file is whole. At the second moment, the report does not describe the results beside
+        # it, which the digest shows.
         assert belongs_together(visible(earlier)) == (number == 1)
         assert (visible(earlier) == old) == (number == 1)
         # New files that were not put in place, and second names of those that were there.
@@ -215,7 +216,7 @@ class TestWhileFilesAreReplaced:
         next_run(earlier)
 
     def test_a_signal_is_not_forgotten(self, start, earlier):
-        """It ends what comes after the results: the plots."""
+        """It ends the run after the results, before the plots."""
         code = at_replacement("SIGTERM", 1) + (
             "\nfrom cytotrace2_lite.cli import main as cli\n"
             "from cytotrace2_lite import plots\n"
@@ -233,7 +234,7 @@ class TestLeftOvers:
     NAME = ".run.json.0123456789abcdef.ct2-lite-part"
 
     def test_what_a_live_process_writes_stays(self, tmp_path):
-        other = "x.7fedcba987654321.ct2-lite-part"  # no dot: not of ours
+        other = "x.7fedcba987654321.ct2-lite-part"  # no dot: not one of ours
         for name in (self.NAME, other):
             (tmp_path / name).write_bytes(b"half")
         (tmp_path / f"{self.NAME}.d").mkdir()
@@ -260,7 +261,7 @@ class TestLeftOvers:
             times.append(file.name)
             if len(times) == 1:
                 Path(file.name).unlink()  # what another process did
-            return len(times) != 2 and lock(file)  # which has the second one locked
+            return len(times) != 2 and lock(file)  # that process has locked the second one
 
         monkeypatch.setattr(system_files, "try_lock", late)
         system_files.write_whole({tmp_path / "a": b"1"})
@@ -268,10 +269,12 @@ class TestLeftOvers:
         assert visible(tmp_path) == {"a": b"1"}
 
     def test_a_file_system_without_locks(self, tmp_path, monkeypatch):
-        def refuse(_):
-            raise OSError("no locks")
+        fcntl = pytest.importorskip("fcntl")
 
-        monkeypatch.setattr(system_files, "try_lock", refuse)
+        def refuse(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
         old, new = (tmp_path / f".{name}.0123456789abcdef.ct2-lite-part" for name in ("old", "new"))
         for path in (old, new):
             path.touch()
@@ -366,7 +369,7 @@ class TestDisk:
         ):
             score_to_directory(INPUT, out, options, on_checked=remount)
         assert visible(out) == old
-        # Nor may it be read-only from the start, which is seen before anything is computed.
+        # A directory that is read-only from the start is refused before anything is computed.
         with pytest.raises(
             ct2.OutputError, match=r"cannot write results here \(Read-only file sys"
         ):
@@ -374,7 +377,7 @@ class TestDisk:
         assert not tmp.exists()
 
     def test_limit_on_the_size_of_files(self, start, earlier):
-        """As a full disk, where nothing may be mounted."""
+        """Like a full disk, for systems on which nothing may be mounted."""
         old = visible(earlier)
         process = start(
             earlier,
@@ -411,7 +414,7 @@ class TestDisk:
 
 
 class TestInputThatChanges:
-    """It is cut while it is read: at the end of a line, the rest is a whole table, too."""
+    """It is cut while it is read. Cut at the end of a line, the rest is still a valid table."""
 
     def table(self, path, n_genes=8000):
         genes = ct2_genes()[:n_genes]
@@ -520,7 +523,7 @@ class TestMemory:
 
     @pytest.mark.slow
     def test_limits_on_the_address_space(self, start, earlier, next_run):
-        """Libraries may crash, or try for ever, where they get no memory; results stay."""
+        """Libraries may crash or never return where they get no memory; earlier results stay."""
         old = visible(earlier)
         outcomes = collections.Counter()
         for megabytes in range(100, 1300, 60):
@@ -580,7 +583,7 @@ def test_reader_of_a_pipe_goes_away(model_files):
         process.stdout.close()
         err = process.stderr.read()
     assert head == b"\tCytoTRACE"
-    # All of it may have gone into the pipe before.
+    # All of the output may have gone into the pipe before.
     assert process.returncode in {0, 141}
     assert b"Traceback" not in err
     assert b"Exception" not in err

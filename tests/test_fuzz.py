@@ -1,6 +1,6 @@
-"""Every reader on inputs that are wrong in small ways, the same every time; see `fuzz/targets.py`.
+"""Every reader on a fixed number of slightly damaged inputs, the same every time.
 
-Here is a fixed number of them, for everyday use. `fuzz/run.py` goes on for as long as one likes.
+The readers are those of `fuzz/targets.py`. `fuzz/run.py` goes on for as long as one likes.
 """
 
 import pytest

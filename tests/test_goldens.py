@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import synthetic_ensemble
 from goldens import tables
+from helpers import synthetic_ensemble
 from scipy.sparse import csc_array
 
-from cytotrace2_lite import batch, genes
+from cytotrace2_lite import genes
 from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES, potency_of
 from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
@@ -61,7 +61,7 @@ def read_only(array):
 
 
 def batches_of(case):
-    """Positions in the golden's arrays and cells of each of upstream's batches."""
+    """For each of upstream's batches: rows in the arrays of the golden, and its cells."""
     for number in range(case.golden.batch.max() + 1):
         rows = np.flatnonzero(case.golden.batch == number)
         yield rows, case.golden.cell[rows]
@@ -173,7 +173,7 @@ def test_neighbors_and_score(case):
         )
         exact = golden.neighbor_distances.dtype == np.float64
         np.testing.assert_allclose(given, golden.score[rows], rtol=0, atol=1e-9 if exact else 2e-8)
-        # Upstream's rounding puts a cell at up to 1e-8 from itself: hence the wider tolerance.
+        # Upstream's rounding puts a cell up to 1e-8 away from itself, hence the wider tolerance.
         ours = knn.smooth_over_neighbors(golden.binned[rows], neighbors, distances, potency_of)
         np.testing.assert_allclose(ours, golden.score[rows], rtol=0, atol=5e-8)
         np.testing.assert_array_equal(potency_of(ours), potency_of(golden.score[rows]))
@@ -205,15 +205,14 @@ def test_networks(name, version, exported, ensembles):
 
 
 class Given:
-    """An ensemble that says what upstream's said."""
+    """An ensemble that gives what upstream's gave."""
 
     def __init__(self, case):
         self.case, self.done = case, 0
         self.info = ModelInfo("given", "", "1.1.0", 0, "", "", ())
 
-    def predict(self, log2_cpm, rank):
-        assert len(rank) == log2_cpm.nnz
-        rows = slice(self.done, self.done + log2_cpm.shape[0])
+    def predict_counts(self, counts, *, threads, progress):
+        rows = slice(self.done, self.done + counts.shape[0])
         self.done = rows.stop
         golden = self.case.golden
         return Prediction(
@@ -222,8 +221,7 @@ class Given:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads, monkeypatch):
-    monkeypatch.setattr(batch, "_CELLS_PER_STEP", 10_000)  # a batch at a time, in order
+def test_pipeline_from_upstreams_raw_scores(case, tmp_path, threads):
     expression, _ = read_expression(case.values.T, genes=case.genes, cells=case.cells)
     data = prepare(expression, case.options["species"])
     scores = score_cells(data, Given(case), Parameters(max_cores=threads, **case.options))
@@ -257,7 +255,7 @@ def compare(path, name, *, off, swaps=0):
         else:
             difference = np.abs(np.array(mine, float) - np.array(other, float))
             assert np.count_nonzero(difference > off) <= swaps * 30, column
-            # Two cells next to each other in a category of this many cells.
+            # Two neighbouring cells of a category of this size.
             assert difference.max() <= 5e-3, column
             assert np.median(difference) <= 1e-8, column
 

@@ -1,4 +1,4 @@
-"""Files from strangers: what is in them, or what they are called, stays where it belongs."""
+"""Hostile files and names: they must do no harm in messages, results, time or memory."""
 
 import csv
 import gzip
@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-import torch_format
-from helpers import formats
+from helpers import formats, torch_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc
@@ -29,10 +28,12 @@ from cytotrace2_lite.genes import features
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
 from cytotrace2_lite.metadata.coordinates import Embedding, read_embedding
-from cytotrace2_lite.models import catalog as models
 from cytotrace2_lite.models import onnx_file
+from cytotrace2_lite.models.catalog import describe
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.torch_file import TorchFile
+from cytotrace2_lite.models.installed import bundled_model
+from cytotrace2_lite.models.sealed import read_model, seal
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.read import read_expression
 from cytotrace2_lite.text import contained, printable, shown
@@ -51,7 +52,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def result(ensembles):
-    """Results of cells with such names, the last of which has no counts."""
+    """Results of cells with such names; the last cell has no counts."""
     random = np.random.RandomState(0)
     counts = random.poisson(2.0, (len(NAMES) + 1, 50))
     counts[-1] = 0
@@ -115,7 +116,7 @@ class TestNames:
 
     @pytest.mark.parametrize("command", ["check", "run", "annotated", "compare"])
     def test_the_command_line(self, model_files, tmp_path, monkeypatch, capsys, command):
-        """Names of genes and cells in what is said, on both channels."""
+        """Names of genes and cells on standard output and standard error."""
         monkeypatch.chdir(tmp_path)
         for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
             monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
@@ -141,7 +142,7 @@ class TestNames:
                 lines = names + "\n" + f"{cell}{row}" + f"both{row.replace('0.5', str(len(name)))}"
                 (tmp_path / name).write_text(lines)
             words = ["compare", "one", "other"]
-        # As on a terminal: elsewhere click takes colours out.
+        # As on a terminal: elsewhere click removes escape sequences.
         monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_, **__: False)
         with pytest.raises(SystemExit):
             main(words)
@@ -156,7 +157,7 @@ class TestNames:
         pytest.importorskip("matplotlib")
         embedding = np.random.RandomState(0).normal(size=(len(result.cells), 2))
         layout = Embedding(embedding, (MEGABYTE, "\x1b[31m$x$\n"))
-        # Labels with thousands of digits are no numbers to sort by, and are cut.
+        # Labels of thousands of digits are not sorted as numbers, and are cut.
         labels = ["" if name == "." else name for name in (*NAMES, "9" * 5000)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a font that lacks letters
@@ -196,7 +197,7 @@ class TestNames:
         )
         path = made_up.write(tmp_path)
         assert ct2.compare(made_up, path).within
-        # A line break ends a line of a table even in quotes.
+        # A line break ends a line of a table, also inside quotes.
         plain = [re.sub(r"[\n\r]", "_", name) for name in cells]
         if len(set(plain)) < n_cells:
             return
@@ -226,7 +227,7 @@ class TestMessages:
 
 
 class TestReaders:
-    """What fuzzing found, and what memory is not taken for."""
+    """Inputs that fuzzing found, and inputs that claim more than there is."""
 
     def refused(self, path, message, **options):
         with pytest.raises(ct2.InputError, match=message):
@@ -269,7 +270,7 @@ class TestReaders:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            # Each took hours, with steps that looked at all of the rest again.
+            # Each took hours when every step looked at all of the rest again.
             (b"\tc\nActb\t" + b"1" * (1 << 20) + b"x\n", "is not a number"),
             (
                 b"\tc\nActb\t" + b" " * (1 << 22) + b"1" + b" " * (1 << 22) + b"x\n",
@@ -305,7 +306,7 @@ class TestReaders:
         self.refused(folder, "barcodes.tsv: the file has more than 8 MiB, too many for a list")
 
     def test_rows_without_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("cytotrace2_lite.read.tables.available_memory", lambda: 1000)
+        monkeypatch.setattr("cytotrace2_lite.read.arrow.available_memory", lambda: 1000)
         pyarrow.parquet.write_table(
             pa.table({"n": list("abcdefghijk"), "c": [1] * 11}), tmp_path / "t"
         )
@@ -342,19 +343,19 @@ class TestReaders:
 
 
 class TestModels:
-    """Files that are whole, as anybody can seal them, and mean harm."""
+    """Files with a correct seal (anybody can make one) that are made to do harm."""
 
     def described(self, **changes):
-        """Metadata of a sound model, as protocol-buffer fields, some changed."""
-        entries = onnx_file.metadata(models.bundled_model().read_bytes())
+        """Metadata of a valid model, as protocol-buffer fields, some of them changed."""
+        entries = onnx_file.metadata(bundled_model().read_bytes())
         entries.pop("cytotrace2_lite.sha256")
         return entries | changes
 
     def inputs(self):
-        """Names of the inputs of a sound model."""
+        """Names of the inputs of a valid model."""
         import onnx
 
-        model = onnx.load(models.bundled_model())
+        model = onnx.load(bundled_model())
         return [(tensor.name, tensor.type.tensor_type.elem_type) for tensor in model.graph.input]
 
     def sealed(self, path, nodes=(), inputs=None, **changes):
@@ -372,7 +373,7 @@ class TestModels:
         opset = [helper.make_opsetid("", onnx_file.OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=9)
         helper.set_model_props(model, self.described(**changes))
-        path.write_bytes(models.seal(model.SerializeToString()))
+        path.write_bytes(seal(model.SerializeToString()))
         return path
 
     @pytest.mark.parametrize(
@@ -398,19 +399,19 @@ class TestModels:
         with pytest.raises(ct2.ModelError, match="the model does not describe itself as this"):
             Ensemble.load(path)
         if {"sources", "check_scores", "thresholds"}.isdisjoint(changes) and "name" not in changes:
-            assert "does not describe itself" in models.describe(path).problem
+            assert "does not describe itself" in describe(path).problem
 
     @pytest.mark.parametrize(
         ("nodes", "message"),
         [
-            # As many numbers a cell as genes.
+            # As many numbers per cell as there are genes.
             ([("Relu", ["under"], ["probabilities"])], "the model does not give 6 potencies"),
-            # A number for all.
+            # One number for all cells.
             (
                 [("ReduceMean", ["under"], ["probabilities"])],
                 "the model does not give a number per",
             ),
-            # None that can be: not a number.
+            # Not a number.
             (
                 [
                     ("Less", ["under", "under"], ["never"]),
@@ -450,7 +451,7 @@ class TestModels:
         content = path.read_bytes()
         with zipfile.ZipFile(path) as archive:
             where = archive.getinfo("archive/data.pkl").header_offset
-        # The name is there twice; the one before the data now is said to be UTF-8 and is not.
+        # The name is stored twice; the one before the data now claims to be UTF-8 and is not.
         changed = bytearray(content)
         changed[where + 7] |= 8
         changed[where + 30] = 0xFF
@@ -462,11 +463,12 @@ class TestModels:
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 def test_a_device_that_never_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("cytotrace2_lite.system.files._LARGEST", 1 << 20)
-    monkeypatch.setattr("cytotrace2_lite.models.catalog._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.system.small_tables._LARGEST", 1 << 20)
+    monkeypatch.setattr("cytotrace2_lite.models.sealed._LARGEST", 1 << 20)
     for read in (read_annotation, read_embedding, read_orthologs, ct2.compare):
         with pytest.raises(ct2.InputError, match=r"^/dev/zero: the file has more than 1 MiB"):
             read(*["/dev/zero"] * (2 if read is ct2.compare else 1))
     with pytest.raises(ct2.ModelError, match=r"^/dev/zero: not a cytotrace2_lite model"):
-        models.read_model(Path("/dev/zero"))
+        read_model(Path("/dev/zero"))
     with pytest.raises(ct2.InputError, match=r"^/dev/zero: this is not a text table"):
         read_expression("/dev/zero")

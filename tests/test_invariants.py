@@ -1,7 +1,7 @@
-"""What must hold whatever the counts are, on counts that hypothesis makes up.
+"""What must hold for any counts, on counts that hypothesis makes up.
 
 pytest tests/test_invariants.py            # the same few hundred datasets every time
-pytest tests/test_invariants.py -m slow    # as many as a lunch break allows, new ones each time
+pytest tests/test_invariants.py -m slow    # thousands of new ones each time
 """
 
 import os
@@ -30,7 +30,7 @@ common = {
 
 
 def invariant(n_examples, **strategies):
-    """Check a function of strategies, and fixtures, on few examples, and on many as a slow test."""
+    """Check a function of strategies and fixtures on few examples, and on many as a slow test."""
 
     def decorate(test):
         few = settings(max_examples=n_examples, derandomize=True, **common)
@@ -102,7 +102,7 @@ def test_powers_of_two_change_nothing(ensembles, table, data):
 
 @invariant(60, table=tables(), data=st.data())
 def test_any_factor_leaves_raw_scores(ensembles, table, data):
-    """Counts, whose ranks no rounding can change."""
+    """Whole numbers: rounding cannot change their ranks."""
     matrix, genes = table
     factors = data.draw(
         st.lists(st.floats(1e-9, 1e9), min_size=len(matrix), max_size=len(matrix)), "factors"
@@ -117,7 +117,7 @@ def test_any_factor_leaves_raw_scores(ensembles, table, data):
 @invariant(60, table=tables(values=amounts), data=st.data())
 def test_the_order_of_genes_is_of_no_matter(ensembles, table, data):
     matrix, genes = table
-    others = ["unknown", "other"]  # which are ignored, wherever they stand
+    others = ["unknown", "other"]  # ignored, wherever they are in the table
     wide = np.hstack([matrix, np.full((len(matrix), 2), 7.0)])
     order = data.draw(st.permutations(range(wide.shape[1])))
     version = data.draw(versions)
@@ -128,7 +128,7 @@ def test_the_order_of_genes_is_of_no_matter(ensembles, table, data):
 
 @invariant(60, table=tables(values=amounts, least_cells=2), data=st.data())
 def test_the_order_of_cells_within_a_batch(ensembles, table, data):
-    """The network sees each cell by itself; of a category, the same scores are handed out."""
+    """The network sees each cell by itself, and each category gets the same set of scores."""
     matrix, genes = table
     order = np.array(data.draw(st.permutations(range(len(matrix)))))
     before, after = score(ensembles, matrix, genes), score(ensembles, matrix[order], genes)
@@ -144,7 +144,7 @@ def test_cells_do_not_see_each_other(ensembles, table, data):
     matrix, genes = table
     chosen = data.draw(st.lists(st.integers(0, len(matrix) - 1), min_size=1, max_size=6))
     everyone = score(ensembles, matrix, genes)
-    some = score(ensembles, matrix[chosen], genes)  # a cell may be there twice
+    some = score(ensembles, matrix[chosen], genes)  # a cell may be chosen twice
     np.testing.assert_array_equal(some.raw_score, everyone.raw_score[chosen])
     np.testing.assert_array_equal(some.probabilities, everyone.probabilities[chosen])
 
@@ -183,7 +183,7 @@ def test_binning_keeps_the_order(ensembles, cells):
         of_category = potency == k
         before, after = given_scores[of_category], spread[of_category]
         assert len(set(after)) == len(after)
-        order = np.argsort(before, kind="stable")  # ties as they came
+        order = np.argsort(before, kind="stable")  # equal ones in their order
         assert (np.diff(after[order]) > 0).all()
         if len(after):
             assert after.min() >= k / 6
@@ -240,7 +240,7 @@ def test_no_counts(ensembles, value):
 
 
 def test_duplicates_in_a_large_batch(ensembles):
-    """A hundred cells are smoothed over neighbours, which must not reach the raw scores."""
+    """A hundred cells are smoothed over neighbours, which must not change the raw scores."""
     random = np.random.RandomState(0)
     matrix = random.poisson(2.0, (60, 300))
     result = score(ensembles, np.vstack([matrix, matrix]), GENES[:300])

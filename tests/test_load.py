@@ -23,7 +23,7 @@ DATA = Path(__file__).parent / "data"
 INPUT = DATA / "enteric_300.txt.gz"
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
-    # Python 3.12 warns of every fork of a process that has threads, which is the point here.
+    # Python 3.12 warns of every fork of a process with threads, which is tested here.
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]
 
@@ -79,7 +79,7 @@ def test_16_threads_share_an_ensemble(ensembles):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_ensemble_of_a_host_process(method, ensembles):
-    """It was used here, with threads, before the other process is made."""
+    """It was used here, with threads, before the other process starts."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no {method}")
     expected = score(ensembles["1.1.0"], cores=2)
@@ -90,7 +90,7 @@ def test_ensemble_of_a_host_process(method, ensembles):
 
 
 def test_ensemble_inherited_by_a_fork(ensembles):
-    """As a global of a host program, not sent to the other process."""
+    """The forked process has it as a global; it is not sent."""
     if not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     expected = score(ensembles["1.1.0"], cores=2)

@@ -1,4 +1,4 @@
-"""Nothing reaches the network, nothing read is executed, and who may change a model is told."""
+"""No command uses the network, no input is executed, and a model open to all is warned of."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRAC
 
 @pytest.fixture(scope="module")
 def strace():
-    """Words that run a command and write down its calls that concern the network."""
+    """Start of a command line that logs the network calls of a program."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     words = ["strace", "-f", "-qq", "-e", "trace=%network", "-e", "signal=none"]
@@ -40,7 +40,7 @@ def strace():
 def network_calls(strace, tmp_path, *words):
     log = tmp_path / "strace.txt"
     environment = dict(os.environ)
-    # What onnxruntime does on its own is the package's business, not the tests'.
+    # The package itself must keep onnxruntime from the network.
     del environment["ORT_DISABLE_TELEMETRY"]
     process = subprocess.run(
         [*strace, "-o", log, sys.executable, *map(str, words)],
@@ -49,7 +49,7 @@ def network_calls(strace, tmp_path, *words):
         text=True,
         env=environment,
     )
-    # sendfile copies files, too; to the network it would need a socket of another call.
+    # sendfile also copies files. For the network it would need a socket, which is another call.
     return process, [line for line in log.read_text().splitlines() if " sendfile(" not in line]
 
 
@@ -164,7 +164,7 @@ class TestCode:
         assert found == []
 
     def test_names_of_modules_are_not_data(self):
-        """What `import_module` gets is written in the code, or a key of a table there."""
+        """`import_module` gets a constant, or an entry of a table in the code."""
         calls = [
             (path.name, ast.unparse(node.args[0]))
             for path, tree in modules()
@@ -173,7 +173,7 @@ class TestCode:
         ]
         assert sorted(calls) == [
             ("__init__.py", "f\"{__name__}.{_MODULES.get(name, 'errors')}\""),
-            ("install.py", "'onnx'"),
+            ("sources.py", "'onnx'"),
         ]
 
     def test_only_one_module_can_reach_the_network(self):
@@ -186,18 +186,20 @@ class TestCode:
         # urllib.parse opens nothing.
         others = {path for path, name in found if name != "urllib.parse"}
         assert others == {"models/install/download.py"}
-        assert {path for path, _ in found} == {
-            "models/install/download.py",
-            "models/install/install.py",
-        }
+        assert {path for path, _ in found} == others
 
     def test_only_installing_imports_it(self):
-        assert users("cytotrace2_lite.models.install.download") == {"models/install/install.py"}
-        # The second one its types only.
-        assert users("cytotrace2_lite.models.install.install") == {
-            "cli/models.py",
+        # The first two import its types only.
+        assert users("cytotrace2_lite.models.install.download") == {
             "cli/progress.py",
+            "models/install/install.py",
+            "models/install/sources.py",
         }
+        assert users("cytotrace2_lite.models.install.sources") == {
+            "cli/models.py",
+            "models/install/install.py",
+        }
+        assert users("cytotrace2_lite.models.install.install") == {"cli/models.py"}
 
 
 def users(module):
@@ -237,7 +239,7 @@ class TestModelOpenToAll:
         ("place", "mode", "is_open"),
         [
             ("lab.onnx", 0o644, False),
-            ("lab.onnx", 0o664, False),  # a group is chosen
+            ("lab.onnx", 0o664, False),  # who is in a group was chosen
             ("lab.onnx", 0o646, True),
             (".", 0o757, True),
             (".", 0o1777, True),  # a file could be added
@@ -262,6 +264,22 @@ class TestModelOpenToAll:
         shutil.move(home / "lab.onnx", target / "lab.onnx")
         (home / "lab.onnx").symlink_to(target / "lab.onnx")
         assert open_to_all(home / "lab.onnx") == target
+
+    @pytest.mark.parametrize("is_relative", [False, True])
+    def test_a_link_that_lies_in_one(self, home, tmp_path, is_relative):
+        """Who may write the directory of a link can make it lead elsewhere."""
+        (tmp_path / "open").mkdir()
+        (tmp_path / "open").chmod(0o777)
+        link = tmp_path / "open/models"
+        link.symlink_to(Path("..", home.relative_to(tmp_path)) if is_relative else home)
+        assert open_to_all(link / "lab.onnx") == tmp_path / "open"
+        (tmp_path / "open").chmod(0o755)
+        assert open_to_all(link / "lab.onnx") is None
+
+    def test_links_without_end(self, tmp_path):
+        (tmp_path / "a").symlink_to("b")
+        (tmp_path / "b").symlink_to("a")
+        open_to_all(tmp_path / "a/lab.onnx")
 
     def test_run_check_and_list_say_so(self, home, tmp_path, capsys):
         home.chmod(0o777)

@@ -95,7 +95,7 @@ class TestTraining:
             ["ends"],
             ["early"],
         ]
-        # Without "both", only "ends" holds nothing that no other has.
+        # Without "both", only the potencies of "ends" are in other datasets, too.
         alone = [d for d in made_up_data if d.name != "both"]
         assert [train_open.left_out(alone, i) for i in range(2)] == [["ends"], ["ends"]]
         assert train_open.left_out(made_up_data[:1], 0) == []
@@ -110,7 +110,7 @@ class TestTraining:
         controls = sp.csr_matrix((N_FEATURES, N_FEATURES), dtype=np.float32)
         sampler = train_open.Sampler(made_up_data, controls, np.random.default_rng(0))
         assert len(sampler.genes) == 3000
-        # Genes that tell nothing in the data, said to mark totipotent cells.
+        # Marker genes of totipotent cells that do not vary with potency in these data.
         marker = datasets.MarkerSet("Totipotent", np.arange(2000, 2040))
         guide = train_open.fit_guide(sampler, [marker], 1000.0)
         assert guide.weight.shape == (3000, 6)
@@ -145,7 +145,8 @@ class TestTraining:
     ):
         import torch
 
-        from cytotrace2_lite.models.fold.export import fold_members, mean_probabilities
+        from cytotrace2_lite.models.fold.export import fold_members
+        from cytotrace2_lite.models.fold.folded import mean_probabilities
 
         monkeypatch.setattr(train_open, "GUIDE_CELLS", 200)
         monkeypatch.setattr(train_open, "STATISTICS_BATCHES", 2)

@@ -20,7 +20,7 @@ from helpers import formats
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.cli.main import main
-from cytotrace2_lite.models import catalog as models
+from cytotrace2_lite.models.sealed import seal
 
 GENES = ("Actb", "Sox17", "Gapdh")
 CELLS = ("c1", "c2")
@@ -614,7 +614,7 @@ CASES = [
         {"a": b'id\tl\n"c\n1"\tx\n"c\n1"\ty\n', "t": TABLE},
         "check t -a a",
         3,
-        "a: cell 'c\\n1' appears twice (second time on line 5). Keep one of its labels.",
+        "a: cell 'c\\n1' appears twice (second time on line 4). Keep one of its labels.",
         id="line breaks",
     ),
     pytest.param(
@@ -967,8 +967,8 @@ CASES = [
         "check t.h5ad",
         3,
         (
-            "t.h5ad: the sparse matrix is damaged: its parts do not fit together. Copy or write it "
-            "again."
+            "t.h5ad: the sparse matrix is damaged: its data, indices and indptr do not fit "
+            "together. Copy or write it again."
         ),
         id="indices",
     ),
@@ -1112,7 +1112,7 @@ CASES = [
         {"t": TABLE, "a": b"id\nc1\n"},
         "check t -a a",
         3,
-        "a: line 2 has no label: it needs a cell id and a label separated by a tab.",
+        "a: line 2 has no label: it needs a cell id and a label separated by a tab or a comma.",
         id="annotation of one column",
     ),
     pytest.param(
@@ -1130,14 +1130,14 @@ CASES = [
         id="empty annotation",
     ),
     pytest.param(
-        {"t": TABLE, "a": gzip.compress(b"id\tl\n")},
+        {"t": TABLE, "a": b"PK\3\4\0\0"},
         "check t -a a",
         3,
         (
-            "a: the annotation is not plain text. Unpack it, or save the sheet as tab-separated "
-            "text (UTF-8)."
+            "a: this annotation file is not plain text. Unpack it, or save the sheet as tab- or "
+            "comma-separated text (UTF-8)."
         ),
-        id="packed annotation",
+        id="annotation in a zip archive",
     ),
     pytest.param(
         {"t": TABLE, "a": b"id\tl\nc1\tx\n"},
@@ -1194,7 +1194,8 @@ CASES = [
         {"t": TABLE, "o": b"a\tActb\tx\n"},
         "check t --orthologs o",
         3,
-        "o: line 1 has 3 fields instead of 2, a gene and its mouse symbol with a tab between them.",
+        "o: line 1 has 3 fields instead of 2, a gene and its mouse symbol with a tab or a comma "
+        "between them.",
         id="three columns",
     ),
     pytest.param(
@@ -1301,7 +1302,7 @@ CASES = [
         id="text for a model",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"x").replace(b"x", b"y", 1)},
+        {"t": TABLE, "m.onnx": seal(b"x").replace(b"x", b"y", 1)},
         "check t -m ./m.onnx",
         5,
         (
@@ -1311,7 +1312,7 @@ CASES = [
         id="an altered model",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"")},
+        {"t": TABLE, "m.onnx": seal(b"")},
         "check t -m ./m.onnx",
         5,
         "m.onnx: the model does not describe itself as this version expects. Copy the file again, "
@@ -1319,7 +1320,7 @@ CASES = [
         id="a model of nothing",
     ),
     pytest.param(
-        {"t": TABLE, "m.onnx": models.seal(b"\xff" * 9)},
+        {"t": TABLE, "m.onnx": seal(b"\xff" * 9)},
         "check t -m ./m.onnx",
         5,
         "m.onnx: the file is damaged or is no ONNX model.",

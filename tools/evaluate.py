@@ -47,7 +47,6 @@ Results are the same in every run. --members needs the `export` extra, --plot ne
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 import tempfile
@@ -60,35 +59,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import MIN_GENES, read_cells
-from scipy.stats import kendalltau, spearmanr
+from evaluation_figures import PSEUDOTIME, SEED, judge, overall, present, sample_down
+from evaluation_report import COLOURS, draw, load_matplotlib, show
 
 from cytotrace2_lite._version import __version__
-from cytotrace2_lite.base.parameters import Parameters
-from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, ModelError, UsageError
 from cytotrace2_lite.models.ensemble import Ensemble
-from cytotrace2_lite.pipeline import prepare, score_cells
+from cytotrace2_lite.pipeline import prepare
 from cytotrace2_lite.read import read_expression
-from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.system.files import write_whole
-from cytotrace2_lite.system.machine import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from datasets import PublishedCells
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
-
-    from cytotrace2_lite.models.fold.export import FoldedEnsemble
-    from cytotrace2_lite.pipeline import ModelInput
-
-PSEUDOTIME = "monocle2_pseudotime"
-SEED = 0  # of the down-sampling
-SCORES = ("raw", "smoothed")
-ORDER = ("spearman", "kendall")  # defined for two potencies or more
-LEVEL = ("mean_absolute_error", "exact", "within_one")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # colour-blind safe
+    from cytotrace2_lite.models.fold.folded import FoldedEnsemble
 
 
 @dataclass
@@ -131,7 +115,7 @@ class BlindMembers:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        from cytotrace2_lite.models.fold.export import (
+        from cytotrace2_lite.models.fold.members import (
             find_background,
             member_files,
             read_background,
@@ -171,7 +155,9 @@ class BlindMembers:
         return self.ensembles.get(blind), [self.files[i].name for i in blind]
 
     def _ensemble(self, members: tuple[int, ...]) -> Ensemble:
-        from cytotrace2_lite.models.fold.export import FoldedEnsemble, fold_members, to_onnx
+        from cytotrace2_lite.models.fold.export import fold_members
+        from cytotrace2_lite.models.fold.folded import FoldedEnsemble
+        from cytotrace2_lite.models.fold.graph import to_onnx
 
         for i in members:
             if i not in self.folded:
@@ -367,121 +353,6 @@ def in_sample_marks(
     return marks
 
 
-def present(potency: NDArray[np.int64]) -> list[tuple[int, str]]:
-    """Potencies that occur, the highest first."""
-    return [(int(k), POTENCIES[k]) for k in np.unique(potency)[::-1]]
-
-
-def judge(
-    published: PublishedCells,
-    data: ModelInput,
-    judged: NDArray[np.intp],
-    ensemble: Ensemble,
-    samples: Mapping[float, csr_array],
-) -> dict[str, Any]:
-    """Score a dataset, and compare the scores with what is published."""
-    threads = available_cores()
-    result = score_cells(data, ensemble, Parameters(species=published.species, max_cores=threads))
-    potency = published.potency[judged]
-    pseudotime = None
-    if PSEUDOTIME in published.columns:
-        pseudotime = numbers(published.columns[PSEUDOTIME], f"{published.name}: {PSEUDOTIME}")
-        pseudotime = pseudotime[judged]
-    raw = result.raw_score[judged]
-    figures: dict[str, Any] = {
-        "raw": compare(raw, result.probabilities[judged].argmax(axis=1), potency, pseudotime),
-        "smoothed": compare(
-            result.score[judged], result.potency_index[judged], potency, pseudotime
-        ),
-        "warnings": result.info["warnings"],
-    }
-    if samples:
-        figures["downsampled"] = {}
-    for share, counts in samples.items():
-        left = np.flatnonzero(np.diff(counts.indptr))
-        kept = counts[left]
-        score = ensemble.predict(
-            preprocess.log2_cpm(kept), preprocess.rank_expressed(kept), threads=threads
-        ).score
-        figures["downsampled"][f"{share:g}"] = {
-            "spearman": correlation(spearmanr, score, raw[left]),
-            "cells": len(left),
-        }
-    return figures
-
-
-def numbers(texts: Sequence[str], what: str) -> NDArray[np.float64]:
-    """Numbers of a column; NaN where it is empty."""
-    try:
-        return np.array([float(text) if text else np.nan for text in texts])
-    except ValueError as error:
-        raise InputError(f"{what} holds something that is not a number: {error}.") from error
-
-
-def compare(
-    score: NDArray[np.float64],
-    category: NDArray[np.integer],
-    potency: NDArray[np.int64],
-    pseudotime: NDArray[np.float64] | None,
-) -> dict[str, Any]:
-    """Figures of one score.
-
-    Parameters
-    ----------
-    score, category
-        Of each judged cell: its score in [0, 1] and the index of its predicted potency.
-    potency
-        Index of the published potency.
-    pseudotime
-        Larger is later; NaN where a cell has none. None where the dataset has none.
-
-    Returns
-    -------
-    dict
-        Figures by name, None where not defined. Row i of `confusion` counts the predictions, from
-        Differentiated to Totipotent, of cells whose published potency is i.
-    """
-    off = np.abs(category.astype(int) - potency)
-    confusion = np.zeros((len(POTENCIES), len(POTENCIES)), int)
-    np.add.at(confusion, (potency, category), 1)
-    figures: dict[str, Any] = {
-        "spearman": correlation(spearmanr, score, potency),
-        "kendall": correlation(kendalltau, score, potency),
-        "mean_absolute_error": float(np.abs(score - potency / (len(POTENCIES) - 1)).mean()),
-        "exact": float((off == 0).mean()),
-        "within_one": float((off <= 1).mean()),
-        "median": {p: float(np.median(score[potency == k])) for k, p in present(potency)},
-        "confusion": confusion.tolist(),
-    }
-    if pseudotime is not None:
-        known = np.isfinite(pseudotime)
-        figures["spearman_pseudotime"] = correlation(spearmanr, score[known], -pseudotime[known])
-    return figures
-
-
-def correlation(
-    measure: Callable[..., tuple[float, float]], a: NDArray[Any], b: NDArray[Any]
-) -> float | None:
-    """Rank correlation; None where either does not vary."""
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(measure(a, b)[0])
-
-
-def sample_down(counts: csr_array, share: float, *, whole: bool) -> csr_array:
-    """Sample the values of each cell to a share of its depth, always in the same way."""
-    random = np.random.default_rng(SEED)
-    values = counts.data
-    if whole:
-        sampled = random.binomial(values.astype(np.int64), share)
-    else:
-        sampled = random.poisson(values * share)
-    result = counts.copy()
-    result.data = sampled.astype(np.float64)
-    result.eliminate_zeros()
-    return result
-
-
 def common(contenders: Sequence[Contender]) -> list[str]:
     """Datasets that all models have figures of."""
     return [
@@ -489,259 +360,6 @@ def common(contenders: Sequence[Contender]) -> list[str]:
         for name in contenders[0].figures
         if all(contender.figures[name] is not None for contender in contenders)
     ]
-
-
-def overall(
-    figures: Mapping[str, dict[str, Any] | None], names: Sequence[str], shares: Sequence[float]
-) -> dict[str, Any]:
-    """Means over datasets, which all have the same weight.
-
-    Parameters
-    ----------
-    figures
-        Figures by dataset.
-    names
-        Datasets to take.
-    shares
-        Of the down-sampling.
-
-    Returns
-    -------
-    dict
-        Correlations over the datasets of two potencies or more, other figures over all.
-    """
-    of_names = [found for name in names if (found := figures[name]) is not None]
-    result: dict[str, Any] = {}
-    for score in SCORES:
-        result[score] = {
-            key: mean(found[score][key] for found in of_names) for key in (*ORDER, *LEVEL)
-        }
-    result["downsampled"] = {
-        share: {"spearman": mean(found["downsampled"][share]["spearman"] for found in of_names)}
-        for share in (f"{share:g}" for share in shares)
-    }
-    return result
-
-
-def mean(values: Iterable[float | None]) -> float | None:
-    """Mean of the values that are defined, None where there is none."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
-    """Give the figures as titled tables with a row for each dataset."""
-    every = list(report["datasets"])
-    several = [name for name in every if len(report["datasets"][name]["potencies"]) > 1]
-    single = [name for name in every if name not in several]
-    timed = [name for name in every if report["datasets"][name]["pseudotime"]]
-    shares = [f"{share:g}" for share in report["settings"]["downsample"]]
-    levels = {
-        "MAE": both("mean_absolute_error"),
-        "exact": both("exact"),
-        "within 1": both("within_one"),
-    }
-    planned: list[tuple[str, list[str], dict[str, Callable[[Mapping[str, Any]], str]]]] = [
-        (
-            "Rank correlation of score and potency, raw / smoothed",
-            several,
-            {"Spearman": both("spearman"), "Kendall": both("kendall")},
-        ),
-        (
-            f"Spearman correlation of score and -{PSEUDOTIME}, raw / smoothed",
-            timed,
-            {"": both("spearman_pseudotime")},
-        ),
-        ("Distance of score and k/5, and categories, raw / smoothed", every, levels),
-        ("Median score of each potency, raw / smoothed", several, {"": medians}),
-        ("Median score of datasets of one potency, raw / smoothed", single, {"": medians}),
-        (
-            "Spearman correlation of raw scores at a share of the depth and at full depth",
-            every if shares else [],
-            {share: partial(sampled, share) for share in shares},
-        ),
-    ]
-    return [(title, table(report, names, columns)) for title, names, columns in planned if names]
-
-
-def table(
-    report: Mapping[str, Any],
-    names: Sequence[str],
-    columns: Mapping[str, Callable[[Mapping[str, Any]], str]],
-) -> list[list[str]]:
-    """Rows of a table: a head, some datasets, and the means where there are any."""
-    models = report["models"]
-    heads = [f"{label} {column}".strip() for column in columns for label in models]
-    rows = [["dataset", "cells", *heads]]
-    for name in names:
-        dataset, row = report["datasets"][name], []
-        for give in columns.values():
-            for model in models.values():
-                figures = model["datasets"][name]
-                if figures is None:
-                    row.append("no blind member")
-                else:
-                    row.append(give(figures) + ("*" if figures["in_sample"] else ""))
-        potencies = ", ".join(f"{n:,} {p[0]}" for p, n in dataset["potencies"].items())
-        rows.append([name if dataset["whole_numbers"] else f"{name} ~", potencies, *row])
-    means = [give(model["overall"]) for give in columns.values() for model in models.values()]
-    n_common = len(set(names) & set(report["common"]))
-    if any(means) and n_common > 1:
-        rows.append([f"mean of {n_common}", "", *means])
-    return rows
-
-
-def both(key: str) -> Callable[[Mapping[str, Any]], str]:
-    """Give the function that shows a figure of the raw and of the smoothed score."""
-
-    def give(figures: Mapping[str, Any]) -> str:
-        found = [figures[score][key] for score in SCORES if key in figures[score]]
-        return " / ".join(map(number, found))
-
-    return give
-
-
-def medians(figures: Mapping[str, Any]) -> str:
-    """Show the median scores, raw and smoothed."""
-    return " / ".join(
-        ", ".join(f"{p[0]} {value:.2f}" for p, value in figures[score].get("median", {}).items())
-        for score in SCORES
-    ).strip(" /")
-
-
-def sampled(share: str, figures: Mapping[str, Any]) -> str:
-    """Show the correlation at a share of the depth."""
-    return number(figures["downsampled"][share]["spearman"])
-
-
-def number(value: float | None) -> str:
-    """Show a figure."""
-    return "-" if value is None else f"{value:.2f}"
-
-
-def confusion_table(figures: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of the confusion matrices, raw and smoothed, of the potencies that were published."""
-    letters = [potency[0] for potency in POTENCIES]
-    rows = [["published", *(f"{score} {letter}" for score in SCORES for letter in letters)]]
-    for potency in figures["raw"]["median"]:
-        k = POTENCIES.index(potency)
-        counts = [n for score in SCORES for n in figures[score]["confusion"][k]]
-        rows.append([potency, *map(str, counts)])
-    return rows
-
-
-def show(report: Mapping[str, Any], *, markdown: bool) -> str:
-    """Give the report for standard output; the confusion matrices are in the text only."""
-    parts = [
-        f"### {title}\n\n{pipes(rows)}" if markdown else f"{title}\n\n{aligned(rows)}"
-        for title, rows in tables(report)
-    ]
-    if not markdown:
-        for label, model in report["models"].items():
-            parts += [
-                f"Predicted potencies of {name}, {label}\n\n{aligned(confusion_table(figures))}"
-                for name, figures in model["datasets"].items()
-                if figures is not None
-            ]
-    notes = ["Letters: " + ", ".join(f"{p[0]} {p}" for p in reversed(POTENCIES)) + "."]
-    if any(f and f["in_sample"] for m in report["models"].values() for f in m["datasets"].values()):
-        notes.append("* the model was trained on this dataset.")
-    if not all(dataset["whole_numbers"] for dataset in report["datasets"].values()):
-        notes.append("~ not whole numbers: down-sampled by Poisson instead of binomial samples.")
-    return "\n\n".join([*parts, "  \n".join(notes)])
-
-
-def pipes(rows: Sequence[Sequence[str]]) -> str:
-    """Give rows as a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Give rows as text in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def load_matplotlib() -> Any:
-    """Import the figure of matplotlib, which only --plot needs."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise CytoTRACE2Error(
-            "--plot needs the package matplotlib, which is not installed: pip install matplotlib"
-        ) from error
-    return Figure
-
-
-def draw(report: Mapping[str, Any], file_format: str) -> bytes:
-    """Draw Spearman correlation and mean absolute error of every dataset, models side by side.
-
-    Parameters
-    ----------
-    report
-        As `evaluate` returns it.
-    file_format
-        "png", "svg", "pdf" or what else matplotlib writes.
-
-    Returns
-    -------
-    bytes
-        The content of the file.
-    """
-    models, every = report["models"], list(report["datasets"])
-    several = [name for name in every if len(report["datasets"][name]["potencies"]) > 1]
-    figure = load_matplotlib()(figsize=(11, 2 + 0.4 * len(every)), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
-    for axes, key, names, title in (
-        (left, "spearman", several, "Spearman correlation with the published potency"),
-        (right, "mean_absolute_error", every, "mean absolute error of the score against k/5"),
-    ):
-        for i, (colour, model) in enumerate(zip(COLOURS, models.values(), strict=False)):
-            for row, name in enumerate(names):
-                figures = model["datasets"][name]
-                values = [figures[score][key] for score in SCORES] if figures else []
-                y = row + 0.5 * ((i + 0.5) / len(models) - 0.5)
-                if not values or None in values:
-                    continue
-                axes.plot(values, [y, y], color=colour, lw=1.5, zorder=2)
-                axes.plot(values[0], y, "o", color=colour, ms=5, zorder=3)
-                axes.plot(values[1], y, "o", color=colour, mfc="none", ms=9, mew=1.5, zorder=3)
-                if figures["in_sample"]:
-                    axes.annotate(
-                        "*", (max(values), y), (6, -5), textcoords="offset points", color=colour
-                    )
-        for row in range(len(names)):
-            axes.axhspan(row - 0.5, row + 0.5, color="0.95" if row % 2 else "white", zorder=0)
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        axes.grid(axis="x", color="0.85", zorder=1)
-        axes.set_xlabel(title)
-        axes.tick_params(axis="y", length=0)
-        axes.axvline(0, color="0.4", lw=1, zorder=1)
-        axes.set_xlim(right=1.03 if axes is left else None)
-    keys = [
-        *((label, colour, colour, 7) for colour, label in zip(COLOURS, models, strict=False)),
-        ("raw", "0.3", "0.3", 5),
-        ("smoothed", "0.3", "none", 9),
-    ]
-    for label, edge, face, size in keys:
-        left.plot([], [], "o", color=edge, mfc=face, mew=1.5, ms=size, label=label)
-    starred = any(
-        f and f["in_sample"] for model in models.values() for f in model["datasets"].values()
-    )
-    figure.legend(
-        loc="outside upper center",
-        ncols=len(keys),
-        frameon=False,
-        title="* the model was trained on this dataset" if starred else None,
-    )
-    content = io.BytesIO()
-    figure.savefig(content, format=file_format, dpi=150)
-    return content.getvalue()
 
 
 if __name__ == "__main__":

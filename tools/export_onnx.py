@@ -23,16 +23,15 @@ from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models.ensemble import Ensemble, expected_score
-from cytotrace2_lite.models.fold.export import (
-    FoldedEnsemble,
-    export,
+from cytotrace2_lite.models.fold.export import export
+from cytotrace2_lite.models.fold.folded import FoldedEnsemble, mean_probabilities
+from cytotrace2_lite.models.fold.members import (
     find_background,
-    mean_probabilities,
     member_files,
     read_background,
     read_member,
 )
-from cytotrace2_lite.models.selfcheck import check_cells
+from cytotrace2_lite.models.verify import made_up_counts
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.system.files import write_whole
 
@@ -105,7 +104,7 @@ def verify(
     folded
         The folded networks.
     """
-    counts = check_cells(N_CELLS)
+    counts = made_up_counts(N_CELLS)
     log2_cpm, rank = preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
     dense_rank, dense_log2 = preprocess.rank_all(counts), log2_cpm.toarray()
     controls = None

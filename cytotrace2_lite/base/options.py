@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cytotrace2_lite.system.files import expanded
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
@@ -55,3 +57,7 @@ class RunOptions:
     seed: int = 14
     max_cores: int | None = None
     max_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("orthologs", "model"):
+            object.__setattr__(self, name, expanded(getattr(self, name)))

@@ -66,7 +66,7 @@ class Parameters:
     max_memory: int | None = None
 
     def __post_init__(self) -> None:
-        if self.species not in {*SPECIES, OTHER_SPECIES}:
+        if self.species not in [*SPECIES, OTHER_SPECIES]:
             raise UsageError(f"species is {self.species!r}; it must be 'mouse' or 'human'.")
         for name in ("batch_size", "smooth_batch_size", "seed", "max_cores", "max_memory"):
             value = getattr(self, name)

@@ -48,6 +48,7 @@ _MIN_UBIQUITOUS_SHARE = 0.55
 _MAX_SHARE_OF_POOR_CELLS = 0.2
 # Larger values are not logarithms.
 _HIGHEST_LOG_VALUE = 20
+_ODD_CELLS = 5  # columns that are no cells, at most; or one of 100
 # Genes per cell with which scores are best, for a message.
 _ENOUGH_GENES = f"{MIN_GENES_PER_CELL} to 1,000 genes a cell or more"
 _MOST_SAMPLES = 10  # that are named in a message
@@ -193,15 +194,18 @@ def _few_genes(report: genes.MappingReport, ubiquitous_share: float) -> Finding:
     )
 
 
-def check_values(counts: Counts, max_value: float, hint: str = "") -> list[Finding]:
+def check_values(counts: Counts, cells: Sequence[str], hint: str = "") -> list[Finding]:
     """Check whether the values look log-transformed.
+
+    A few cells are no evidence against it: a column of another kind, such as the lengths of the
+    genes, may stand among those of the cells.
 
     Parameters
     ----------
     counts
-        Expression over the model's genes, shape (n_cells, n_features).
-    max_value
-        Largest value over all genes of the input.
+        Expression over the model's genes, shape (n_cells, n_features), at least one value.
+    cells
+        Names of the cells.
     hint
         Which other matrices the input has, for the remedy.
 
@@ -210,14 +214,25 @@ def check_values(counts: Counts, max_value: float, hint: str = "") -> list[Findi
     list of Finding
         At most one.
     """
-    if max_value > _HIGHEST_LOG_VALUE or counts.whole:
+    largest = counts.largest
+    over = np.flatnonzero(largest > _HIGHEST_LOG_VALUE)
+    n_cells = int(np.count_nonzero(largest))
+    n_odd = max(n_cells // 100, min(_ODD_CELLS, n_cells // 4))
+    if counts.whole or len(over) > n_odd:
         return []
+    highest = largest[largest <= _HIGHEST_LOG_VALUE].max()
+    but = (
+        f" but for {len(over):,} {'cell' if len(over) == 1 else 'cells'} "
+        f"({first_few([cells[i] for i in over.tolist()])})"
+        if len(over)
+        else ""
+    )
     return [
         Finding(
             "log_transformed",
             "warning",
-            f"the largest value of the input is {max_value:g}, and not all are whole numbers: it "
-            "looks log-transformed",
+            f"the largest value of the model's genes is {highest:g}{but}, and not all are whole "
+            "numbers: it looks log-transformed",
             "Cells are normalised and logged here; done twice, that changes the scores.",
             f"Give raw counts, CPM or TPM.{hint}",
         )

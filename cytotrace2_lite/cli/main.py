@@ -18,7 +18,7 @@ from cytotrace2_lite.cli.models import models
 from cytotrace2_lite.cli.progress import StageReporter, say
 from cytotrace2_lite.cli.stdout import QuietGroup, check_stdout, write_stdout
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.models.catalog import BUNDLED_MODEL
+from cytotrace2_lite.models.installed import BUNDLED_MODEL
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -438,7 +438,7 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
     from importlib.metadata import version
 
     from cytotrace2_lite.models.ensemble import Ensemble
-    from cytotrace2_lite.models.selfcheck import check as check_model
+    from cytotrace2_lite.models.verify import verify
     from cytotrace2_lite.system.machine import available_cores, peak_memory
 
     threads = available_cores() if max_cores is None else max_cores
@@ -448,7 +448,7 @@ def _check_installation(model: str | None, max_cores: int | None) -> None:
     ensemble = Ensemble.load(model)
     click.echo(_model_line(ensemble.info))
     click.echo(printable(ensemble.info.path))
-    result = check_model(ensemble, threads=threads)
+    result = verify(ensemble, threads=threads)
     memory = peak_memory()
     held = "" if memory is None else f", {memory / 1e6:.0f} MB of memory"
     click.echo(f"{threads} threads{held}")

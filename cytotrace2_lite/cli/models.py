@@ -10,22 +10,19 @@ import click
 
 from cytotrace2_lite.cli.progress import DownloadReporter, say
 from cytotrace2_lite.errors import ModelError, UsageError
-from cytotrace2_lite.models.catalog import (
+from cytotrace2_lite.models.catalog import choose_model, describe, find_model, open_to_all
+from cytotrace2_lite.models.installed import (
     BUNDLED_MODEL,
     OFFICIAL_MODELS,
     bundled_model,
-    choose_model,
-    describe,
-    find_model,
     installed_model,
     installed_models,
-    open_to_all,
 )
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.models.catalog import ModelFile
-    from cytotrace2_lite.models.install.install import Installation
+    from cytotrace2_lite.models.install.sources import Installation
 
 __all__ = ["models"]
 
@@ -124,12 +121,9 @@ def install(
         raise click.UsageError("--name goes with --from; official models have their own names.")
     if source is not None and mirror is not None:
         raise click.UsageError("Give --from or --mirror, not both.")
-    from cytotrace2_lite.models.install.install import (
-        from_files,
-        from_network,
-        is_installed,
-    )
     from cytotrace2_lite.models.install.install import install as install_model
+    from cytotrace2_lite.models.install.install import is_installed
+    from cytotrace2_lite.models.install.sources import from_files, from_network
 
     if source is not None:
         installation = from_files(source, official=model, name=name)
@@ -194,7 +188,7 @@ def remove(model: str) -> None:
 def _ask_consent(installation: Installation, *, accepted: bool) -> None:
     if not installation.official:
         return
-    from cytotrace2_lite.models.install.install import LICENCE_TEXT
+    from cytotrace2_lite.models.install.official import LICENCE_TEXT
 
     click.echo(LICENCE_TEXT, err=True)
     if accepted:

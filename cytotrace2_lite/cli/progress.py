@@ -19,7 +19,7 @@ from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.progress import Progress
-    from cytotrace2_lite.models.install.install import Download
+    from cytotrace2_lite.models.install.download import DownloadProgress
 
 __all__ = ["DownloadReporter", "StageReporter", "say"]
 
@@ -184,7 +184,7 @@ class DownloadReporter:
     def __init__(self) -> None:
         self._line = _Line()
 
-    def __call__(self, event: str | Download) -> None:
+    def __call__(self, event: str | DownloadProgress) -> None:
         """Say a sentence, or how far a file is."""
         if isinstance(event, str):
             self._line.leave()

@@ -38,6 +38,8 @@ class Counts:
         Where the values of each cell begin; int64, shape (n_cells + 1,).
     total
         Sum of the values of each cell; float64, shape (n_cells,).
+    largest
+        Largest value of each cell, 0 where it has none; float64, shape (n_cells,).
     whole
         Whether all values are whole numbers.
     n_bytes
@@ -51,6 +53,7 @@ class Counts:
         genes: Array,
         values: Array,
         total: NDArray[np.float64],
+        largest: NDArray[np.float64],
         *,
         whole: bool,
         n_bytes: int,
@@ -58,6 +61,7 @@ class Counts:
         self.shape = shape
         self.indptr = indptr
         self.total = total
+        self.largest = largest
         self.whole = whole
         self.n_bytes = n_bytes
         self._genes = genes
@@ -108,7 +112,7 @@ class Counts:
         n_bytes = n_values * sum(np.dtype(kind).itemsize for kind in types)
         in_memory = n_bytes <= arriving.max_bytes
         indptr = np.zeros(n_cells + 1, np.int64)
-        total = np.zeros(n_cells)
+        total, largest = np.zeros(n_cells), np.zeros(n_cells)
         whole = True
         genes: Array
         values: Array
@@ -128,6 +132,10 @@ class Counts:
             indptr[cell + 1 : stop + 1] = np.diff(matrix.indptr)
             with np.errstate(over="ignore"):
                 total[cell:stop] = matrix.astype(np.float64).sum(axis=1)
+            filled = np.flatnonzero(np.diff(matrix.indptr))
+            if len(filled):
+                of_cell = np.maximum.reduceat(matrix.data, matrix.indptr[filled])
+                largest[cell + filled] = of_cell
             whole = whole and (matrix.dtype.kind in "bui" or not np.any(matrix.data % 1))
             genes[size : size + matrix.nnz] = matrix.indices
             values[size : size + matrix.nnz] = matrix.data
@@ -135,7 +143,7 @@ class Counts:
         # Only here are sizes added up: a matrix's own bounds may be of a type too small for all.
         np.cumsum(indptr, out=indptr)
         held = n_bytes if in_memory else 0
-        return cls(shape, indptr, genes, values, total, whole=whole, n_bytes=held)
+        return cls(shape, indptr, genes, values, total, largest, whole=whole, n_bytes=held)
 
     @property
     def nnz(self) -> int:
@@ -198,6 +206,7 @@ class Counts:
             genes,
             values,
             self.total[cells],
+            self.largest[cells],
             whole=self.whole,
             n_bytes=genes.nbytes + values.nbytes,
         )

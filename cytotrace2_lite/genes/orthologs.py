@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.genes.symbols import known_mouse_symbols
-from cytotrace2_lite.system.files import read_whole
+from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Orthologs", "OrthologsReport", "read_orthologs"]
-
-
-class OrthologsReport(TypedDict):
-    """What `run.json` says of a table of orthologs."""
-
-    path: str
-    sha256: str
-    n_pairs: int
-    n_without: int
-    n_unknown: int
+__all__ = ["Orthologs", "read_orthologs"]
 
 
 @dataclass(frozen=True)
@@ -75,16 +62,6 @@ class Orthologs:
             )
         ]
 
-    def report(self) -> OrthologsReport:
-        """Give what `run.json` says of the table."""
-        return {
-            "path": self.path,
-            "sha256": self.sha256,
-            "n_pairs": self.n_pairs,
-            "n_without": self.n_without,
-            "n_unknown": self.n_unknown,
-        }
-
 
 def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
     """Read a table of orthologs.
@@ -92,7 +69,7 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
     Parameters
     ----------
     path
-        A tab-separated table of two columns: genes as the input names them, mouse symbols. Its
+        A text table of two columns: genes as the input names them, mouse symbols. Its
         first line is a header if its second field is no gene of the model. Lines in which one of
         both is empty are counted and left out: BioMart writes them for genes without an ortholog.
 
@@ -107,39 +84,30 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
         The file cannot be read, does not have two columns, has two mouse symbols for one gene, or
         has no gene of the model.
     """
-    try:
-        content = read_whole(path)
-        text = content.decode("utf-8-sig")
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot read the orthologs ({reason}).") from None
+    table = read_small_table(path, "orthologs")
     symbol_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
     n_without = 0
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    for row in rows:
-        if not row:
-            continue
+    for number, row in enumerate(table.rows):
         if len(row) != 2:
             found = "1 field" if len(row) == 1 else f"{len(row)} fields"
             raise InputError(
-                f"{path}: line {rows.line_num} has {found} instead of 2, a gene and its "
-                "mouse symbol with a tab between them."
+                f"{table.where(number)} has {found} instead of 2, a gene and its mouse symbol with "
+                "a tab or a comma between them."
             )
         gene, symbol = (field.strip() for field in row)
-        if rows.line_num == 1 and not known_mouse_symbols([symbol]):
+        if number == 0 and not known_mouse_symbols([symbol]):
             continue
         if not gene or not symbol:
             n_without += 1
             continue
+        line = table.lines[number]
         if symbol_of.setdefault(gene, symbol) != symbol:
             raise InputError(
                 f"{path}: gene {shown(gene)} has two mouse symbols, {shown(symbol_of[gene])} (line "
-                f"{line_of[gene]}) and {shown(symbol)} (line {rows.line_num}). Keep one of them."
+                f"{line_of[gene]}) and {shown(symbol)} (line {line}). Keep one of them."
             )
-        line_of.setdefault(gene, rows.line_num)
+        line_of.setdefault(gene, line)
     known = known_mouse_symbols(symbol_of.values())
     unknown = [symbol for symbol in symbol_of.values() if symbol not in known]
     if not known:
@@ -150,7 +118,7 @@ def read_orthologs(path: str | os.PathLike[str]) -> Orthologs:
         )
     return Orthologs(
         path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=table.sha256,
         n_pairs=len(symbol_of),
         n_without=n_without,
         n_unknown=len(unknown),

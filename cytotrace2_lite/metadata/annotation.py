@@ -5,28 +5,19 @@ Source: cytotrace2_py 1.1.0.4 `cytotrace2` (its `annotation_path`).
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.system.files import read_whole
+from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["Annotation", "AnnotationReport", "check_annotation", "read_annotation"]
-
-
-class AnnotationReport(TypedDict):
-    """What the record of a run says about an annotation: its file, and how many cells it has."""
-
-    path: str
-    n_cells: int
+__all__ = ["Annotation", "check_annotation", "read_annotation"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +44,45 @@ class Annotation:
         """Cell id to label, the second column."""
         return {cell: fields[0] for cell, fields in self.fields.items()}
 
-    def report(self) -> AnnotationReport:
-        """Give what the record of the run says about it."""
-        return {"path": self.path, "n_cells": len(self.fields)}
+    def matched(self, cells: Sequence[str]) -> Annotation:
+        """Count the first line as one of a cell where it is not a header.
+
+        Parameters
+        ----------
+        cells
+            Names of the cells of the expression table.
+
+        Returns
+        -------
+        Annotation
+            With the cell of the first line; this annotation where the first line is a header, which
+            names no cell of the table.
+
+        Raises
+        ------
+        InputError
+            The cell of the first line appears again or has no label, or there is no cell below a
+            header line.
+        """
+        first = self.header[0] if self.header else ""
+        if first == "" or first not in set(cells):
+            if not self.fields:
+                raise InputError(
+                    f"{self.path}: the annotation holds no cell below its header line."
+                )
+            return self
+        if first in self.fields:
+            raise InputError(
+                f"{self.path}: cell {shown(first)} appears twice (first time on the first line). "
+                "Keep one of its labels."
+            )
+        if len(self.header) == 1:
+            raise InputError(
+                f"{self.path}: the first line has no label: it needs a cell id and a label "
+                "separated by a tab or a comma."
+            )
+        names = ["", "label", *(f"column {i}" for i in range(3, len(self.header) + 1))]
+        return Annotation(self.path, names, {first: self.header[1:]} | self.fields)
 
     def column(self, name: str, cells: Sequence[str]) -> list[str]:
         """Take the fields of some cells in a column.
@@ -70,12 +97,13 @@ class Annotation:
         Returns
         -------
         list of str
-            One per cell, "" for a cell that is not in the table or whose line ends before.
+            One per cell; "" for a cell that is not in the annotation, or whose line ends before
+            that column.
 
         Raises
         ------
         UsageError
-            There is no such column, or two, or it is that of the ids.
+            There is no such column, there are two, or it is the column of the ids.
         """
         where = [i for i, title in enumerate(self.header) if title == name]
         if len(where) != 1:
@@ -102,8 +130,9 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
     Parameters
     ----------
     path
-        A tab-separated table with a header: cell ids in the first column, labels in the second.
-        Further columns are used by `--batch-key` only.
+        A text table: cell ids in the first column, labels in the second. Further columns are used
+        by `--batch-key` only. The first line is taken for a header here; `Annotation.matched` adds
+        it to the cells where it names a cell of the expression table.
 
     Returns
     -------
@@ -115,41 +144,49 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
     InputError
         The file cannot be read, has no second column, or names a cell twice.
     """
+    table = read_small_table(path, "annotation")
+    header, *rows = table.rows or [[]]
     fields: dict[str, list[str]] = {}
-    widths = set()
-    try:
-        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
-        rows = csv.reader(text, delimiter="\t", strict=True)
-        header = next(rows, [])
-        for row in rows:
-            if not row:
-                continue
-            if len(row) < 2:
-                raise InputError(
-                    f"{path}: line {rows.line_num} has no label: it needs a cell id and a "
-                    "label separated by a tab."
-                )
-            if row[0] in fields:
-                raise InputError(
-                    f"{path}: cell {shown(row[0])} appears twice (second time on line "
-                    f"{rows.line_num}). Keep one of its labels."
-                )
-            fields[row[0]] = row[1:]
-            widths.add(len(row))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the annotation ({error.strerror}).") from error
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: the annotation is not plain text. Unpack it, or save the sheet as "
-            "tab-separated text (UTF-8)."
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path}: the annotation is not tab-separated text ({error}).") from error
-    if not fields:
-        raise InputError(f"{path}: the annotation holds no cell below its header line.")
-    if widths == {len(header) + 1}:
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 2:
+            raise InputError(
+                f"{table.where(number)} has no label: it needs a cell id and a label separated by "
+                "a tab or a comma."
+            )
+        if row[0] in fields:
+            raise InputError(
+                f"{path}: cell {shown(row[0])} appears twice (second time on line "
+                f"{table.lines[number]}). Keep one of its labels."
+            )
+        fields[row[0]] = row[1:]
+    if not table.rows:
+        raise InputError(f"{path}: the annotation holds no cell.")
+    if {len(row) for row in rows} == {len(header) + 1}:  # R names the columns of labels only
         header = ["", *header]
     return Annotation(str(path), header, fields)
+
+
+def annotation_of_labels(
+    where: str, column: str, cells: Sequence[str], labels: Sequence[str]
+) -> Annotation:
+    """Make an annotation of labels that are in the input itself.
+
+    Parameters
+    ----------
+    where, column
+        Name of the input, and of the column of its `obs`.
+    cells
+        Names of the cells.
+    labels
+        Their labels, "" for none.
+
+    Returns
+    -------
+    Annotation
+        Without the cells that have no label.
+    """
+    fields = {cell: [label] for cell, label in zip(cells, labels, strict=True) if label}
+    return Annotation(f"{where}: obs[{column!r}]", ["", column], fields)
 
 
 def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Finding]:
@@ -186,7 +223,7 @@ def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Findi
                 "annotation",
                 "warning",
                 f"{what}; {extra}" if without_cell else what,
-                "The scores do not depend on labels; plots show such cells without a label.",
+                "This does not change the scores; plots show such cells without a label.",
                 "Check that the ids are written alike." if without_cell else "Add their labels.",
             )
         ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +10,7 @@ import numpy as np
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read import h5ad
-from cytotrace2_lite.system.files import read_whole
+from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["Embedding", "embedding_of", "match_cells", "obsm_embedding", "read_embedding"]
 
@@ -131,7 +128,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     """
     values: Any
     if source.is_h5ad:
-        values = h5ad.obsm(source.data, key)
+        values = source.obsm(key)
     else:
         arrays = getattr(source.data, "obsm", None)
         if arrays is None:
@@ -181,38 +178,25 @@ def read_embedding(
     InputError
         The file cannot be read, has no such columns, or has a cell twice.
     """
+    try:
+        table = read_small_table(path, "embedding")
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise InputError(
+                f"{path}: no such file with an embedding. The name of an array in obsm needs an "
+                ".h5ad input."
+            ) from None
+        raise
     coordinates: dict[str, tuple[float, float]] = {}
     axes = Embedding.axes
-    try:
-        text = io.StringIO(read_whole(path).decode("utf-8-sig"), newline="")
-        delimiter = "\t" if "\t" in text.readline() else ","
-        text.seek(0)
-        rows = csv.reader(text, delimiter=delimiter, strict=True)
-        for row in rows:
-            if rows.line_num == 1 and not _is_data(row):
-                # R writes no name for the column of the cell ids.
-                names = row if len(row) == 2 else row[1:3]
-                if len(names) == 2 and not any(_is_number(name) for name in names):
-                    axes = (names[0], names[1])
-                continue
-            if row:
-                _add_row(coordinates, row, f"{path}: line {rows.line_num}")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file with an embedding. The name of an array in obsm needs an .h5ad "
-            "input."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the embedding ({error.strerror}).") from error
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: the embedding is not plain text. Unpack it, or save the sheet as tab- or "
-            "comma-separated text (UTF-8)."
-        ) from None
-    except csv.Error as error:
-        raise InputError(
-            f"{path}: the embedding is not tab- or comma-separated text ({error})."
-        ) from error
+    for number, row in enumerate(table.rows):
+        if number == 0 and not _is_data(row):
+            # R names the columns of numbers only.
+            names = row if len(row) == 2 else row[1:3]
+            if len(names) == 2 and not any(_is_number(name) for name in names):
+                axes = (names[0], names[1])
+            continue
+        _add_row(coordinates, row, table.where(number))
     if not coordinates:
         raise InputError(
             f"{path}: the embedding holds no cell: it needs a line per cell with its id and two "

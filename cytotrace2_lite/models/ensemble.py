@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,26 @@ import numpy as np
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.genes import N_FEATURES
-from cytotrace2_lite.models.catalog import find_model, read_model, remedy
-from cytotrace2_lite.models.onnx_file import check_graph, metadata, one_line
+from cytotrace2_lite.models.catalog import find_model
+from cytotrace2_lite.models.installed import remedy
+from cytotrace2_lite.models.onnx_file import metadata, one_line, verify_graph
+from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.models.tiles import TILE_CELLS, TileFeed
+from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+    from cytotrace2_lite.counts import Counts
+
 __all__ = ["Ensemble", "ModelInfo", "Prediction", "expected_score"]
+
+# Only speed and memory depend on this. A multiple of `TILE_CELLS`, so that no tile is half empty.
+_CELLS_PER_STEP = 256
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class ModelInfo:
     Attributes
     ----------
     name, licence
-        As given when the model was exported.
+        As they were given when the model was exported.
     architecture
         `"1.1.0"` (ranks and log2 CPM) or `"1.0.0"` (ranks only).
     n_members
@@ -51,8 +60,8 @@ class ModelInfo:
     sources
         Name and digest of each file it was folded from.
     official
-        Version of CytoTRACE 2 whose official weights these are, as the installer found by their
-        digests; empty for all others.
+        Version of CytoTRACE 2 whose official weights these are, by the digests of the files that
+        were installed; empty for all others.
     """
 
     name: str
@@ -65,7 +74,7 @@ class ModelInfo:
     official: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Scores of the ensemble, before any smoothing.
 
@@ -87,14 +96,15 @@ class Prediction:
 class Ensemble:
     """A loaded model. Load it once and use it for any number of datasets, from any thread.
 
-    It works in a forked process, too; passed to another process, it is loaded anew from its file.
+    It works in a forked process, too. When it is pickled, only the path and the digest of its file
+    are: the process that unpickles it loads the file again.
 
     Attributes
     ----------
     info
         What the model says of itself.
     check_scores
-        Scores the model carries for `cytotrace2_lite.models.selfcheck.check_cells`.
+        Scores that the model has for `cytotrace2_lite.models.verify.made_up_counts`.
     """
 
     def __init__(
@@ -107,6 +117,8 @@ class Ensemble:
         self._session = session
         self._threshold = threshold
         self._inputs = frozenset(tensor.name for tensor in session.get_inputs())
+        # For pickling: the working directory of this or another process may change.
+        self._file = Path(info.path).absolute()
         self.info = info
         self.check_scores = tuple(check_scores)
 
@@ -130,8 +142,9 @@ class Ensemble:
         ModelError
             There is no such model, or its file is truncated, altered or of another kind.
         """
-        # From 1.29 on, onnxruntime tells its makers of its use over the network, unless this is set
-        # when it is first imported; on Windows it tells the system, unless the call below is made.
+        # From version 1.29 on, onnxruntime sends usage data over the network unless this variable
+        # is set when it is first imported. On Windows it logs usage data (ETW) unless the call
+        # below is made.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
@@ -144,19 +157,20 @@ class Ensemble:
         try:
             described = metadata(content)
             info, threshold, check_scores = _describe(described, content, path)
-            check_graph(content)
+            verify_graph(content)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if tuple(described.get("features", "").split("\n")) != features():
             raise ModelError(f"{path}: the model was made for other genes than this package's.")
         options = onnxruntime.SessionOptions()
-        # One thread a run: threads share the cells among them, so that a cell's score is computed
-        # in the same order whatever their number.
+        # One thread for each run of the session, so that the score of a cell is computed in the
+        # same order whatever the number of threads: they share the cells instead.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors are raised; logged they would hold names of nodes
-        # The arena keeps what a tile needs (tens of MB a thread). Without it the system gives and
-        # takes that memory for every tile, which in worker threads can cost as much as the work.
+        options.log_severity_level = 4  # errors are raised; a log would have names of nodes
+        # The arena keeps the memory that a tile needs (tens of MB for each thread). Without it,
+        # memory is taken from the system and given back for every tile, which in worker threads can
+        # take as long as the work.
         options.enable_cpu_mem_arena = True
         try:
             session = onnxruntime.InferenceSession(
@@ -172,7 +186,7 @@ class Ensemble:
         return cls(session, info, threshold, check_scores)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, (self.info.path, self.info.sha256)
+        return _load_again, (str(self._file), self.info)
 
     def predict(
         self,
@@ -200,15 +214,57 @@ class Ensemble:
         -------
         Prediction
             Probabilities, score and potency of each cell.
+
+        Raises
+        ------
+        ModelError
+            The model cannot be run, or does not give a number for each cell and potency.
         """
-        probabilities = self._run(log2_cpm, rank, "probabilities", threads, progress)
-        if probabilities.shape != (log2_cpm.shape[0], len(POTENCIES)):
-            raise ModelError(
-                f"{self.info.path}: the model does not give {len(POTENCIES)} potencies."
+
+        def predict_tile(start: int, feed: TileFeed) -> NDArray[Any]:
+            return self._run("probabilities", feed, log2_cpm, rank, start)
+
+        return self._prediction(predict_tile, log2_cpm.shape, TILE_CELLS, threads, progress)
+
+    def predict_counts(
+        self,
+        counts: Counts | csr_array,
+        *,
+        threads: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> Prediction:
+        """Predict the potency of each cell from its counts.
+
+        The same as `predict` with log2 CPM and ranks of all cells, which would be the largest
+        arrays of a run: here they are computed for 256 cells at a time.
+
+        Parameters
+        ----------
+        counts
+            Counts or CPM/TPM over the model's features, values > 0, shape (n_cells, 14271).
+        threads, progress
+            As for `predict`.
+
+        Returns
+        -------
+        Prediction
+            Probabilities, score and potency of each cell.
+
+        Raises
+        ------
+        ModelError
+            As for `predict`.
+        """
+
+        def predict_step(start: int, feed: TileFeed) -> NDArray[Any]:
+            some = counts[start : start + _CELLS_PER_STEP]
+            log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
+            tiles = range(0, some.shape[0], TILE_CELLS)
+            return np.concatenate(
+                [self._run("probabilities", feed, log2_cpm, rank, first) for first in tiles]
             )
-        return Prediction(
-            probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
-        )
+
+        return self._prediction(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
 
     def logits(
         self, log2_cpm: csr_array, rank: NDArray[np.float32], *, threads: int = 1
@@ -224,53 +280,106 @@ class Ensemble:
         -------
         ndarray
             float32, shape (n_cells, 6 n_members); column 6 i + k is potency k of member i.
+
+        Raises
+        ------
+        ModelError
+            As for `predict`.
         """
-        return self._run(log2_cpm, rank, "logits", threads, None)
+
+        def tile_logits(start: int, feed: TileFeed) -> NDArray[Any]:
+            return self._run("logits", feed, log2_cpm, rank, start)
+
+        none = np.empty((0, len(self._threshold)), np.float32)
+        steps = self._steps(tile_logits, log2_cpm.shape, TILE_CELLS, threads, None)
+        return np.concatenate([none, *steps])
+
+    def _prediction(
+        self,
+        predict: Callable[[int, TileFeed], NDArray[Any]],
+        shape: tuple[int, int],
+        step: int,
+        threads: int,
+        progress: Callable[[int], None] | None,
+    ) -> Prediction:
+        none = np.empty((0, len(POTENCIES)))
+        steps = self._steps(predict, shape, step, threads, progress)
+        probabilities = np.concatenate([none, *steps])
+        return Prediction(
+            probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
+        )
+
+    def _steps(
+        self,
+        answer: Callable[[int, TileFeed], NDArray[Any]],
+        shape: tuple[int, int],
+        step: int,
+        threads: int,
+        progress: Callable[[int], None] | None,
+    ) -> Iterator[NDArray[Any]]:
+        """Have threads work on some cells at a time; give their answers in the order of the cells.
+
+        Parameters
+        ----------
+        answer
+            Gets the first cell of a step and a feed of its thread; returns an array of shape
+            (n_cells of the step, n).
+        shape
+            (n_cells, n_features).
+        step
+            Number of cells that a thread takes at a time, a multiple of 64.
+        threads, progress
+            As for `predict`.
+
+        Returns
+        -------
+        iterator of ndarray
+            One per step.
+        """
+        own = threading.local()  # a feed is used by one thread
+
+        def work(start: int) -> NDArray[Any]:
+            if not hasattr(own, "feed"):
+                own.feed = TileFeed(self._threshold, self._inputs, shape[1])
+            found = answer(start, own.feed)
+            if progress is not None:
+                progress(len(found))
+            return found
+
+        return in_order(work, range(0, shape[0], step), threads)
 
     def _run(
         self,
+        output: str,
+        feed: TileFeed,
         log2_cpm: csr_array,
         rank: NDArray[np.float32],
-        output: str,
-        threads: int,
-        progress: Callable[[int], None] | None,
+        start: int,
     ) -> NDArray[Any]:
-        n_cells = log2_cpm.shape[0]
-        starts = iter(range(0, n_cells, TILE_CELLS))
-        answers: dict[int, NDArray[Any]] = {}
-
-        def run() -> None:
-            feed = TileFeed(self._threshold, self._inputs, log2_cpm.shape[1])
-            for start in starts:  # shared: every thread takes the next one
-                n_tile = min(TILE_CELLS, n_cells - start)
-                tile = feed(log2_cpm, rank, start)
-                try:
-                    (answer,) = self._session.run([output], tile)
-                # onnxruntime has no public base class of its exceptions.
-                except Exception as error:
-                    _raise_memory_error(error)
-                    raise ModelError(
-                        f"{self.info.path}: onnxruntime cannot run the model: {error}"
-                    ) from error
-                if answer.shape[0] != TILE_CELLS or not np.isfinite(answer).all():
-                    raise ModelError(
-                        f"{self.info.path}: the model does not give a number per cell."
-                    )
-                answers[start] = answer[:n_tile]
-                if progress is not None:
-                    progress(n_tile)
-
-        if threads == 1:
-            run()
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(run) for _ in range(threads)]:
-                    done.result()
-        return np.concatenate([answers[start] for start in sorted(answers)])
+        """Run the session on one tile; give one row for each of its cells."""
+        tile = feed(log2_cpm, rank, start)
+        try:
+            (answer,) = self._session.run([output], tile)
+        # onnxruntime has no public base class of its exceptions.
+        except Exception as error:
+            _raise_memory_error(error)
+            raise ModelError(
+                f"{self.info.path}: onnxruntime cannot run the model: {error}"
+            ) from error
+        if answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
+            raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
+        n_columns, of_what = {
+            "probabilities": (len(POTENCIES), "potencies"),
+            "logits": (len(self._threshold), "logits"),
+        }[output]
+        if answer.shape[1:] != (n_columns,):
+            raise ModelError(f"{self.info.path}: the model does not give {n_columns} {of_what}.")
+        rows: NDArray[Any] = answer[: log2_cpm.shape[0] - start]
+        return rows
 
 
 def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score of a cell: the mean of k / 5 over the potencies, k = 0 (Differentiated) to 5.
+    """Score of a cell: sum of probability times k / 5, k = 0 (Differentiated) to 5 (Totipotent).
 
     Parameters
     ----------
@@ -282,26 +391,27 @@ def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray
         float64, shape (n_cells,), in [0, 1] where rows sum to 1.
     """
-    # Not a matrix product: BLAS adds in an order that depends on the number of cells.
+    # Not a matrix product: the order in which BLAS adds depends on the number of cells.
     score = np.zeros(len(probabilities))
     for k, share in enumerate(probabilities.T):
         score += share * (k / (len(POTENCIES) - 1))
-    np.minimum(score, 1, out=score)  # rows may sum to a last bit more than 1
+    np.minimum(score, 1, out=score)  # the sum of a row may exceed 1 by a last bit
     return score
 
 
-def _load_again(path: str, sha256: str) -> Ensemble:
-    """Load the model that another process has; another one would give other scores."""
+def _load_again(path: str, info: ModelInfo) -> Ensemble:
+    """Unpickle an ensemble; another model under its path would give other scores."""
     ensemble = Ensemble.load(Path(path))
-    if ensemble.info.sha256 != sha256:
+    if ensemble.info.sha256 != info.sha256:
         raise ModelError(
             f"{path}: the model was replaced by another one since it was loaded. Load it again."
         )
+    ensemble.info = info
     return ensemble
 
 
 def _raise_memory_error(error: Exception) -> None:
-    """Give what onnxruntime says where memory runs out the type it has everywhere else."""
+    """Raise a MemoryError, as everywhere else, where onnxruntime ran out of memory."""
     if "bad_alloc" in str(error):
         raise MemoryError("onnxruntime ran out of memory") from error
 
@@ -329,7 +439,7 @@ def _describe(
             or not ((threshold > 0) & (threshold < N_FEATURES)).all()
         ):
             raise ValueError(threshold)
-    # RecursionError: of JSON that is nested without end.
+    # RecursionError: JSON that is nested too deeply.
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the model does not describe itself as this version expects. {remedy(path)}"

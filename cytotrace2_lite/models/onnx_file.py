@@ -1,7 +1,7 @@
-"""Look into an ONNX model file without onnx, before onnxruntime gets to see it.
+"""Read an ONNX model file without the package onnx, before onnxruntime loads it.
 
-Only what the exporter writes is a model here: its operators, its operator set, weights inside the
-file. A model that refers to other files or does anything else is refused by name.
+Only what the exporter writes is accepted: its operators, its operator set, weights inside the file.
+A model that refers to other files or has anything else is refused, with a message that names it.
 
 Source: the field numbers of `onnx.proto` (ONNX 1.15) and the protocol-buffer wire format.
 """
@@ -16,11 +16,11 @@ from cytotrace2_lite.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["OPERATORS", "OPSET", "check_graph", "metadata", "one_line"]
+__all__ = ["OPERATORS", "OPSET", "metadata", "one_line", "verify_graph"]
 
-#: ONNX operator set the exporter writes.
+#: ONNX operator set that the exporter writes.
 OPSET = 18
-#: Operators the exporter writes.
+#: Operators that the exporter writes.
 OPERATORS = frozenset(
     {
         *("Add", "Cast", "Concat", "Div", "Gather", "HardSigmoid", "Less", "MatMul", "Mul"),
@@ -28,7 +28,7 @@ OPERATORS = frozenset(
     }
 )
 
-_LONGEST_LINE = 200
+_LONGEST_LINE = 200  # characters
 
 # Field numbers by message.
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
@@ -57,7 +57,7 @@ def metadata(content: bytes) -> dict[str, str]:
     Raises
     ------
     ModelError
-        The content is no such message.
+        The content is not an ONNX model.
     """
     entries = {}
     for field, value in _fields(memoryview(content)):
@@ -77,23 +77,23 @@ def one_line(entries: Mapping[str, str], key: str, default: str | None = None) -
     Parameters
     ----------
     entries
-        The metadata.
+        The metadata, as `metadata` returns it.
     key
-        Which.
+        Key of the entry.
     default
-        What it is where there is none.
+        Value of an entry that is missing.
 
     Returns
     -------
     str
-        A line of printable text.
+        One line of printable text.
 
     Raises
     ------
     KeyError
-        There is none.
+        The entry is missing and has no default.
     ValueError
-        It is more than a line, or has control characters.
+        The text is longer than 200 characters, or has control characters.
     """
     text = entries[key] if default is None else entries.get(key, default)
     if len(text) > _LONGEST_LINE or not text.isprintable():
@@ -101,8 +101,8 @@ def one_line(entries: Mapping[str, str], key: str, default: str | None = None) -
     return text
 
 
-def check_graph(content: bytes) -> None:
-    """Refuse a model that is not of the kind the exporter writes.
+def verify_graph(content: bytes) -> None:
+    """Refuse a model that is not of the kind that the exporter writes.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def check_graph(content: bytes) -> None:
     Raises
     ------
     ModelError
-        It has another operator set, another operator, weights outside the file, or anything else
-        that the exporter does not write; the message names it.
+        The model has another operator set, another operator, weights outside the file, or anything
+        else that the exporter does not write; the message names it.
     """
     n_graphs = 0
     for field, value in _fields(memoryview(content)):
@@ -129,12 +129,12 @@ def check_graph(content: bytes) -> None:
                 )
         elif field == _MODEL_GRAPH:
             n_graphs += 1
-            _check_nodes(_bytes(value))
+            _verify_nodes(_bytes(value))
     if n_graphs != 1:
         raise ModelError(f"the model has {n_graphs} graphs, not 1.")
 
 
-def _check_nodes(graph: memoryview) -> None:
+def _verify_nodes(graph: memoryview) -> None:
     for field, value in _fields(graph):
         if field not in _GRAPH_KNOWN:
             raise ModelError(f"the graph has field {field}, which no model of this package has.")

@@ -1,1 +1,1 @@
-"""What a run writes."""
+"""Results of a run: scores, tables, the record `run.json`, AnnData; comparison of results."""

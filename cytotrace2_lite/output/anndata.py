@@ -1,6 +1,6 @@
-"""AnnData: results into an object in memory, and into a copy of an `.h5ad` file.
+"""Results in AnnData: written into an object in memory, or into a copy of an `.h5ad` file.
 
-Nothing of anndata is imported: an object brings its own pandas, and a file needs h5py only.
+The package anndata is not imported: an object needs only pandas, and a file only h5py.
 
 Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/fileformat-prose.html
 """
@@ -8,17 +8,16 @@ Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/file
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
-from cytotrace2_lite.output.tables import LABELS, is_ordered, to_pandas
+from cytotrace2_lite.output.tables import LABELS, is_ordered, require_pandas, to_pandas
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
-from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
+from cytotrace2_lite.read.hdf5 import attribute, child, require_h5py
 from cytotrace2_lite.system.files import require_writable
 from cytotrace2_lite.text import shown
 
@@ -28,26 +27,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cytotrace2_lite.output.scores import Scores
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
-__all__ = ["annotate", "annotated_copy", "check_h5ad"]
+__all__ = ["annotate", "annotated_copy", "check_annotatable", "check_h5ad"]
 
 _KEY = "cytotrace2"
 _MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
-_FRAME = {"0.1.0": True, "0.2.0": False}  # encoding-version of obs: has it __categories
+# Versions of the encoding of obs, and whether labels lie in a group __categories of it.
+_LABELS_ELSEWHERE = {"0.1.0": True, "0.2.0": False}
 
 
 def annotate(adata: Any, result: Scores) -> None:
-    """Write results into an AnnData: all columns into `obs`, what made them into `uns`.
-
-    Columns of an earlier run are replaced.
+    """Write results into an AnnData. Those of an earlier run are replaced.
 
     Parameters
     ----------
     adata
-        The AnnData whose cells were scored. `obs` gets the columns of
-        `Scores.to_pandas(extra_columns=True)`, `uns["cytotrace2"]` version, model with digest, and
-        parameters.
+        The AnnData whose cells were scored. All columns of the results, the extra ones included,
+        are written into `obs`; version, model with digest, and parameters into
+        `uns["cytotrace2"]`.
     result
         Its results.
 
@@ -65,41 +63,65 @@ def annotate(adata: Any, result: Scores) -> None:
     adata.uns[_KEY] = _provenance(result)
 
 
+def check_annotatable(adata: Any) -> None:
+    """Check that results can be written into an AnnData, before there are any.
+
+    Parameters
+    ----------
+    adata
+        The AnnData whose cells are to be scored.
+
+    Raises
+    ------
+    UsageError
+        It is a view of one that is backed by a file, which anndata does not write into.
+    CytoTRACE2Error
+        pandas is not installed.
+    """
+    require_pandas()
+    if getattr(adata, "is_view", False) and getattr(adata, "isbacked", False):
+        raise UsageError(
+            "the AnnData is a view of one that is backed by a file, so that nothing can be written "
+            "into its obs: pass adata.to_memory(), or inplace=False."
+        )
+
+
 def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
-    """See that a copy of an `.h5ad` file with results can be written, before there are any.
+    """Check that a copy of an `.h5ad` file can be written, before there are results for it.
 
     Parameters
     ----------
     source
-        The file to copy. Where there is none, reading it says so.
+    target = Path(target)
+    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     target
         Name of the copy.
 
     Raises
     ------
     UsageError
-        `source` is no `.h5ad`; `target` is the same file, or not a name for an `.h5ad`.
+        `source` is not an `.h5ad` file, `target` is the same file, or its name does not end in
+        .h5ad.
     InputError
-        `obs` is stored in an unknown way.
+        There is no such file, or its `obs` is stored in an unknown way.
     OutputError
-        No file can be made where `target` would be.
+        No file can be made in the directory of `target`.
     CytoTRACE2Error
         h5py is not installed.
     """
-    path, target = Path(source.data), Path(target)
-    # Path.exists and its like raise where they are not allowed to look.
+    target = Path(target)
+    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
         raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
-    if os.path.exists(path) or str(path) == "-":  # noqa: PTH110
-        if not source.is_h5ad:
-            raise _not_h5ad(path)
-        if os.path.exists(target) and target.samefile(path):  # noqa: PTH110
-            raise UsageError(
-                f"{target}: this is the input, which is never changed. Give the file of "
-                "--write-h5ad another name."
-            )
-        with opened(path) as file:
-            _obs(path, file)
+    if not source.is_h5ad:
+        raise _not_h5ad(source.name)
+    if os.path.exists(target) and target.samefile(source.name):  # noqa: PTH110
+        raise UsageError(
+            f"{target}: this is the input, which is never changed. Give the file of "
+            "--write-h5ad another name."
+        )
+    with source.hdf5() as file:
+        _obs(source.name, file)
     require_writable(target.parent, "--write-h5ad")
 
 
@@ -116,14 +138,15 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     Returns
     -------
     callable
-        Takes the path of the copy; raises `InputError` where the cells of `source` are others.
+        Takes the path of the copy; raises `InputError` if the cells of `source` are others, or if
+        it changed since it was opened.
     """
     name = source.name
 
     def write(path: Path) -> None:
-        shutil.copyfile(name, path)
+        source.copy_to(path)
         try:
-            # `write_whole` holds a lock on it.
+            # Without a lock of HDF5's own: `write_whole` holds a lock on the file.
             with require_h5py(name).File(path, "r+", locking=False) as file:
                 obs = _obs(name, file)
                 _check_cells(name, row_names(name, obs), result, InputError)
@@ -142,7 +165,7 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     return write
 
 
-def _not_h5ad(path: Path) -> UsageError:
+def _not_h5ad(path: str) -> UsageError:
     return UsageError(
         f"{path}: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
         "Leave it out (the results file has the scores), or give an .h5ad file as input."
@@ -150,10 +173,14 @@ def _not_h5ad(path: Path) -> UsageError:
 
 
 def _obs(path: str | os.PathLike[str], file: Any) -> Any:
-    """Give `obs`, if columns can be added to it."""
+    """Give the group `obs`; raise an error where it is not known how to add columns to it."""
     obs = child(str(path), file, "obs")
     encoding = (attribute(obs, "encoding-type"), attribute(obs, "encoding-version"))
-    if encoding[0] != "dataframe" or encoding[1] not in _FRAME or "_index" not in obs.attrs:
+    if (
+        encoding[0] != "dataframe"
+        or encoding[1] not in _LABELS_ELSEWHERE
+        or "_index" not in obs.attrs
+    ):
         raise InputError(
             f"{path}: its obs is not stored as anndata 0.7 or newer does (encoding {encoding[0]} "
             f"{encoding[1]}). Read it with a current anndata and write it again."
@@ -177,19 +204,21 @@ def _check_cells(
 
 
 def _provenance(result: Scores) -> dict[str, Any]:
-    """Version, model and parameters, of types that every anndata can write.
+    """Collect version, model and parameters, in types that every version of anndata can write.
 
-    The path of the model is left out: the file may go elsewhere.
+    The path of the model is left out, as the AnnData may be given to others.
     """
     info = result.info
     return {
         "version": info["cytotrace2_lite"],
-        "model": _storable({name: info["model"][name] for name in _MODEL}),
+        "model": _storable({name: info["model"][name] for name in _MODEL})
+        | {"label": result.model_label},
         "parameters": _storable(info["parameters"]),
     }
 
 
 def _storable(value: Any) -> Any:
+    """Convert a value, and leave out None, which older versions of anndata cannot write."""
     if isinstance(value, dict):
         return {name: _storable(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
@@ -200,7 +229,7 @@ def _storable(value: Any) -> Any:
 def _add_columns(obs: Any, result: Scores) -> None:
     import h5py
 
-    legacy = _FRAME[str(attribute(obs, "encoding-version"))]
+    legacy = _LABELS_ELSEWHERE[str(attribute(obs, "encoding-version"))]
     columns = columns_of(result, extra_columns=True)
     for name, values in columns.items():
         if legacy and name in LABELS:
@@ -232,7 +261,7 @@ def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
 
 
 def _put(group: Any, name: str, value: Any) -> None:
-    """Write an element as anndata does, in place of an earlier one of that name."""
+    """Write an element as anndata does; an earlier element of that name is removed."""
     import h5py
 
     if name in group:

@@ -1,11 +1,8 @@
-"""Comparison of two results, cell by cell and column by column."""
+"""Comparison of two results, column by column, over the cells that are in both."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,41 +10,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.output._results_file import ResultsTable, read_results
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS, LABELS
 from cytotrace2_lite.output.tables import columns as columns_of
-from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
 __all__ = ["Comparison", "LabelColumn", "NumberColumn", "compare"]
 
-_MISSING = frozenset({"", "NA", "NaN", "nan", "NAN"})
-_NAMES = ("cell", "__index_level_0__")  # of the cells in a table: ours, and that of pandas
-
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """How the numbers of a column differ, over the cells of both results.
+    """How the numbers of a column differ, over the cells that are in both results.
 
     Attributes
     ----------
     name
-        Of the column.
+        Name of the column.
     n_cells
-        Cells with a number in both.
+        How many cells have a number in both.
     largest, median
         Absolute difference; NaN where no cell has a number in both.
     cell
-        Where it is largest; empty where there is no difference.
+        The cell with the largest difference; "" where no numbers differ.
     spearman
         Rank correlation; NaN with fewer than two cells, or where all numbers of one are equal.
     n_beyond
-        Cells that differ by more than the tolerance.
+        How many cells differ by more than the tolerance.
     n_one_sided
-        Cells with a number in one of the results only.
+        How many cells have a number in only one of the results.
     """
 
     name: str
@@ -62,18 +58,19 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """How the labels of a column differ, over the cells of both results.
+    """How the labels of a column differ, over the cells that are in both results.
 
     Attributes
     ----------
     name
-        Of the column.
+        Name of the column.
     n_cells
-        Cells with a label in both, or in one.
+        How many cells have a label in at least one of the results.
     n_moved
-        Cells with another label, or with none, in the second results.
+        How many of them have another label in the second results, or a label in only one.
     moves
-        Label in the first, label in the second (empty for none), number of cells; most first.
+        Label in the first results, label in the second ("" for none), and number of cells; the
+        most frequent first.
     """
 
     name: str
@@ -89,17 +86,17 @@ class Comparison:
     Attributes
     ----------
     n_cells
-        Cells that are in both.
+        How many cells are in both.
     only_in_a, only_in_b
-        Cells that are not.
+        Names of the cells that are in one only.
     numbers, labels
         The columns that are in both.
     columns_only_in_a, columns_only_in_b
-        Those that are not; they are not compared.
+        Names of the columns that are in one only; they are not compared.
     tolerance, allowed_labels
-        As given.
+        As given to `compare`.
     beyond
-        What goes beyond the tolerances, a sentence each.
+        A sentence for each difference that goes beyond the tolerances.
     """
 
     n_cells: int
@@ -115,7 +112,7 @@ class Comparison:
 
     @property
     def within(self) -> bool:
-        """Whether all is within the tolerances."""
+        """Whether all differences are within the tolerances."""
         return not self.beyond
 
 
@@ -128,8 +125,8 @@ def compare(
 ) -> Comparison:
     """Compare two results: those of this package, or of cytotrace2-py or the R package.
 
-    Cells are matched by name, whatever their order. Compared are upstream's five columns, and the
-    extra ones that both have.
+    Cells are matched by name, in any order. Upstream's five columns are compared, and the extra
+    columns that both have.
 
     Parameters
     ----------
@@ -138,12 +135,13 @@ def compare(
     tolerance
         Largest absolute difference of a number, at least 0.
     labels
-        How many cells of a column may have another label, at least 0.
+        How many cells may have another label in a column, at least 0.
 
     Returns
     -------
     Comparison
-        Its `within` says whether all cells are in both and the differences within the tolerances.
+        Its `within` says whether both have the same cells and all differences are within the
+        tolerances.
 
     Raises
     ------
@@ -156,7 +154,7 @@ def compare(
         raise UsageError(f"tolerance is {tolerance}; it must be a number of at least 0.")
     if labels < 0:
         raise UsageError(f"labels is {labels}; it must be at least 0.")
-    first, second = _read(a), _read(b)
+    first, second = _table(a), _table(b)
     row_of = {cell: row for row, cell in enumerate(second.cells)}
     common = [row for row, cell in enumerate(first.cells) if cell in row_of]
     if not common:
@@ -202,6 +200,12 @@ def compare(
     )
 
 
+def _table(results: str | os.PathLike[str] | Scores) -> ResultsTable:
+    if isinstance(results, Scores):
+        return ResultsTable("the result", results.cells, columns_of(results, extra_columns=True))
+    return read_results(results)
+
+
 def _missing_cells(which: str, cells: tuple[str, ...], n_cells: int, other: str) -> list[str]:
     if not cells:
         return []
@@ -210,6 +214,7 @@ def _missing_cells(which: str, cells: tuple[str, ...], n_cells: int, other: str)
 
 
 def _judge(column: NumberColumn, tolerance: float) -> list[str]:
+    """Say what of a column goes beyond the tolerance."""
     sentences = []
     if column.n_beyond:
         sentences.append(
@@ -266,143 +271,3 @@ def _compare_labels(name: str, one: NDArray[Any], other: NDArray[Any]) -> LabelC
     ]
     n_cells = int(((one >= 0) | (other >= 0)).sum())
     return LabelColumn(name, n_cells, sum(n for *_, n in moved), tuple(moved))
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Results as `columns` of `cytotrace2_lite.output.tables` gives them."""
-
-    name: str
-    cells: list[str]
-    columns: dict[str, NDArray[Any]]
-
-
-def _read(results: str | os.PathLike[str] | Scores) -> _Table:
-    if isinstance(results, Scores):
-        return _Table("the result", results.cells, columns_of(results, extra_columns=True))
-    path = os.fspath(results)
-    try:
-        content = read_whole(path)  # once: it may be a pipe
-        if content.startswith((b"PAR1", b"ARROW1")):
-            return _read_arrow(path, content)
-        return _read_text(path, content.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{path}: this is a directory. Give the cytotrace2_results file in it."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: this is not a text, Parquet or Arrow file. Give the cytotrace2_results "
-            "file, unpacked; an .h5ad is not read."
-        ) from None
-    except (OSError, ValueError, NotImplementedError, csv.Error) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: the file cannot be read ({reason}). Copy it again.") from None
-
-
-def _check_header(path: str, names: list[str]) -> None:
-    again = [name for name, n in Counter(names).items() if n > 1]
-    if again:
-        raise InputError(f"{path}: column {shown(again[0])} appears twice.")
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise InputError(
-            f"{path}: this is not a results file of CytoTRACE 2: {len(missing)} of its "
-            f"{len(COLUMNS)} columns are missing ({first_few(missing)}). Give a "
-            "cytotrace2_results file."
-        )
-
-
-def _check_cells(path: str, cells: list[str], places: list[str]) -> None:
-    if not cells:
-        raise InputError(f"{path}: there are no cells in it.")
-    first: dict[str, int] = {}
-    for row, cell in enumerate(cells):
-        if first.setdefault(cell, row) != row:
-            raise InputError(
-                f"{path}: cell {shown(cell)} appears twice ({places[first[cell]]} and "
-                f"{places[row]}). Rename or drop one."
-            )
-
-
-def _column(path: str, name: str, cells: list[str], fields: list[Any]) -> NDArray[Any]:
-    """Numbers of the fields of a column, or of its labels the position; fields may be None."""
-    index = {label: position for position, label in enumerate(LABELS.get(name, ()))}
-
-    def parse(field: Any) -> float:
-        if name in LABELS:
-            return index[field]
-        value = float(field)
-        if not math.isfinite(value):
-            raise ValueError(field)
-        return value
-
-    missing = -1 if name in LABELS else math.nan
-    values = np.full(len(fields), missing, np.int8 if name in LABELS else np.float64)
-    row = 0
-    try:
-        for row, field in enumerate(fields):
-            if field is not None:
-                values[row] = parse(field)
-    except (KeyError, TypeError, ValueError):
-        expected = f"one of {', '.join(index)}" if index else "a finite number"
-        raise InputError(
-            f"{path}: cell {shown(cells[row])}, column {name}: {shown(fields[row])} is not "
-            f"{expected}."
-        ) from None
-    return values
-
-
-def _read_text(path: str, text: str) -> _Table:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-    header = next(reader, [])
-    lines, rows = [], []
-    for row in reader:
-        if row:
-            lines.append(reader.line_num)
-            rows.append(row)
-    if rows and len(rows[0]) == len(header) + 1:  # as R writes it
-        header = ["", *header]
-    _check_header(path, header[1:])
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != len(header):
-            raise InputError(
-                f"{path}: line {line} has {len(row)} fields instead of {len(header)}. Is the file "
-                "cut short?"
-            )
-    cells = [row[0] for row in rows]
-    _check_cells(path, cells, [f"line {line}" for line in lines])
-    columns = {}
-    for position, name in enumerate(header[1:], 1):
-        if name in COLUMNS or name in EXTRA_COLUMNS:
-            fields = [None if row[position] in _MISSING else row[position] for row in rows]
-            columns[name] = _column(path, name, cells, fields)
-    return _Table(path, cells, columns)
-
-
-def _read_arrow(path: str, content: bytes) -> _Table:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    file = pa.BufferReader(content)
-    if content.startswith(b"PAR1"):
-        table = parquet.ParquetFile(file).read()
-    else:
-        table = pa.ipc.open_file(file).read_all()
-    table.validate(full=True)
-    names = next((name for name in _NAMES if name in table.column_names), None)
-    if names is None:
-        raise InputError(f"{path}: there is no column 'cell' with the names of the cells.")
-    _check_header(path, table.column_names)
-    cells = [str(cell) for cell in table[names].to_pylist()]
-    _check_cells(path, cells, [f"row {row}" for row in range(1, len(cells) + 1)])
-    columns = {}
-    for name in table.column_names:
-        if name in COLUMNS or name in EXTRA_COLUMNS:
-            fields = [None if field != field else field for field in table[name].to_pylist()]
-            columns[name] = _column(path, name, cells, fields)
-    return _Table(path, cells, columns)

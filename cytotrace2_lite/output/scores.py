@@ -1,4 +1,4 @@
-"""The scores of a run, as the pipeline leaves them and everything else takes them."""
+"""The scores of a run: what the pipeline returns, and what tables and plots are made from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["STATUSES", "Scores", "labels_of"]
 STATUSES = ("scored", "scored (few genes)", "no counts")
 
 
-# Arrays have no one truth value, so that `==` of all fields would be an error.
+# No comparison of all fields: `==` of arrays has no single truth value.
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Scores of the cells of one run, in input order.
@@ -54,12 +54,11 @@ class Scores:
     n_genes
         How many of the model's genes have a count in the cell; int64, shape (n_cells,).
     warnings
-        What is worth knowing about the scores.
+        The findings of severity "warning", as Python warnings.
     info
-        What `run.json` holds: version, model, parameters, input, genes, quality, seconds.
+        The record of the run, as in `run.json`; docs/formats.md explains its keys.
     embedding
-        Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
-        for it.
+        Where plots draw the cells by default; None where the run was not asked for coordinates.
     """
 
     cells: list[str]
@@ -76,13 +75,27 @@ class Scores:
     embedding: Embedding | None = None
 
     @property
+    def model_label(self) -> str:
+        """How pictures and reports call the model of the scores.
+
+        Only scores of the official ensembles are those of CytoTRACE 2: "CytoTRACE 2 v1.1" or
+        "CytoTRACE 2 v1.0"; else "NAME model", as "open model" for the one that comes with this
+        package; "" where the scores do not tell.
+        """
+        model = self.info.get("model", {})
+        if official := model.get("official"):
+            return f"CytoTRACE 2 v{official.removesuffix('.0')}"
+        name = model.get("name", "")
+        return f"{name} model" if name else ""
+
+    @property
     def potency(self) -> NDArray[np.str_]:
         """`CytoTRACE2_Potency` of each cell; str, shape (n_cells,)."""
         return labels_of(self.potency_index, POTENCIES)
 
     @property
     def preknn_potency(self) -> NDArray[np.str_]:
-        """Potency of the highest probability of each cell; str, shape (n_cells,)."""
+        """`preKNN_CytoTRACE2_Potency`, the most probable potency; str, shape (n_cells,)."""
         return labels_of(self.preknn_potency_index, POTENCIES)
 
     @property
@@ -92,10 +105,10 @@ class Scores:
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """Whether each cell has a score, and a good one; str, shape (n_cells,).
+        """Whether each cell has a score, and a reliable one; str, shape (n_cells,).
 
-        `"scored"`, `"scored (few genes)"` where fewer than 500 of the model's genes have a count,
-        or `"no counts"`: no score.
+        `"scored"`; `"scored (few genes)"` where fewer than 500 of the model's genes have a count;
+        `"no counts"` where there is no score.
         """
         return labels_of(self.status_index, STATUSES)
 

@@ -32,7 +32,7 @@ __all__ = [
     "to_pandas",
 ]
 
-#: Columns of `cytotrace2_results.txt`, as cytotrace2_py has them.
+#: Columns of `cytotrace2_results.txt`, those of cytotrace2_py.
 COLUMNS = (
     "CytoTRACE2_Score",
     "CytoTRACE2_Potency",
@@ -40,22 +40,22 @@ COLUMNS = (
     "preKNN_CytoTRACE2_Score",
     "preKNN_CytoTRACE2_Potency",
 )
-#: Columns that may follow them, in every kind of table.
+#: Columns that can be appended to them, in every kind of table.
 EXTRA_COLUMNS = (
     "CytoTRACE2_Raw_Score",
     *(f"CytoTRACE2_Probability_{potency}" for potency in POTENCIES),
     "CytoTRACE2_Pseudotime",
     "CytoTRACE2_Status",
 )
-#: Columns that hold labels, with their values; the others hold numbers.
+#: Columns of labels, with the labels that they can hold; all other columns hold numbers.
 LABELS = {
     "CytoTRACE2_Potency": tuple(POTENCIES),
     "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
     "CytoTRACE2_Status": STATUSES,
 }
-# What would end a field of the text table before its end.
+# Characters that would end a field of the text table too early.
 _SPECIAL = frozenset('\t\n\r"')
-#: Formats of the results file, and the ends of its name.
+#: Formats of the results file, which are also its extensions.
 FORMATS = ("txt", "parquet", "arrow")
 
 
@@ -100,8 +100,8 @@ def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray
     Returns
     -------
     dict
-        Name to values, shape (n_cells,): numbers float64, of the labels in `LABELS` the
-        position, int8, -1 for none.
+        Name to values, shape (n_cells,): float64 numbers, NaN for none; of labels the position in
+        `LABELS`, int8, -1 for none.
     """
     upstream = (
         scores.score,
@@ -205,7 +205,7 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     UsageError
         There is no such format.
     """
-    results_name(file_format)  # or there is no such format
+    results_name(file_format)  # raises an error where there is no such format
     if file_format == "txt":
         return _text(scores, extra_columns=extra_columns).encode()
     import pyarrow as pa
@@ -222,7 +222,7 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
 
 
 def require_pandas() -> Any:
-    """Import pandas, which only this return type needs.
+    """Import pandas, which only data frames need.
 
     Returns
     -------
@@ -245,6 +245,7 @@ def require_pandas() -> Any:
 
 
 def _text(scores: Scores, *, extra_columns: bool) -> str:
+    """Write the text table; numbers in the shortest form that is read back as the same number."""
     named = columns(scores, extra_columns=extra_columns)
     fields = []
     for name, values in named.items():
@@ -264,7 +265,7 @@ def _text(scores: Scores, *, extra_columns: bool) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Quote a name that would leave its field; `csv` leaves a lone carriage return as it is."""
+    """Quote a name that does not fit into a field; `csv` does not quote a lone carriage return."""
     if not _SPECIAL.isdisjoint(name):
         name = name.replace('"', '""')
         return f'"{name}"'

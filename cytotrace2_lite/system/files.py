@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError, OutputError
 from cytotrace2_lite.system.locking import try_lock
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_replaceable",
+    "expanded",
     "prepare_directory",
     "read_whole",
     "remove_abandoned",
@@ -36,6 +37,26 @@ _PART = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(_PART_SUFFIX)}", re.DOTALL)
 _ABANDONED_SECONDS = 24 * 3600  # where no lock tells
 _LONGEST_NAME = 255  # bytes, on all common file systems
 _LARGEST = 1 << 30  # of what is read as a whole
+
+
+def expanded(path: Any) -> Any:
+    """Put the home directory in the place of a leading "~", as a shell does.
+
+    Parameters
+    ----------
+    path
+        A path, or anything else, which is returned as it is.
+
+    Returns
+    -------
+    Any
+        The path; as it was where there is such a file, or no such home directory.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        text = os.fspath(path)
+        if isinstance(text, str) and text.startswith("~") and not os.path.lexists(text):
+            return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises)
+    return path
 
 
 def prepare_directory(directory: str | os.PathLike[str]) -> Path:
@@ -245,24 +266,20 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         part = _part_name(path)
         file = part.open("xb")
-        try:
-            locked = sys.platform == "win32" or try_lock(file)
-        except OSError:  # a file system without locks
-            locked = True
-        # Before it was locked, another process may have taken it for abandoned.
-        if locked and part.exists():
+        is_taken = sys.platform != "win32" and try_lock(file) is False
+        # Before it was locked, another process may have thought that it was abandoned.
+        if not is_taken and part.exists():
             return part, file
         file.close()
 
 
 def _remove_if_abandoned(part: Path) -> None:
     with part.open("rb+") as file:
-        if sys.platform != "win32":  # where an open file cannot be removed
-            with contextlib.suppress(OSError):  # a file system without locks
-                if try_lock(file):
-                    part.unlink()
-                return
-    if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+        # On Windows, a file that is open cannot be removed.
+        locked = None if sys.platform == "win32" else try_lock(file)
+        if locked:
+            part.unlink()
+    if locked is None and time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
         part.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Locks on files, which end with the process that holds them, whatever ends it."""
+"""Locks on files, which end with the process that holds them, however it ends."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from typing import IO
 
 __all__ = ["try_lock"]
 
+
+def try_lock(file: IO[bytes]) -> bool | None:
+    """Lock a file for as long as it is open.
+
+    Parameters
+    ----------
+    file
+        Open for writing.
+
+    Returns
+    -------
+    bool or None
+        True where it is locked now; False where another open file, of this or another process, has
+        it locked; None where the file system has no locks.
+    """
+    try:
+        return _lock(file)
+    except OSError:
+        return None
+
+
 if sys.platform == "win32":
 
-    def try_lock(file: IO[bytes]) -> bool:
-        """Lock a file for as long as it is open.
-
-        Parameters
-        ----------
-        file
-            Open for writing.
-
-        Returns
-        -------
-        bool
-            False where another open file has it locked.
-        """
+    def _lock(file: IO[bytes]) -> bool:
         import msvcrt
 
         try:
@@ -32,24 +41,7 @@ if sys.platform == "win32":
 
 else:
 
-    def try_lock(file: IO[bytes]) -> bool:
-        """Lock a file for as long as it is open.
-
-        Parameters
-        ----------
-        file
-            Open for writing.
-
-        Returns
-        -------
-        bool
-            False where another open file, of this or another process, has it locked.
-
-        Raises
-        ------
-        OSError
-            The file system has no locks.
-        """
+    def _lock(file: IO[bytes]) -> bool:
         import fcntl
 
         try:

@@ -23,7 +23,7 @@ import numpy as np
 from measuring import LITE, environment, measure
 
 UPSTREAM_CODE = "from cytotrace2_py.cytotrace2_py import run_cytotrace2; run_cytotrace2()"
-# Blocks as large as it is fastest with; all columns as what they hold.
+# The block size with which it is fastest; the types of columns are inferred.
 PYARROW_CODE = """
 import sys
 from pyarrow import csv
@@ -59,7 +59,7 @@ def differences(one: Path, other: Path) -> dict[str, float]:
 
 
 def run_pair(args: argparse.Namespace) -> dict[str, Any]:
-    """Run both once; give what they took and how far the results are apart."""
+    """Run both once; give time, memory and how far the results are apart."""
     with tempfile.TemporaryDirectory() as work:
         options = ["-f", str(args.table), "-sp", args.species, "-dpl"]
         upstream, ours = Path(work) / "upstream", Path(work) / "ours"

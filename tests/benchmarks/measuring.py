@@ -60,7 +60,7 @@ def measure(arguments: list[str]) -> dict[str, float]:
     peak, done = [0], threading.Event()
 
     def watch() -> None:
-        # Looking takes the system time that grows with the memory: not too often.
+        # Each look takes the system time that grows with the memory, so not too often.
         while not done.wait(0.5):
             peak[0] = max(peak[0], tree_memory(process.pid))
 

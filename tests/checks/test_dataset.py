@@ -137,15 +137,33 @@ class TestGenes:
 class TestValues:
     def test_logged(self, enteric, ensembles):
         logged = np.log1p(enteric / enteric.sum() * 1e4)
+        known = map_genes(list(enteric.index), "mouse").feature >= 0
+        largest = logged.to_numpy()[known].max()
         assert str(look_at(logged, ensembles)["log_transformed"]) == (
-            f"the largest value of the input is {logged.to_numpy().max():g}, and not all are whole "
+            f"the largest value of the model's genes is {largest:g}, and not all are whole "
             "numbers: it looks log-transformed. Cells are normalised and logged here; done twice, "
             "that changes the scores. Give raw counts, CPM or TPM."
         )
 
+    @pytest.mark.parametrize("n_odd", [1, 4])
+    def test_a_row_or_column_of_other_numbers_does_not_hide_it(self, enteric, ensembles, n_odd):
+        logged = np.log1p(enteric / enteric.sum() * 1e4).iloc[:, :120]
+        row = logged.copy()
+        row.loc["nCount_RNA"] = 5000.0
+        assert "log_transformed" in look_at(row, ensembles)
+        column = logged.copy()
+        for i in range(n_odd):
+            column.insert(i, f"odd{i}", np.arange(len(logged)) + 1000.0)
+        found = look_at(column, ensembles)["log_transformed"].what
+        named = ", ".join(f"'odd{i}'" for i in range(min(n_odd, 3))) + ", ..." * (n_odd > 3)
+        assert f" but for {n_odd} cell{'s' * (n_odd > 1)} ({named}), and not all" in found
+        some = enteric.iloc[:, :8] / enteric.iloc[:, :8].sum() * 1e6
+        some.iloc[:, :5] /= 1e6
+        assert "log_transformed" not in look_at(some, ensembles)
+
     def test_other_matrices_are_named(self):
         hint = Source("h5ad", matrix="X", other_matrices=("layers['counts']",)).hint()
-        (found,) = checks.check_values(as_counts(csr_array(np.array([[0.5]]))), 9.0, hint)
+        (found,) = checks.check_values(as_counts(csr_array(np.array([[0.5]]))), ["c1"], hint)
         assert found.remedy == (
             "Give raw counts, CPM or TPM. It was X; there is also layers['counts'] (--layer, "
             "--use-raw; layer=, use_raw= in Python)."

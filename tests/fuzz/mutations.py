@@ -1,4 +1,4 @@
-"""Mutations of inputs, the same for the same number: for tests, and where nothing guides them."""
+"""Mutations of inputs without guidance; the same number gives the same mutation."""
 
 import random
 
@@ -9,7 +9,7 @@ def mutant(seeds, words, number):
     """Give input `number`: one of the seeds with one to five changes, the first ones unchanged."""
     if number < len(seeds):
         return seeds[number]
-    choose = random.Random(number)  # noqa: S311 (to be repeated)
+    choose = random.Random(number)  # noqa: S311 (the same every time)
     data = bytearray(choose.choice(seeds))
     for _ in range(choose.randint(1, 5)):
         start = choose.randrange(len(data) + 1)

@@ -28,21 +28,20 @@ sys.path[0] = str(Path(__file__).parents[1])  # not the folder of this file
 
 
 def memory_folder():
-    """A folder that is in memory, where there is one: each input is a file."""
+    """A folder in memory if possible, because each input is written to a file."""
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (a new folder in it)
     return tempfile.TemporaryDirectory(prefix="ct2-fuzz-", dir=shared)
 
 
 def guided(name, options):
-    """Let libFuzzer have its way."""
+    """Fuzz with libFuzzer."""
     import atheris
 
-    # "run" goes through libraries whose code is of no interest; ours is seen in all.
+    # Only the coverage of this code guides it, not that of libraries.
     with atheris.instrument_imports(include=["cytotrace2_lite", "csv", "zipfile", "pickletools"]):
         from fuzz import targets
 
     target = targets.TARGETS[name]
-    # libFuzzer ends the process without its leave: the folder is removed before the next run.
     with memory_folder() as work:
         folder, seeds, words = Path(work, "files"), Path(work, "seeds"), Path(work, "words")
         folder.mkdir()
@@ -53,8 +52,14 @@ def guided(name, options):
         words.write_text("".join(f'"{word}"\n' for word in quoted))
         single = [option for option in options if not option.startswith("-")]
         corpus = [] if single else [*[f"-dict={words}"] * bool(target.words), str(seeds)]
-        atheris.Setup([sys.argv[0], *options, *corpus], lambda data: target.run(data, folder))
-        atheris.Fuzz()
+        # libFuzzer ends its process, and nothing is tidied up there: this one does it.
+        child = os.fork()
+        if not child:
+            atheris.Setup([sys.argv[0], *options, *corpus], lambda data: target.run(data, folder))
+            atheris.Fuzz()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def isolated(name, seconds, limit=10):
@@ -77,7 +82,7 @@ def isolated(name, seconds, limit=10):
                 signal.alarm(limit)
                 try:
                     target.run(data, folder)
-                except BaseException as error:  # noqa: BLE001 (it is told)
+                except BaseException as error:  # noqa: BLE001 (it is printed)
                     print(f"{number}: {type(error).__name__}: {error}"[:300], flush=True)
                     os._exit(1)
                 os._exit(0)

@@ -10,6 +10,7 @@ import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.genes import features, is_known, map_genes
 from cytotrace2_lite.genes.orthologs import read_orthologs
+from cytotrace2_lite.output.report import orthologs_report
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_reading(write):
     text = "Pig gene\tMouse\r\nENSSSCG1\tActb\nP2\tGapdh\n\nP2\tGapdh\nP3\t\n\tNanog\nP4\tNotone\n"
     table = read_orthologs(write(text))
     assert table.symbol_of == {"ENSSSCG1": "Actb", "P2": "Gapdh"}
-    assert table.report() == {
+    assert orthologs_report(table) == {
         "path": "o.tsv",
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "n_pairs": 3,
@@ -44,17 +45,17 @@ def test_reading(write):
     ("text", "problem"),
     [
         (
-            "P1,Actb\n",
+            "P1 Actb\n",
             (
                 "line 1 has 1 field instead of 2, a gene and its mouse symbol with "
-                "a tab between them."
+                "a tab or a comma between them."
             ),
         ),
         (
             "a\tb\nP1\tActb\t90\n",
             (
                 "line 2 has 3 fields instead of 2, a gene and its mouse symbol with "
-                "a tab between them."
+                "a tab or a comma between them."
             ),
         ),
         (
@@ -81,8 +82,8 @@ def test_reading(write):
         (
             b"P\xe9\tActb\n",
             (
-                "cannot read the orthologs ('utf-8' codec can't decode byte 0xe9 in position 1: "
-                "invalid continuation byte)."
+                "this orthologs file is not plain text. Unpack it, or save the sheet as tab- or "
+                "comma-separated text (UTF-8)."
             ),
         ),
     ],

@@ -4,8 +4,9 @@
 
 To be run by an interpreter that has cytotrace2-py 1.1.0.4. DATASETS holds the folder
 `enteric_morarach2021` (as for tests/data/make_example_data.py), of which the table of the case
-`batches` is cut. The ensemble is the one of tests/synthetic_ensemble.py: nothing of the published
-models is used. NumPy's AVX-512 sorts, which are not stable on even five values, are switched off.
+`batches` is cut. The ensemble is the one of tests/helpers/synthetic_ensemble.py: nothing of the
+published models is used. NumPy's AVX-512 sorts, which are not stable on even five values, are
+switched off.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ import numpy as np
 import pandas as pd
 import run_upstream
 import scipy.sparse as sp
-import synthetic_ensemble
 import tables
 import torch
 from cytotrace2_py.common import gen_utils, models
+from helpers import synthetic_ensemble
 
 HERE = Path(__file__).resolve().parent
 NO_AVX512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
@@ -54,7 +55,7 @@ WITH_LOGITS = ("mouse_120", "human_aliases")
 
 
 class Float64Step(torch.nn.Module):
-    """1 where the weight is positive, as upstream's estimator, which gives float32 only."""
+    """1 where the weight is positive, like upstream's estimator, but in float64."""
 
     def forward(self, weight):
         return (weight > 0).double()
@@ -258,7 +259,7 @@ def injected_scores(case, plain):
         potency[orphans] = 4  # alone with two others, so that the sort is of six cells
         potency[[20, 60]] = 4
         twins = np.arange(orphans[0] - tables.N_PAIRS, orphans[0])
-        # A twin differs in score, or the pair would be ordered by the last bit of a sum.
+        # Copies differ in score; otherwise the last bit of a sum would decide their order.
         raw_score[twins] = raw_score[: tables.N_PAIRS] + np.float32(0.1)
     frame = pd.DataFrame(
         {
@@ -292,7 +293,7 @@ def example_inputs(rank, log2):
 
 
 class InlineExecutor(concurrent.futures.Executor):
-    """Run what upstream gives to other processes in this one, where it can be recorded."""
+    """Run in this process what upstream gives to other processes, so that it can be recorded."""
 
     def __init__(self, max_workers):
         """Take upstream's argument."""

@@ -43,7 +43,10 @@ class TestEmbeddingFile:
                 "line 2, cell 'c1': 'NA' is not a finite number. Leave the line out where a cell",
             ),
             ("c1,1,2\nc1,1,2\n", "line 2: cell 'c1' appears twice. Keep one of its lines."),
-            ("c1,1,2\n\x00\xff", "the embedding is not plain text. Unpack it, or save the sheet"),
+            (
+                "c1,1,2\n\x00\xff",
+                "this embedding file is not plain text. Unpack it, or save the sheet",
+            ),
         ],
     )
     def test_errors(self, tmp_path, text, message):

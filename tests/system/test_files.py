@@ -131,3 +131,31 @@ def test_modes_of_new_files_are_those_of_any(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE(
         (tmp_path / "b").stat().st_mode
     )
+
+
+class TestWriteWhole:
+    def test_functions_write_to_a_part(self, tmp_path):
+        seen = []
+
+        def write(path):
+            assert not (tmp_path / "a").exists()
+            path.write_bytes(b"1")
+            seen.append(path)
+
+        contents = {tmp_path / "a": write, tmp_path / "b": b"2"}
+        files.write_whole(contents, ready=lambda: seen.append(sorted(tmp_path.glob("?"))))
+        assert seen[1] == []
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+            "a": b"1",
+            "b": b"2",
+        }
+
+    def test_interrupted_when_all_is_ready(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"earlier")
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            files.write_whole({tmp_path / "a": b"1", tmp_path / "b": b"2"}, ready=interrupt)
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"earlier"]

@@ -64,7 +64,7 @@ def sorted_walk(top):
 
 
 class Recorder:
-    """Stand between upstream's functions and note what passes."""
+    """Wrap upstream's functions and record what they return."""
 
     def __init__(self, models=None, background=None, injected=None, *, keep_inputs=False):
         self.models = models

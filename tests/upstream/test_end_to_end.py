@@ -137,7 +137,7 @@ def test_results(run, ensemble):
 
 
 class Given:
-    """An ensemble that says what upstream's said, in float32, to one thread's calls in order."""
+    """An ensemble that gives what upstream's gave, in float32. Calls must come in order."""
 
     def __init__(self, run):
         self.stages = run.stages
@@ -146,8 +146,8 @@ class Given:
         # One batch: upstream's order is that of the table.
         assert [str(cell) for cell in run.stages.cells] == list(run.data.cells)
 
-    def predict(self, log2_cpm, rank):
-        some = slice(self.n_done, self.n_done + log2_cpm.shape[0])
+    def predict_counts(self, counts, *, threads, progress):
+        some = slice(self.n_done, self.n_done + counts.shape[0])
         self.n_done = some.stop
         potency = self.stages.potency.astype(np.intp)
         return Prediction(
@@ -156,7 +156,7 @@ class Given:
 
 
 def test_results_from_upstreams_raw_scores(run, ensemble):
-    """Cells that differ more from raw scores of our own were swapped by upstream's float32."""
+    """From the same raw scores nothing differs: other differences come from upstream's float32."""
     given = Given(run)
     given.info = ensemble.info
     result = score_cells(run.data, given, replace(run.parameters, max_cores=1))

@@ -1,74 +1,91 @@
-"""Download a file whose content is known: resumed, retried, and checked against its git blob id.
+"""Download files whose content is known: resumed, tried again, compared with their git blob ids.
 
-Proxies are those of the environment (`https_proxy`, `no_proxy`) or of the platform.
+This is the only module of the package that uses the network. Proxies are those of the environment
+(`https_proxy`, `no_proxy`) or of the platform.
 """
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import os
+import queue
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.errors import ModelError, UsageError
+from cytotrace2_lite.models.install.official import REPOSITORY, git_blob_id
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["check_url", "download", "git_blob_id"]
+    from cytotrace2_lite.models.install.official import OfficialEnsemble, OfficialFile
 
-_TIMEOUT_SECONDS = 30.0  # for a connection, and for every piece of an answer
+    #: Called with a sentence, or with how far a download is.
+    Report = Callable[[str | "DownloadProgress"], None]
+
+__all__ = ["DownloadProgress", "Report", "download_ensemble", "mirror_url"]
+
+_TIMEOUT_SECONDS = 30.0  # for a connection, and for every block of an answer
+_OPEN_SECONDS = 120.0  # from a request to the first byte of the file, whatever comes in between
+_SLOWEST_BYTES_PER_SECOND = 2000.0  # of a file, on the average once it has begun to arrive
 _ATTEMPTS = 5
 _BACK_OFF_SECONDS = 1.0  # doubles with every attempt
 _MAX_WAIT_SECONDS = 60.0
-_PIECE_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 18
+
+
+class DownloadProgress(NamedTuple):
+    """How far the download of one file of several is.
+
+    Attributes
+    ----------
+    number, n_files
+        Which file, from 1, and how many there are.
+    name
+        Name of the file.
+    n_bytes
+        Number of bytes that are there.
+    done
+        Whether the file is complete and is the official one.
+    """
+
+    number: int
+    n_files: int
+    name: str
+    n_bytes: int
+    done: bool
 
 
 class _TransferError(Exception):
-    """A transfer failed in a way that may not happen again; `wait` is what the server asks for."""
+    """A transfer failed, and another attempt may succeed.
+
+    Parameters
+    ----------
+    reason
+        What happened, as a phrase.
+    wait
+        How long the server asks to wait, in seconds.
+    """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
 
 
-def git_blob_id(path: Path) -> str:
-    """Name the content of a file as git does.
-
-    Parameters
-    ----------
-    path
-        A file.
-
-    Returns
-    -------
-    str
-        40 hexadecimal digits.
-    """
-    with path.open("rb") as file:
-        # Git's choice, not ours; to find another file of the same SHA-1 is still out of reach.
-        digest = hashlib.sha1(
-            f"blob {os.fstat(file.fileno()).st_size}\0".encode(), usedforsecurity=False
-        )
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def check_url(url: str) -> str:
-    """Check the URL of a server.
+def mirror_url(url: str) -> str:
+    """Accept or refuse the URL of a mirror of the authors' repository.
 
     Parameters
     ----------
     url
-        To which paths are to be appended.
+        URL to which the paths of the files are appended.
 
     Returns
     -------
@@ -78,7 +95,7 @@ def check_url(url: str) -> str:
     Raises
     ------
     UsageError
-        It is no such URL, or holds what must not appear in messages.
+        It is not such a URL, or has parts that must not appear in messages.
     """
     try:
         parts = urlsplit(url)
@@ -95,7 +112,58 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def download(
+def download_ensemble(
+    ensemble: OfficialEnsemble, mirror: str, folder: Path, report: Report
+) -> dict[str, Path]:
+    """Download the files of an official ensemble that are not there yet.
+
+    Parameters
+    ----------
+    ensemble
+        The ensemble.
+    mirror
+        URL below which the files have the paths of the authors' repository, from `mirror_url`.
+        Empty: the repository itself, at the commit of the package's list.
+    folder
+        Where the files go, each named by its git blob id; made where it does not exist.
+    report
+        Called with sentences on what is going on, and with each step of a download.
+
+    Returns
+    -------
+    dict
+        Git blob id to path.
+
+    Raises
+    ------
+    ModelError
+        A file cannot be downloaded, or the server has another one.
+    OSError
+        A file cannot be written.
+    """
+    folder.mkdir(exist_ok=True)
+    report(f"Downloading {ensemble.name} from {mirror or REPOSITORY}")
+    files = {}
+    for index, file in enumerate(ensemble.files, 1):
+        path = files[file.blob_id] = folder / file.blob_id
+
+        def step(n_bytes: int, done: bool = False, i: int = index, f: OfficialFile = file) -> None:
+            report(DownloadProgress(i, len(ensemble.files), f.filename, n_bytes, done))
+
+        if not path.is_file() or git_blob_id(path) != file.blob_id:
+            _download(
+                f"{mirror or f'{REPOSITORY}/{file.commit}'}/{quote(file.path)}",
+                path,
+                blob_id=file.blob_id,
+                max_bytes=file.max_bytes,
+                progress=step,
+                say=report,
+            )
+        step(path.stat().st_size, done=True)
+    return files
+
+
+def _download(
     url: str,
     target: Path,
     *,
@@ -104,15 +172,15 @@ def download(
     progress: Callable[[int], None],
     say: Callable[[str], None],
 ) -> None:
-    """Download a file, going on where an earlier call was cut off.
+    """Download a file. If an earlier call was cut off, go on from there.
 
     Parameters
     ----------
     url
         http or https. Redirects to another host are refused.
     target
-        Where the file goes once it is complete; what has come so far is in `TARGET.part` beside it,
-        and stays there when the download fails.
+        Where the file goes once it is complete. What has arrived so far is in `TARGET.part` beside
+        it, and stays there when the download fails.
     blob_id
         Git blob id of the file.
     max_bytes
@@ -125,7 +193,7 @@ def download(
     Raises
     ------
     ModelError
-        The file cannot be had, or is another one.
+        The file cannot be downloaded, or the server has another one.
     OSError
         It cannot be written.
     """
@@ -152,7 +220,21 @@ def download(
 
 
 class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects within a host only: the user is to know who is asked."""
+    """Follow redirects within a host only: the user must know which host is asked."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise ModelError(
+                f"{req.full_url}: the server sends on to {shown(headers.get('Location', ''))}, "
+                "which is no URL. Try --mirror, or --from DIR."
+            ) from None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self,
@@ -164,11 +246,19 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         here, there = urlsplit(req.full_url), urlsplit(newurl)
-        if here.hostname != there.hostname or there.scheme not in ("http", "https"):
+        host, _ = there.hostname, there.port  # a port that is no number is an error, too
+        if here.hostname != host or there.scheme not in ("http", "https"):
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server sends on to another host, {there.hostname}, which "
-                "is not followed. If you trust that host, name it with --mirror."
+                f"{req.full_url}: the server sends on to another host, {host or shown(newurl)}, "
+                "which is not followed. If you trust that host, name it with --mirror."
+            )
+        if here.scheme == "https" and there.scheme == "http":
+            fp.close()
+            raise ModelError(
+                f"{req.full_url}: the server sends on from https to http, where anybody on the way "
+                "may read and alter what is sent, which is not followed. Try --mirror, or --from "
+                "DIR."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -181,15 +271,16 @@ def _attempt(
     max_bytes: int,
     progress: Callable[[int], None],
 ) -> _TransferError | None:
+    """Receive the rest of a file once; give what went wrong if it may be tried again."""
     try:
-        certain = _receive(opener, url, part, max_bytes, progress)
+        is_sure = _receive(opener, url, part, max_bytes, progress)
     except _TransferError as fault:
         return fault
     received = git_blob_id(part)
     if received == blob_id:
         return None
     part.unlink()
-    if not certain:
+    if not is_sure:
         return _TransferError("the file came incomplete")
     raise ModelError(
         f"{url}: not the file its authors published (git blob id {received[:12]}, not "
@@ -205,7 +296,11 @@ def _receive(
     max_bytes: int,
     progress: Callable[[int], None],
 ) -> bool:
-    """Append to `part` what it lacks; False where it may be incomplete all the same."""
+    """Append to `part` what it lacks.
+
+    False where `part` may differ from the server's file: it was joined from two answers, or the
+    answer did not state its length, so that it may have been cut off.
+    """
     n_bytes = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": f"cytotrace2_lite/{__version__}", "Accept-Encoding": "identity"}
     if n_bytes:
@@ -219,20 +314,20 @@ def _receive(
             part.unlink()
             raise _TransferError("the server sent another part of the file than it was asked for")
         length: int | None = response.length
-        _check_length(url, n_bytes + (length or 0), max_bytes)
+        _refuse_longer(url, n_bytes + (length or 0), max_bytes)
         chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
         is_page = response.headers.get_content_type() == "text/html"
         with part.open("ab" if resumed else "wb") as file:
-            for piece in _pieces(response, length):
-                if is_page or (n_bytes == 0 and _looks_like_html(piece)):
+            for block in _blocks(response, length):
+                if is_page or (n_bytes == 0 and _looks_like_html(block)):
                     raise ModelError(
                         f"{url}: a web page came instead of the file, as from the login page of a "
                         "network or from a proxy. Open the address in a browser to see it; then "
                         "try again, or use --mirror or --from DIR."
                     )
-                n_bytes += len(piece)
-                _check_length(url, n_bytes, max_bytes)
-                file.write(piece)
+                n_bytes += len(block)
+                _refuse_longer(url, n_bytes, max_bytes)
+                file.write(block)
                 progress(n_bytes)
     return not resumed and (length is not None or chunked)
 
@@ -240,9 +335,9 @@ def _receive(
 def _open(
     opener: urllib.request.OpenerDirector, request: urllib.request.Request, part: Path
 ) -> Any:
-    """Send a request; the answer is one of success."""
+    """Send a request and return the answer; raise where the server does not give the file."""
     try:
-        return opener.open(request, timeout=_TIMEOUT_SECONDS)
+        return _within(_OPEN_SECONDS, lambda: opener.open(request, timeout=_TIMEOUT_SECONDS))
     except urllib.error.HTTPError as error:
         error.close()
         raise _refusal(error, request.full_url, part) from error
@@ -257,13 +352,42 @@ def _open(
         raise _TransferError(_reason(reason)) from error
     except UnicodeError as error:
         raise ModelError(f"{request.full_url}: no host can have this name. Check it.") from error
+    except ValueError as error:  # urllib's, of a proxy that is no URL
+        raise ModelError(
+            f"{request.full_url}: the proxy of the environment is no URL ({error}). Set "
+            "https_proxy=http://HOST:PORT, or unset it."
+        ) from error
+
+
+def _within(seconds: float, open_: Callable[[], Any]) -> Any:
+    """Open a connection, but do not wait longer than that.
+
+    The time-out of a socket starts anew with every byte, and so with every interim answer: a server
+    may keep a caller for ever. The thread that waits for it is left behind.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put((open_(), None))
+        except BaseException as error:  # noqa: BLE001 (raised by the caller)
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise _TransferError(f"the file did not begin to arrive within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return answer
 
 
 def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError | _TransferError:
-    """Tell what an answer other than success means."""
+    """Tell what an answer means that is not the file."""
     answer = f"{error.code} {error.reason}"
     if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-        part.unlink(missing_ok=True)  # longer than the file: of no use
+        part.unlink(missing_ok=True)  # it is longer than the file
         return _TransferError("the part that was there does not fit the file")
     if error.code in (408, 429) or error.code >= 500:
         asked = error.headers.get("Retry-After", "")
@@ -286,23 +410,27 @@ def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError 
     )
 
 
-def _pieces(response: Any, length: int | None) -> Iterator[bytes]:
-    """Yield the body of an answer as it comes; `length` is what is to come, where it is known."""
+def _blocks(response: Any, length: int | None) -> Iterator[bytes]:
+    """Yield the body of an answer as it arrives; `length` is its length, where that is known."""
     n_bytes = 0
+    begun = time.monotonic()
     while True:
+        lasted = time.monotonic() - begun
+        if lasted > _OPEN_SECONDS and n_bytes < lasted * _SLOWEST_BYTES_PER_SECOND:
+            raise _TransferError(f"only {n_bytes:,} bytes came within {lasted:.0f} s")
         try:
-            piece: bytes = response.read1(_PIECE_BYTES)
+            block: bytes = response.read1(_BLOCK_BYTES)
         except (OSError, http.client.HTTPException) as error:
             raise _TransferError(_reason(error)) from error
-        if not piece:
+        if not block:
             break
-        n_bytes += len(piece)
-        yield piece
+        n_bytes += len(block)
+        yield block
     if length is not None and n_bytes < length:
         raise _TransferError(f"the connection was cut after {n_bytes:,} of {length:,} bytes")
 
 
-def _check_length(url: str, n_bytes: int, max_bytes: int) -> None:
+def _refuse_longer(url: str, n_bytes: int, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise ModelError(
             f"{url}: longer than {max_bytes / 1e6:.0f} MB, which no file of the ensemble is. The "
@@ -310,8 +438,8 @@ def _check_length(url: str, n_bytes: int, max_bytes: int) -> None:
         )
 
 
-def _looks_like_html(piece: bytes) -> bool:
-    return piece[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
+def _looks_like_html(block: bytes) -> bool:
+    return block[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
 
 
 def _reason(error: object) -> str:
