@@ -23,9 +23,9 @@ from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.stages.standardised import scale_and_shift, standardise
+from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.heartbeat import heartbeat
-from cytotrace2_lite.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

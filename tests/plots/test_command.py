@@ -15,6 +15,8 @@ from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli import main as cli
+from cytotrace2_lite.cli.interrupt import interrupt
+from cytotrace2_lite.cli.run import run as run_command
 from cytotrace2_lite.plots import FORMATS, files, umap
 
 DATA = Path(__file__).parents[1] / "data"
