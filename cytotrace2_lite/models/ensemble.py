@@ -259,7 +259,8 @@ class Ensemble:
         def predict_step(start: int, feed: TileFeed) -> NDArray[Any]:
             some = counts[start : start + _CELLS_PER_STEP]
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
-            tiles = range(0, some.shape[0], TILE_CELLS)
+            del some  # a thread has 256 cells in memory once, not twice
+            tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
             return np.concatenate(
                 [self._run("probabilities", feed, log2_cpm, rank, first) for first in tiles]
             )
