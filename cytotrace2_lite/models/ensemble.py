@@ -96,8 +96,8 @@ class Prediction:
 class Ensemble:
     """A loaded model. Load it once and use it for any number of datasets, from any thread.
 
-    It works in a forked process, too. When it is pickled, only the path and the digest of its file
-    are: the process that unpickles it loads the file again.
+    It works in a forked process, too. Pickled are only the path of its file and `info`: the process
+    that unpickles it loads the file again, and refuses a file of another digest.
 
     Attributes
     ----------

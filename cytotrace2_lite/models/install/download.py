@@ -208,9 +208,9 @@ def _download(
             time.sleep(wait)
     raise ModelError(
         f"{url}: the download failed {_ATTEMPTS} times, the last time with: {fault}. Nothing was "
-        "installed; what came is kept, and the same command goes on from there. Check the network "
-        "and the proxy (https_proxy), or try --mirror URL, or fetch the files by other means and "
-        "use --from DIR."
+        "installed; what arrived is kept, and the same command goes on from there. Check the "
+        "network and the proxy (https_proxy), or try --mirror URL, or fetch the files by other "
+        "means and use --from DIR."
     ) from fault
 
 
@@ -230,8 +230,8 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
         if here.hostname != there.hostname or there.scheme not in ("http", "https"):
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server sends on to another host, {there.hostname}, which "
-                "is not followed. If you trust that host, name it with --mirror."
+                f"{req.full_url}: the server redirects to another host, {there.hostname}, "
+                "which is not followed. If you trust that host, name it with --mirror."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -254,10 +254,10 @@ def _attempt(
         return None
     part.unlink()
     if not is_sure:
-        return _TransferError("the file came incomplete")
+        return _TransferError("the file arrived incomplete")
     raise ModelError(
         f"{url}: not the file its authors published (git blob id {received[:12]}, not "
-        f"{blob_id[:12]}). It was thrown away. The server has another file, or a proxy alters what "
+        f"{blob_id[:12]}). It was deleted. The server has another file, or a proxy alters what "
         "it passes on: try --mirror, another network, or --from DIR."
     )
 
@@ -294,8 +294,8 @@ def _receive(
             for block in _blocks(response, length):
                 if is_page or (n_bytes == 0 and _looks_like_html(block)):
                     raise ModelError(
-                        f"{url}: a web page came instead of the file, as from the login page of a "
-                        "network or from a proxy. Open the address in a browser to see it; then "
+                        f"{url}: a web page came instead of the file, such as the login page of a "
+                        "network or of a proxy. Open the address in a browser to see it; then "
                         "try again, or use --mirror or --from DIR."
                     )
                 n_bytes += len(block)
@@ -319,7 +319,7 @@ def _open(
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise ModelError(
                 f"{request.full_url}: the server's certificate is not trusted "
-                f"({reason.verify_message}). If a proxy of your institute stands between, name its "
+                f"({reason.verify_message}). If your institute has a proxy, name its "
                 "certificate in the environment variable SSL_CERT_FILE, or use --from DIR."
             ) from error
         raise _TransferError(_reason(reason)) from error
@@ -332,7 +332,7 @@ def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError 
     answer = f"{error.code} {error.reason}"
     if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)  # it is longer than the file
-        return _TransferError("the part that was there does not fit the file")
+        return _TransferError("the part that was downloaded before does not fit the file")
     if error.code in (408, 429) or error.code >= 500:
         asked = error.headers.get("Retry-After", "")
         return _TransferError(
@@ -374,7 +374,7 @@ def _refuse_longer(url: str, n_bytes: int, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise ModelError(
             f"{url}: longer than {max_bytes / 1e6:.0f} MB, which no file of the ensemble is. The "
-            "server has something else there: try --mirror or --from DIR."
+            "server has another file there: try --mirror or --from DIR."
         )
 
 

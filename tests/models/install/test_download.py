@@ -157,7 +157,7 @@ class TestFaults:
     def test_redirect_to_another_host(self, fetch, server, home):
         code, err = fetch(reply(302, Location=f"http://localhost:{server.port}/alpha.pt"))
         assert code == 5
-        assert "alpha.pt: the server sends on to another host, localhost, which is not" in err
+        assert "alpha.pt: the server redirects to another host, localhost, which is not" in err
         assert len(server.asked("alpha")) == 1
         assert nothing_visible(home)
 
