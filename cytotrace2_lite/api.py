@@ -15,7 +15,7 @@ from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
 )
-from cytotrace2_lite.output.anndata import annotate
+from cytotrace2_lite.output.anndata import annotate, check_annotatable
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots import (
     compute_umap,
@@ -24,7 +24,7 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read._input import open_input
+from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.system.files import expanded
 
@@ -167,6 +167,9 @@ def run(
         max_cores=max_cores,
         max_memory=max_memory,
     )
+    writes = inplace and is_anndata(data)
+    if writes:  # what is known to fail is tried before the work
+        check_annotatable(data)
     to_compute = isinstance(embedding, str) and embedding == "umap"
     with open_input(expanded(data)) as source:
         embed = None
@@ -182,7 +185,7 @@ def run(
     if to_compute:
         layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
         result = replace(result, embedding=layout)
-    if inplace and is_anndata(data):
+    if writes:
         annotate(data, result)
     return result
 

@@ -189,16 +189,8 @@ class TestCode:
         assert {path for path, _ in found} == others
 
     def test_only_installing_imports_it(self):
-        # The first two import its types only.
-        assert users("cytotrace2_lite.models.install.download") == {
-            "cli/progress.py",
-            "models/install/install.py",
-            "models/install/sources.py",
-        }
-        assert users("cytotrace2_lite.models.install.sources") == {
-            "cli/models.py",
-            "models/install/install.py",
-        }
+        assert users("cytotrace2_lite.models.install.download") == {"models/install/sources.py"}
+        assert users("cytotrace2_lite.models.install.sources") == {"cli/models.py"}
         assert users("cytotrace2_lite.models.install.install") == {"cli/models.py"}
 
 
@@ -264,6 +256,22 @@ class TestModelOpenToAll:
         shutil.move(home / "lab.onnx", target / "lab.onnx")
         (home / "lab.onnx").symlink_to(target / "lab.onnx")
         assert open_to_all(home / "lab.onnx") == target
+
+    @pytest.mark.parametrize("is_relative", [False, True])
+    def test_a_link_that_lies_in_one(self, home, tmp_path, is_relative):
+        """Who may write the directory of a link can make it lead elsewhere."""
+        (tmp_path / "open").mkdir()
+        (tmp_path / "open").chmod(0o777)
+        link = tmp_path / "open/models"
+        link.symlink_to(Path("..", home.relative_to(tmp_path)) if is_relative else home)
+        assert open_to_all(link / "lab.onnx") == tmp_path / "open"
+        (tmp_path / "open").chmod(0o755)
+        assert open_to_all(link / "lab.onnx") is None
+
+    def test_links_without_end(self, tmp_path):
+        (tmp_path / "a").symlink_to("b")
+        (tmp_path / "b").symlink_to("a")
+        open_to_all(tmp_path / "a/lab.onnx")
 
     def test_run_check_and_list_say_so(self, home, tmp_path, capsys):
         home.chmod(0o777)

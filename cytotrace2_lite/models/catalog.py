@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import sys
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +86,9 @@ class ModelFile:
     n_members: int = 0
     official: str = ""
     problem: str = ""
+
+
+_MOST_LINKS = 40  # on the way to one file, as systems have it
 
 
 def find_model(model: str | os.PathLike[str] | None = None) -> Path:
@@ -234,15 +238,15 @@ def open_to_all(path: Path) -> Path | None:
     Returns
     -------
     Path or None
-        The file, or the nearest directory above it, if all users may write it. None where there is
-        none, and on Windows, where permissions do not tell. A directory with the sticky bit, as
-        /tmp has, counts only if it is the models folder: there it is enough to add a file.
+        The file, or a directory on the way to it or to a symbolic link on that way, if all users
+        may write it. None where there is none, and on Windows, where permissions do not tell. A
+        directory with the sticky bit, as /tmp has, counts only if it is the models folder: there it
+        is enough to add a file.
     """
     if sys.platform == "win32":
         return None
     folder = path.parent if installed_model(path.stem) == path else None
-    whole = path.resolve()
-    for place in (whole, *whole.parents):
+    for place in _places_on_the_way(path):
         try:
             mode = place.stat().st_mode
         except OSError:
@@ -251,3 +255,27 @@ def open_to_all(path: Path) -> Path | None:
         if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and is_safe):
             return place
     return None
+
+
+def _places_on_the_way(path: Path) -> list[Path]:
+    """List the file and all directories that decide which file a path leads to, nearest first.
+
+    Whoever may write one of them can put another file, or another link, in the place of the next.
+    A symbolic link itself is as safe as the directory that it lies in.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 (Path.resolve follows the links at once)
+    here = Path(whole.anchor)
+    places, ahead, n_links = [here], deque(whole.parts[1:]), 0
+    while ahead:
+        part = ahead.popleft()
+        place = here.parent if part == ".." else here / part
+        if place.is_symlink() and n_links < _MOST_LINKS:
+            n_links += 1
+            target = place.readlink()
+            if target.is_absolute():
+                here = Path(target.anchor)
+            ahead.extendleft(reversed(target.parts[len(Path(target.anchor).parts) :]))
+            continue
+        here = place
+        places.append(here)
+    return list(dict.fromkeys(reversed(places)))

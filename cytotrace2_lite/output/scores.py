@@ -75,6 +75,20 @@ class Scores:
     embedding: Embedding | None = None
 
     @property
+    def model_label(self) -> str:
+        """How pictures and reports call the model of the scores.
+
+        Only scores of the official ensembles are those of CytoTRACE 2: "CytoTRACE 2 v1.1" or
+        "CytoTRACE 2 v1.0"; else "NAME model", as "open model" for the one that comes with this
+        package; "" where the scores do not tell.
+        """
+        model = self.info.get("model", {})
+        if official := model.get("official"):
+            return f"CytoTRACE 2 v{official.removesuffix('.0')}"
+        name = model.get("name", "")
+        return f"{name} model" if name else ""
+
+    @property
     def potency(self) -> NDArray[np.str_]:
         """`CytoTRACE2_Potency` of each cell; str, shape (n_cells,)."""
         return labels_of(self.potency_index, POTENCIES)

@@ -45,7 +45,9 @@ def boxes_height(names: Iterable[str]) -> float:
     return max(1.2, sum(map(_row_height, names)))
 
 
-def draw_boxes(ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]]) -> None:
+def draw_boxes(
+    ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]], model: str = ""
+) -> None:
     """Draw a box per group, from the top down: quartiles, whiskers, points, number of cells.
 
     Parameters
@@ -54,6 +56,8 @@ def draw_boxes(ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]]) -> N
         Where to draw.
     groups
         Name of each group and scores of its cells, at least one; float64, from 0 to 1.
+    model
+        What the title calls the model; may be empty.
     """
     colormap, random = potency_colormap(), np.random.RandomState(SEED)
     size = float(np.clip(4000 / sum(len(scores) for _, scores in groups), 0.4, 4))
@@ -93,7 +97,8 @@ def draw_boxes(ax: Axes, groups: Sequence[tuple[str, NDArray[np.float64]]]) -> N
         textcoords="offset points",
         fontsize=LEGEND_SIZE,
     )
-    ax.set_title("Developmental potential by phenotype", fontsize=TITLE_SIZE, pad=22)
+    title = "Developmental potential by phenotype" + (f" ({model})" if model else "")
+    ax.set_title(title, fontsize=TITLE_SIZE, pad=22, parse_math=False)
 
 
 def _row_height(name: str) -> float:

@@ -20,7 +20,6 @@ from cytotrace2_lite.plots._style import (
     OUTLINE_COLOR,
     SEED,
     TEXT_SIZE,
-    TITLE_SIZE,
     one_line,
 )
 from cytotrace2_lite.system.caches import prepare_caches
@@ -125,7 +124,7 @@ def axes_for(
 
 
 def prepare_axes(ax: Axes, cells: Cells) -> float:
-    """Set the limits, names and title of axes, and draw the cells without a value.
+    """Set the limits and names of axes, and draw the cells without a value.
 
     Parameters
     ----------
@@ -148,7 +147,6 @@ def prepare_axes(ax: Axes, cells: Cells) -> float:
         getattr(ax, f"set_{axis}label")(label, fontsize=TEXT_SIZE, parse_math=False)
     ax.set_box_aspect(1)
     ax.spines[["right", "top"]].set_visible(False)
-    ax.set_title("CytoTRACE 2", fontsize=TITLE_SIZE)
     size = float(np.clip(2 * (30_000 / drawn.sum()) ** 0.7, 0.4, 24))
     missing = np.flatnonzero(drawn & ~cells.known)
     if len(missing):

@@ -23,6 +23,7 @@ from cytotrace2_lite.plots._style import (
     MARKERS,
     POTENCY_COLORS,
     TITLE_SIZE,
+    one_line,
     potency_colormap,
     relative_colormap,
 )
@@ -148,6 +149,7 @@ class Plots:
                 is_named = (index[known] == k).sum() >= 0.02 * len(index)
                 groups.append(Group(label, color, marker, label if is_named else ""))
             draw_groups(drawn, cells, index, groups, "no score")
+            self._name(drawn)
             drawn.get_legend().set_title("Potency category")
         return drawn
 
@@ -175,6 +177,7 @@ class Plots:
         with axes_for(ax) as drawn:
             cells = self._cells(embedding, ~np.isnan(score))
             bar = draw_values(drawn, cells, score, potency_colormap(), "Potency score", 1.14)
+            self._name(drawn)
             show_potencies(bar)
         return drawn
 
@@ -202,6 +205,7 @@ class Plots:
         with axes_for(ax) as drawn:
             cells = self._cells(embedding, ~np.isnan(relative))
             bar = draw_values(drawn, cells, relative, relative_colormap(), "Relative order")
+            self._name(drawn)
             ticks = np.linspace(0, 1, 6)
             names = [f"{tick:.1f}" for tick in ticks]
             names[0] += " (more diff.)"
@@ -287,8 +291,13 @@ class Plots:
         groups.sort(key=lambda group: float(np.median(group[1])), reverse=True)
         height = boxes_height(name for name, _ in groups)
         with axes_for(ax, 6.5, height) as drawn:
-            draw_boxes(drawn, groups)
+            draw_boxes(drawn, groups, one_line(self._result.model_label))
         return drawn
+
+    def _name(self, ax: Axes) -> None:
+        """Name the model in the title: not all scores are CytoTRACE 2's."""
+        label = one_line(self._result.model_label)
+        ax.set_title(label, fontsize=TITLE_SIZE, parse_math=False)
 
     def _cells(self, embedding: ArrayLike | Embedding | None, known: NDArray[np.bool_]) -> Cells:
         """Put coordinates, given or of the result, beside which cells have a value to show."""

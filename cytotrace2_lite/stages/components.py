@@ -36,8 +36,8 @@ __all__ = ["principal_components"]
 
 # These move the last bits of the results.
 _MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
-# From this residual (a share of l_max) on, products in float32 are exact enough: their errors, 1e-7
-# to 2e-7, add this times 1e-7 (real data) to 6e-7 (an all but flat spectrum) to the final one.
+# From this residual (a share of l_max) on, products in float32 are exact enough. Their errors, 1e-7
+# to 2e-7, add 3e-14 of l_max (real data) to 2e-13 (nearly equal eigenvalues) to the final residual.
 _FLOAT32_RESIDUAL = 3e-7
 # The rounding error of a product with a unit vector is at most so many times machine epsilon times
 # n_cells * n_genes, the trace of the Gram matrix before centring. Real data have a tenth of it.
@@ -52,9 +52,10 @@ def principal_components(
 ) -> NDArray[np.float64]:
     """Compute the coordinates of the cells on their leading principal components.
 
-    Every component has a residual of at most `krylov.MAX_RESIDUAL` of the largest eigenvalue, or
-    of the rounding error of a product where that is larger (cells that are all but equal). The
-    Gram matrix is that of the values as they are kept, see `standardised`.
+    For every component u with eigenvalue l of the Gram matrix G, |G u - l u| is at most
+    `krylov.MAX_RESIDUAL` times the largest eigenvalue, or the rounding error of G u where that is
+    larger (cells that are nearly equal). G is that of the values as they are kept, see
+    `standardised`.
 
     Parameters
     ----------

@@ -47,7 +47,10 @@ def made_up(n_cells, n_missing=0, seed=0):
         potency_index=potency,
         preknn_potency_index=potency,
         n_genes=np.full(n_cells, 1000),
-        info={"parameters": {"max_cores": 1}},
+        info={
+            "model": {"name": "open", "official": ""},
+            "parameters": {"max_cores": 1},
+        },
         embedding=Embedding(coordinates, ("UMAP 1", "UMAP 2")),
     )
 

@@ -56,7 +56,7 @@ class TestWithoutAHeader:
         assert annotation.labels == LABELS
         assert list(annotation.fields) == CELLS
         assert annotation.header == ["", "label", "column 3"]
-        assert annotation.report()["n_cells"] == 3
+        assert len(annotation.fields) == 3
 
     def test_one_cell(self, tmp_path):
         path = tmp_path / "a"
@@ -64,6 +64,15 @@ class TestWithoutAHeader:
         assert read_annotation(path).matched(["c1"]).labels == {"c1": "x"}
         with pytest.raises(ct2.InputError, match="no cell below its header line"):
             read_annotation(path).matched(["c2"])
+
+    def test_without_a_label(self, tmp_path):
+        path = tmp_path / "a"
+        path.write_text("c1")
+        message = (
+            r"a: the first line has no label: it needs a cell id and a label separated by a tab"
+        )
+        with pytest.raises(ct2.InputError, match=message):
+            read_annotation(path).matched(["c1"])
 
     def test_named_twice(self, tmp_path):
         path = tmp_path / "a"

@@ -64,6 +64,17 @@ def text(value):
 
 
 class TestAnnotate:
+    def test_a_view_of_a_file_is_refused_before_the_work(self, ensembles):
+        class View(FakeAnnData):
+            is_view = isbacked = True
+
+        with pytest.raises(ct2.UsageError) as caught:
+            ct2.run(View(), model=ensembles["1.1.0"])  # its X would raise
+        assert str(caught.value) == (
+            "the AnnData is a view of one that is backed by a file, so that nothing can be written "
+            "into its obs: pass adata.to_memory(), or inplace=False."
+        )
+
     def test_all_columns_and_what_made_them(self, result):
         adata = FakeAnnData()
         annotate(adata, result)
@@ -391,7 +402,7 @@ class TestCommandLine:
             Path(target).write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("cytotrace2_lite.output.anndata.shutil.copyfile", broken)
+        monkeypatch.setattr("cytotrace2_lite.read.Input.copy_to", broken)
         for folder in ("out", "new"):
             code, _, err = ct2_lite(FILES[1], "-o", folder, "--write-h5ad", "copy.h5ad")
             assert code == 1

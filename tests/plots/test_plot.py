@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,29 @@ class TestLooks:
             axes = ax.get_window_extent()
             assert not any(box.overlaps(axes) for box in boxes)
 
+    @pytest.mark.parametrize(
+        ("info", "title"),
+        [
+            ({"model": {"name": "cytotrace2-1.1", "official": "1.1.0"}}, "CytoTRACE 2 v1.1"),
+            ({"model": {"name": "mine", "official": "1.0.0"}}, "CytoTRACE 2 v1.0"),
+            ({"model": {"name": "open", "official": ""}}, "open model"),
+            ({"model": {"name": "a$b\n", "official": ""}}, "a$b model"),
+            ({}, ""),
+        ],
+    )
+    def test_the_title_names_the_model(self, info, title):
+        """Only the official models give the scores of CytoTRACE 2."""
+        result = replace(made_up(30), info=info)
+        for name in ("potency_category", "potency_score", "relative_order"):
+            assert getattr(result.plot, name)().get_title() == title
+        boxes = result.plot.potency_by_phenotype(["a", "b"] * 15).get_title()
+        assert boxes == "Developmental potential by phenotype" + (f" ({title})" if title else "")
+
     def test_categories(self):
         result = made_up(300, n_missing=9)
         ax = result.plot.potency_category()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("UMAP 1", "UMAP 2")
-        assert ax.get_title() == "CytoTRACE 2"
+        assert ax.get_title() == "open model"
         assert ax.get_legend().get_title().get_text() == "Potency category"
         counts = np.bincount(result.potency_index[result.potency_index >= 0], minlength=6)
         expected = [f"{name} ({n})" for name, n in zip(ct2.POTENCIES, counts, strict=True)]

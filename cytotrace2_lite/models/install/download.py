@@ -7,55 +7,37 @@ This is the only module of the package that uses the network. Proxies are those 
 from __future__ import annotations
 
 import http.client
+import queue
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.errors import ModelError, UsageError
+from cytotrace2_lite.models.install.installation import DownloadProgress
 from cytotrace2_lite.models.install.official import REPOSITORY, git_blob_id
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cytotrace2_lite.models.install.installation import Report
     from cytotrace2_lite.models.install.official import OfficialEnsemble, OfficialFile
 
-    #: Called with a sentence, or with how far a download is.
-    Report = Callable[[str | "DownloadProgress"], None]
-
-__all__ = ["DownloadProgress", "Report", "download_ensemble", "mirror_url"]
+__all__ = ["download_ensemble", "mirror_url"]
 
 _TIMEOUT_SECONDS = 30.0  # for a connection, and for every block of an answer
+_OPEN_SECONDS = 120.0  # from a request to the first byte of the file, whatever comes in between
+_SLOWEST_BYTES_PER_SECOND = 2000.0  # of a file, on the average once it has begun to arrive
 _ATTEMPTS = 5
 _BACK_OFF_SECONDS = 1.0  # doubles with every attempt
 _MAX_WAIT_SECONDS = 60.0
 _BLOCK_BYTES = 1 << 18
-
-
-class DownloadProgress(NamedTuple):
-    """How far the download of one file of several is.
-
-    Attributes
-    ----------
-    number, n_files
-        Which file, from 1, and how many there are.
-    name
-        Name of the file.
-    n_bytes
-        Number of bytes that are there.
-    done
-        Whether the file is complete and is the official one.
-    """
-
-    number: int
-    n_files: int
-    name: str
-    n_bytes: int
-    done: bool
 
 
 class _TransferError(Exception):
@@ -217,6 +199,20 @@ def _download(
 class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects within a host only: the user must know which host is asked."""
 
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise ModelError(
+                f"{req.full_url}: the server redirects to {shown(headers.get('Location', ''))}, "
+                "which is no URL. Try --mirror, or --from DIR."
+            ) from None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self,
         req: urllib.request.Request,
@@ -227,11 +223,19 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         here, there = urlsplit(req.full_url), urlsplit(newurl)
-        if here.hostname != there.hostname or there.scheme not in ("http", "https"):
+        host, _ = there.hostname, there.port  # a port that is no number is an error, too
+        if here.hostname != host or there.scheme not in ("http", "https"):
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server redirects to another host, {there.hostname}, "
+                f"{req.full_url}: the server redirects to another host, {host or shown(newurl)}, "
                 "which is not followed. If you trust that host, name it with --mirror."
+            )
+        if here.scheme == "https" and there.scheme == "http":
+            fp.close()
+            raise ModelError(
+                f"{req.full_url}: the server redirects from https to http, where anybody on the "
+                "way may read and alter what is sent. That is not followed. Try --mirror, or "
+                "--from DIR."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -310,7 +314,7 @@ def _open(
 ) -> Any:
     """Send a request and return the answer; raise where the server does not give the file."""
     try:
-        return opener.open(request, timeout=_TIMEOUT_SECONDS)
+        return _within(_OPEN_SECONDS, lambda: opener.open(request, timeout=_TIMEOUT_SECONDS))
     except urllib.error.HTTPError as error:
         error.close()
         raise _refusal(error, request.full_url, part) from error
@@ -325,6 +329,35 @@ def _open(
         raise _TransferError(_reason(reason)) from error
     except UnicodeError as error:
         raise ModelError(f"{request.full_url}: no host can have this name. Check it.") from error
+    except ValueError as error:  # urllib's, of a proxy that is no URL
+        raise ModelError(
+            f"{request.full_url}: the proxy of the environment is no URL ({error}). Set "
+            "https_proxy=http://HOST:PORT, or unset it."
+        ) from error
+
+
+def _within(seconds: float, open_: Callable[[], Any]) -> Any:
+    """Open a connection, but do not wait longer than that.
+
+    The time-out of a socket starts anew with every byte, and so with every interim answer: a server
+    may keep a caller for ever. The thread that waits for it is left behind.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put((open_(), None))
+        except BaseException as error:  # noqa: BLE001 (raised by the caller)
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise _TransferError(f"the file did not begin to arrive within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return answer
 
 
 def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError | _TransferError:
@@ -357,7 +390,11 @@ def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError 
 def _blocks(response: Any, length: int | None) -> Iterator[bytes]:
     """Yield the body of an answer as it arrives; `length` is its length, where that is known."""
     n_bytes = 0
+    begun = time.monotonic()
     while True:
+        lasted = time.monotonic() - begun
+        if lasted > _OPEN_SECONDS and n_bytes < lasted * _SLOWEST_BYTES_PER_SECOND:
+            raise _TransferError(f"only {n_bytes:,} bytes came within {lasted:.0f} s")
         try:
             block: bytes = response.read1(_BLOCK_BYTES)
         except (OSError, http.client.HTTPException) as error:

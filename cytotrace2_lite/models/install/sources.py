@@ -9,13 +9,13 @@ import hashlib
 import importlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError, UsageError
 from cytotrace2_lite.models import onnx_file
 from cytotrace2_lite.models.install.download import download_ensemble, mirror_url
+from cytotrace2_lite.models.install.installation import Installation
 from cytotrace2_lite.models.install.official import (
     BACKGROUND,
     LICENCE,
@@ -30,37 +30,17 @@ from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from cytotrace2_lite.models.install.download import Report
+    from cytotrace2_lite.models.install.installation import Report
     from cytotrace2_lite.models.install.official import OfficialEnsemble
 
-__all__ = ["MIRROR_VARIABLE", "Installation", "from_files", "from_network"]
+__all__ = ["MIRROR_VARIABLE", "from_files", "from_network"]
 
 #: Environment variable with the URL of a mirror of the authors' repository.
 MIRROR_VARIABLE = "CT2_LITE_MIRROR"
 
 _MAX_ENTRIES = 200_000  # files and folders looked at below a directory
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A model to be installed, found to be usable as far as that can be told before a download.
-
-    Attributes
-    ----------
-    name
-        Name of the model.
-    official
-        Version of the official ensemble, if it is one, so that its licence applies; else empty.
-    content
-        Function that gives the content of the model file. It gets a folder for downloads and a
-        function to call with what is going on.
-    """
-
-    name: str
-    official: str
-    content: Callable[[Path, Report], bytes]
 
 
 def from_network(name: str, mirror: str | None = None) -> Installation:

@@ -1,5 +1,7 @@
 """Downloads from a server with every fault that a network has."""
 
+import io
+import re
 import socket
 
 import pytest
@@ -15,6 +17,7 @@ from helpers.repository import (
     whole,
 )
 
+from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models.catalog import find_model
 from cytotrace2_lite.models.install import download, official
 from cytotrace2_lite.models.install.official import official_ensembles
@@ -152,6 +155,64 @@ class TestFaults:
         code, err = fetch(fault)
         assert code == 5
         assert "alpha.pt: a web page came instead of the file" in err
+        assert nothing_visible(home)
+
+    @pytest.mark.parametrize("target", ["http://[x/alpha.pt", "http://localhost:port/alpha.pt"])
+    def test_redirect_to_no_url(self, fetch, home, target):
+        code, err = fetch(reply(302, Location=target))
+        assert code == 5
+        assert f"the server redirects to {target!r}, which is no URL. Try --mirror" in err
+        assert nothing_visible(home)
+
+    @pytest.mark.parametrize(
+        ("here", "there", "is_followed"),
+        [("http", "https", True), ("https", "https", True), ("https", "http", False)],
+    )
+    def test_redirect_between_http_and_https(self, here, there, is_followed):
+        redirects = download._SameHostRedirects()
+        request = download.urllib.request.Request(f"{here}://host/a")
+        arguments = (request, io.BytesIO(), 302, "Found", {}, f"{there}://host/b")
+        if is_followed:
+            assert redirects.redirect_request(*arguments).full_url == f"{there}://host/b"
+            return
+        with pytest.raises(ModelError, match="redirects from https to http, where anybody on the"):
+            redirects.redirect_request(*arguments)
+
+    def test_interim_answers_without_end(self, fetch, server, monkeypatch):
+        monkeypatch.setattr(download, "_OPEN_SECONDS", 0.3)
+
+        def interim(handler, _):
+            while not server.released.wait(0.02):
+                handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+        code, err = fetch(interim)
+        assert code == 0
+        assert "the file did not begin to arrive within 0.3 s; trying again" in err
+
+    def test_a_trickle(self, fetch, server, monkeypatch):
+        monkeypatch.setattr(download, "_OPEN_SECONDS", 0.3)
+
+        def trickle(handler, content):
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(content)))
+            handler.end_headers()
+            for i in range(1000):
+                handler.wfile.write(content[i : i + 1])
+                handler.wfile.flush()
+                if server.released.wait(0.02):
+                    break
+
+        code, err = fetch(trickle)
+        assert code == 0
+        assert re.search(r"only \d+ bytes came within 0 s; trying again", err)
+
+    @pytest.mark.parametrize("proxy", ["http://[x", "http://host:port"])
+    def test_a_proxy_that_is_no_url(self, ct2, server, home, monkeypatch, proxy):
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "")
+        code, err = ct2(OLD, "--accept-license", "--mirror", server.url)
+        assert code == 5
+        assert "the proxy of the environment is no URL" in err or "network error" in err
         assert nothing_visible(home)
 
     def test_redirect_to_another_host(self, fetch, server, home):
