@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     )
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.model_genes import model_genes
-    from cytotrace2_lite.models.ensemble import Ensemble, ModelInfo
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.models.info import ModelInfo
     from cytotrace2_lite.output.comparison import Comparison, compare
     from cytotrace2_lite.result import Result
 
@@ -93,7 +94,7 @@ _MODULES = {
     "Ensemble": "models.ensemble",
     "Explanation": "explanation.explanation",
     "Finding": "base.finding",
-    "ModelInfo": "models.ensemble",
+    "ModelInfo": "models.info",
     "Progress": "base.progress",
     "Result": "result",
     "check": "api",

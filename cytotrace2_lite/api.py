@@ -67,6 +67,7 @@ def run(
     seed: int = 14,
     max_cores: int | None = None,
     max_memory: int | None = None,
+    strict: bool = False,
     embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     inplace: bool = True,
@@ -124,6 +125,8 @@ def run(
     max_memory
         Bytes this process may take; by default what the machine and cgroups leave it. Values that
         do not fit lie in a temporary file until the end of the run.
+    strict
+        Whether warnings about the dataset are errors, raised before anything is computed.
     embedding
         Where `result.plot` draws the cells: numbers of shape (n_cells, 2), the name of such in
         `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
@@ -171,6 +174,7 @@ def run(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
+        strict=strict,
     )
     writes = inplace and is_anndata(data)
     if writes:  # what is known to fail is tried before the work
@@ -185,10 +189,12 @@ def run(
         elif embedding is not None:
             embed = partial(checked_embedding, embedding)
         job = prepare_job(source, options, embed=embed, progress=progress)
+    if strict:
+        job.refuse_warnings()
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
+        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
         result = replace(result, embedding=layout)
     if writes:
         annotate(data, result)
@@ -205,9 +211,9 @@ def explain(
     cells: Sequence[str] | None = None,
     layer: str | None = None,
     use_raw: bool = False,
-    orientation: str = "auto",
-    duplicate_genes: str = "error",
-    species: str = "mouse",
+    orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
+    duplicate_genes: Literal["error", "first", "sum"] = "error",
+    species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
     batches: ArrayLike | str | None = None,
@@ -216,6 +222,7 @@ def explain(
     seed: int = 14,
     max_cores: int | None = None,
     max_memory: int | None = None,
+    strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Explanation:
     """Score the cells of a dataset, and divide the scores among the genes.
@@ -234,7 +241,7 @@ def explain(
         for the mean of its cells.
     genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
         As for `run`.
-    batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, progress
+    batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, strict, progress
         As for `run`.
 
     Returns
@@ -265,12 +272,15 @@ def explain(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
+        strict=strict,
     )
     potency_position(of)  # before anything is read
-    with open_input(data) as source:
+    with open_input(expanded(data)) as source:
         key = groups if isinstance(groups, str) else ""
         labels = obs_column(source, key) if key else groups
         job = prepare_job(source, options, progress=progress)
+    if strict:
+        job.refuse_warnings()
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=False)
     return explain_scores(

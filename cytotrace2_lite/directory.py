@@ -206,6 +206,8 @@ def score_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
+        if options.strict:
+            job.refuse_warnings()
         grouping = None if explain is None else _grouping(explain, source, job)
         result = job.score(progress, release=not keep_counts and explain is None)
         contents: dict[Path, Any] = {}
@@ -303,6 +305,8 @@ def explain_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
+        if options.strict:
+            job.refuse_warnings()
         grouping = _grouping(explain, source, job)
         result = job.score(progress, release=False)
         explanation = _explain(job, result, explain, grouping, progress)

@@ -28,7 +28,7 @@ TABLE = {
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
-    "output": "metadata models.ensemble read genes base system",
+    "output": "metadata models.info read genes base system",
     "checks": "metadata models genes counts base system",
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
@@ -54,7 +54,7 @@ TABLE = {
     # The public names.
     "": (
         "api explanation.explanation explanation.model_genes result output.comparison "
-        "models.ensemble base"
+        "models.ensemble models.info base"
     ),
     "__main__": "cli",
 }

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cytotrace2_lite.base.potency import POTENCIES
+from cytotrace2_lite.cli.findings import teller
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+from cytotrace2_lite.cli.model_line import model_line
+from cytotrace2_lite.cli.options import (
+    Dataset,
+    dataset_options,
+    model_option,
+    quiet_option,
+    strict_option,
+)
 from cytotrace2_lite.cli.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from cytotrace2_lite.explanation.explanation import Explanation
-    from cytotrace2_lite.explanation.files import ExplainOptions
 
-__all__ = [
-    "draw_gene_plots",
-    "explain_options",
-    "explanation_summary",
-    "number_or_all",
-    "options_of",
-]
+__all__ = ["draw_gene_plots", "explain", "explanation_summary", "number_or_all"]
 
-Command = TypeVar("Command", bound="Callable[..., Any]")
+
+# `base.potency` has the names, too, but takes NumPy along, and --help is to answer at once.
+_OF = (
+    *("score", "Differentiated", "Unipotent", "Oligopotent"),
+    *("Multipotent", "Pluripotent", "Totipotent"),
+)
 
 
 def number_or_all(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -42,101 +48,133 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
 
 
-#: What `ct2-lite explain` can be told besides what is read and how it is scored.
-OPTIONS = (
-    click.option(
-        "--by",
-        metavar="COLUMN",
-        help="Groups to explain: a column of the annotation (without one, of obs of a .h5ad), or "
-        "potency.  [default: the labels of the annotation; without one, potency]",
-    ),
-    click.option(
-        "--of",
-        type=click.Choice(["score", *POTENCIES], case_sensitive=False),
-        default="score",
-        show_default=True,
-        help="What is explained: the raw score, or the probability of a potency.",
-    ),
-    click.option(
-        "--reference",
-        default="all",
-        show_default=True,
-        metavar="all|GROUP",
-        help="What the cells are compared with: the mean of all cells, or of a group.",
-    ),
-    click.option(
-        "--contrast",
-        nargs=2,
-        metavar="GROUP GROUP",
-        help="Divide the difference of two groups among the genes: cytotrace2_contrast.tsv.",
-    ),
-    click.option(
-        "--top",
-        default="50",
-        show_default=True,
-        metavar="N|all",
-        callback=number_or_all,
-        help="How many genes of each group are written, up and down.",
-    ),
-    click.option(
-        "--cells",
-        "write_cells",
-        is_flag=True,
-        help="Write the shares of each cell, too: cytotrace2_gene_shares.h5ad.",
-    ),
-    click.option(
-        "--gene-sets",
-        multiple=True,
-        metavar="FILE",
-        help="Gene sets (.gmt) whose shares are added up, in place of the collection of the "
-        "package; may be given again.",
-    ),
-    click.option(
-        "--enrich",
-        is_flag=True,
-        help="Test the gene sets, too (gseapy's prerank; the extra enrich): "
-        "cytotrace2_enrichment.tsv.",
-    ),
-    click.option(
-        "--without",
-        multiple=True,
-        metavar="GENE[,GENE]",
-        callback=_names,
-        help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
-    ),
-    click.option(
-        "-o",
-        "--output-dir",
-        default="cytotrace2_results",
-        show_default=True,
-        metavar="DIR",
-        help="Where the files are written.",
-    ),
+@click.command()
+@dataset_options
+@click.option(
+    "--by",
+    metavar="COLUMN",
+    help="Groups to explain: a column of the annotation (without one, of obs of a .h5ad), or "
+    "potency.  [default: the labels of the annotation; without one, potency]",
 )
+@click.option(
+    "--of",
+    type=click.Choice(_OF, case_sensitive=False),
+    default="score",
+    show_default=True,
+    help="What is explained: the raw score, or the probability of a potency.",
+)
+@click.option(
+    "--reference",
+    default="all",
+    show_default=True,
+    metavar="all|GROUP",
+    help="What the cells are compared with: the mean of all cells, or of a group.",
+)
+@click.option(
+    "--contrast",
+    nargs=2,
+    metavar="GROUP GROUP",
+    help="Divide the difference of two groups among the genes: cytotrace2_contrast.tsv.",
+)
+@click.option(
+    "--top",
+    default="50",
+    show_default=True,
+    metavar="N|all",
+    callback=number_or_all,
+    help="How many genes of each group are written, up and down.",
+)
+@click.option(
+    "--cells",
+    "write_cells",
+    is_flag=True,
+    help="Write the shares of each cell, too: cytotrace2_gene_shares.h5ad.",
+)
+@click.option(
+    "--gene-sets",
+    multiple=True,
+    metavar="FILE",
+    help="Gene sets (.gmt) whose shares are added up, in place of the collection of the "
+    "package; may be given again.",
+)
+@click.option(
+    "--enrich",
+    is_flag=True,
+    help="Test the gene sets, too (gseapy's prerank; the extra enrich): cytotrace2_enrichment.tsv.",
+)
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="GENE[,GENE]",
+    callback=_names,
+    help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
+)
+@click.option(
+    "-o",
+    "--output-dir",
+    default="cytotrace2_results",
+    show_default=True,
+    metavar="DIR",
+    help="Where the files are written.",
+)
+@model_option
+@click.option(
+    "--plot-format",
+    type=click.Choice(["png", "pdf", "svg"]),
+    default="png",
+    show_default=True,
+    help="Format of the pictures.",
+)
+@click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no pictures.")
+@click.option(
+    "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
+)
+@quiet_option
+@strict_option
+def explain(
+    *,
+    dataset: Dataset,
+    output_dir: str,
+    write_cells: bool,
+    plot_format: str,
+    disable_plotting: bool,
+    disable_verbose: bool,
+    quiet: bool,
+    **what: Any,
+) -> None:
+    """Say which genes made the scores of the cells of EXPR, group by group.
 
+    EXPR is scored as `run` does it, and the raw score of every cell divided among the genes: the
+    shares add up to it. Writes cytotrace2_genes.tsv (the genes of each group with their shares),
+    cytotrace2_gene_sets.tsv, explain.json and pictures.
+    """
+    path = dataset.path
+    import scipy.linalg  # noqa: F401 (as for `run`)
 
-def explain_options(command: Command) -> Command:
-    """Give a command these options, in their order."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def options_of(options: Mapping[str, Any]) -> ExplainOptions:
-    """Take what is to be explained out of the options of the command."""
+    from cytotrace2_lite.directory import explain_to_directory
     from cytotrace2_lite.explanation.files import ExplainOptions
+    from cytotrace2_lite.models.ensemble import Ensemble
 
-    return ExplainOptions(
-        by=options["by"],
-        of=options["of"],
-        reference=options["reference"],
-        contrast=options["contrast"],
-        top=options["top"],
-        cells=options["write_cells"],
-        gene_sets=options["gene_sets"],
-        enrich=options["enrich"],
-        without=options["without"],
-    )
+    ensemble = Ensemble.load(dataset.options.model)
+    is_silent = quiet or disable_verbose
+    if not quiet:
+        say(model_line(ensemble.info))
+    with InterruptibleReporter(quiet=is_silent) as reporter:
+        explanation = explain_to_directory(
+            path,
+            output_dir,
+            replace(dataset.options, model=ensemble),
+            ExplainOptions(cells=write_cells, **what),
+            annotation_path=dataset.annotation_path,
+            batch_key=dataset.batch_key,
+            progress=reporter,
+            on_checked=teller(reporter, quiet=is_silent),
+        )
+    if not is_silent:
+        say(explanation_summary(explanation, output_dir))
+    if not disable_plotting:
+        reporter.results_are_safe()
+        draw_gene_plots(explanation, output_dir, plot_format, quiet=is_silent)
 
 
 def explanation_summary(explanation: Explanation, output_dir: str) -> str:

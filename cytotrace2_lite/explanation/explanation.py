@@ -21,7 +21,8 @@ from cytotrace2_lite.explanation.means import (
 from cytotrace2_lite.explanation.measure import expressed
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP
 from cytotrace2_lite.explanation.without import Without, scores_without
-from cytotrace2_lite.system.threads import in_order, one_blas_thread
+from cytotrace2_lite.system.blas import one_blas_thread
+from cytotrace2_lite.system.threads import in_order
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:

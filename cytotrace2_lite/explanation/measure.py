@@ -19,7 +19,8 @@ from cytotrace2_lite.explanation.shares import (
     value_of,
 )
 from cytotrace2_lite.stages.preprocess import log2_cpm, rank_expressed
-from cytotrace2_lite.system.threads import in_order, one_blas_thread
+from cytotrace2_lite.system.blas import one_blas_thread
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,8 @@ import numpy as np
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP, value_of
 from cytotrace2_lite.explanation.table import Table
 from cytotrace2_lite.stages.preprocess import log2_cpm, rank_expressed
-from cytotrace2_lite.system.threads import in_order, one_blas_thread
+from cytotrace2_lite.system.blas import one_blas_thread
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     import pandas as pd

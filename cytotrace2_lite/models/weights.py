@@ -30,7 +30,7 @@ from cytotrace2_lite.models.tiles import bands
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.models.ensemble import ModelInfo
+    from cytotrace2_lite.models.info import ModelInfo
 
 __all__ = ["Weights", "read_weights"]
 

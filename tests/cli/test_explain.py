@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.cli.explain import explain as explain_command
 from cytotrace2_lite.cli.main import main
 
 DATA = Path(__file__).parents[1] / "data"
@@ -155,6 +156,11 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     assert found[0] == code
     assert message in found[2]
     assert not (tmp_path / "out").exists()
+
+
+def test_every_potency_can_be_explained():
+    (option,) = [param for param in explain_command.params if param.name == "of"]
+    assert list(option.type.choices) == ["score", *ct2.POTENCIES]
 
 
 def test_by_needs_an_annotation(explain):
