@@ -24,7 +24,7 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read._input import open_input
+from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.system.files import expanded
 

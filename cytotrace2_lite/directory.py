@@ -23,7 +23,7 @@ from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.read._input import Input, open_input
+from cytotrace2_lite.read import Input, open_input
 from cytotrace2_lite.system.files import check_replaceable, expanded, prepare_directory, write_whole
 
 if TYPE_CHECKING:

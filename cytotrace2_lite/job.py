@@ -20,7 +20,7 @@ from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
 from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read import ReadOptions
 from cytotrace2_lite.result import Result
 from cytotrace2_lite.system.machine import available_cores, available_memory
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.metadata.coordinates import Embedding
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["Job", "prepare_job"]
 

@@ -306,7 +306,7 @@ class TestReaders:
         self.refused(folder, "barcodes.tsv: the file has more than 8 MiB, too many for a list")
 
     def test_rows_without_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("cytotrace2_lite.read.tables.available_memory", lambda: 1000)
+        monkeypatch.setattr("cytotrace2_lite.read.arrow.available_memory", lambda: 1000)
         pyarrow.parquet.write_table(
             pa.table({"n": list("abcdefghijk"), "c": [1] * 11}), tmp_path / "t"
         )

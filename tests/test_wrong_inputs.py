@@ -967,8 +967,8 @@ CASES = [
         "check t.h5ad",
         3,
         (
-            "t.h5ad: the sparse matrix is damaged: its parts do not fit together. Copy or write it "
-            "again."
+            "t.h5ad: the sparse matrix is damaged: its data, indices and indptr do not fit "
+            "together. Copy or write it again."
         ),
         id="indices",
     ),

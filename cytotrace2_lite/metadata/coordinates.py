@@ -10,7 +10,6 @@ import numpy as np
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read import h5ad
 from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few, shown
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["Embedding", "embedding_of", "match_cells", "obsm_embedding", "read_embedding"]
 
@@ -129,7 +128,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     """
     values: Any
     if source.is_h5ad:
-        values = h5ad.obsm(source.data, key)
+        values = source.obsm(key)
     else:
         arrays = getattr(source.data, "obsm", None)
         if arrays is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read import h5ad
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["Samples", "obs_column", "samples_of"]
 
@@ -121,7 +120,7 @@ def obs_column(source: Input, column: str) -> Any:
         The dataset has no `obs`, or `obs` has no such column.
     """
     if source.is_h5ad:
-        return h5ad.obs_column(source.data, column)
+        return source.obs_column(column)
     obs = getattr(source.data, "obs", None)
     if obs is None:
         raise UsageError(

@@ -8,7 +8,6 @@ Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/file
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
 from cytotrace2_lite.output.tables import LABELS, is_ordered, require_pandas, to_pandas
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
-from cytotrace2_lite.read.hdf5 import attribute, child, opened, require_h5py
+from cytotrace2_lite.read.hdf5 import attribute, child, require_h5py
 from cytotrace2_lite.system.files import require_writable
 from cytotrace2_lite.text import shown
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cytotrace2_lite.output.scores import Scores
-    from cytotrace2_lite.read._input import Input
+    from cytotrace2_lite.read import Input
 
 __all__ = ["annotate", "annotated_copy", "check_annotatable", "check_h5ad"]
 
@@ -93,7 +92,8 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     source
-        The file to copy. Where it does not exist, no error is raised here: reading it raises one.
+    target = Path(target)
+    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     target
         Name of the copy.
 
@@ -103,26 +103,25 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
         `source` is not an `.h5ad` file, `target` is the same file, or its name does not end in
         .h5ad.
     InputError
-        `obs` is stored in an unknown way.
+        There is no such file, or its `obs` is stored in an unknown way.
     OutputError
         No file can be made in the directory of `target`.
     CytoTRACE2Error
         h5py is not installed.
     """
-    path, target = Path(source.data), Path(target)
+    target = Path(target)
     # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
         raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
-    if os.path.exists(path) or str(path) == "-":  # noqa: PTH110
-        if not source.is_h5ad:
-            raise _not_h5ad(path)
-        if os.path.exists(target) and target.samefile(path):  # noqa: PTH110
-            raise UsageError(
-                f"{target}: this is the input, which is never changed. Give the file of "
-                "--write-h5ad another name."
-            )
-        with opened(path) as file:
-            _obs(path, file)
+    if not source.is_h5ad:
+        raise _not_h5ad(source.name)
+    if os.path.exists(target) and target.samefile(source.name):  # noqa: PTH110
+        raise UsageError(
+            f"{target}: this is the input, which is never changed. Give the file of "
+            "--write-h5ad another name."
+        )
+    with source.hdf5() as file:
+        _obs(source.name, file)
     require_writable(target.parent, "--write-h5ad")
 
 
@@ -139,13 +138,13 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     Returns
     -------
     callable
-        Takes the path of the copy. It raises `InputError` where the cells of `source` are not those
-        of `result`.
+        Takes the path of the copy; raises `InputError` if the cells of `source` are others, or if
+        it changed since it was opened.
     """
     name = source.name
 
     def write(path: Path) -> None:
-        shutil.copyfile(name, path)
+        source.copy_to(path)
         try:
             # Without a lock of HDF5's own: `write_whole` holds a lock on the file.
             with require_h5py(name).File(path, "r+", locking=False) as file:
@@ -166,7 +165,7 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
     return write
 
 
-def _not_h5ad(path: Path) -> UsageError:
+def _not_h5ad(path: str) -> UsageError:
     return UsageError(
         f"{path}: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
         "Leave it out (the results file has the scores), or give an .h5ad file as input."

@@ -1,4 +1,4 @@
-"""Parts of matrices to blocks of non-zero values."""
+"""Matrices, some values at a time, and blocks of these values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-__all__ = ["block_of", "compressed_parts", "dense_parts", "sliced_parts"]
+__all__ = ["block_of", "compressed_steps", "dense_steps", "sliced_steps"]
 
-_N_VALUES = 1 << 20  # at a time
+_N_VALUES = 1 << 20  # of a step
 _GIVE = "Give raw counts, CPM or TPM, and 0 where nothing was counted."
 
 
@@ -34,7 +34,7 @@ def block_of(
     *,
     hint: str = "",
 ) -> Block:
-    """Make a block of some values, which are checked.
+    """Check some values and make a block of them.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def block_of(
     value
         Shape (n_values,), of a type that holds real numbers; may have zeros.
     hint
-        What else could be read, for the message.
+        End of the message: what else could be read.
 
     Returns
     -------
     Block
-        Without zeros.
+        The values that are not zero.
 
     Raises
     ------
@@ -89,32 +89,33 @@ def _bad(
     )
 
 
-def compressed_parts(
+def compressed_steps(
     name: str, indptr: NDArray[Any], indices: Any, data: Any, shape: tuple[int, int]
 ) -> Iterator[tuple[Triples, int]]:
-    """Go through a compressed sparse matrix.
+    """Go through a compressed sparse matrix, some values at a time.
 
     Parameters
     ----------
     name
         The input, for the message.
     indptr
-        Where the values of each row begin (CSR; columns with CSC), shape (n_rows + 1,).
+        Where the values of each row (of CSR; of CSC: column) begin; integers, shape
+        (n_rows + 1,).
     indices, data
-        Column of each value (CSR; row with CSC), and the values: anything that slices give arrays
-        of, shape (n_values,).
+        Column (of CSC: row) of each value, and the values, shape (n_values,): arrays, or HDF5
+        datasets.
     shape
-        Rows and columns (CSR; columns and rows with CSC).
+        Numbers of rows and columns (of CSC: columns and rows).
 
     Yields
     ------
     tuple
-        Row, column and value of some consecutive values; and how many values there were so far.
+        Row, column and value of some consecutive values; and the number of values so far.
 
     Raises
     ------
     InputError
-        The parts do not fit together.
+        The arrays do not fit together.
     """
     n_major, n_minor = shape
     n_values = data.shape[0]
@@ -140,8 +141,8 @@ def compressed_parts(
         yield (major, minor, value), stop
 
 
-def sliced_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
-    """Go through a sparse matrix of which only slices can be had, as AnnData's on disk.
+def sliced_steps(matrix: Any) -> Iterator[tuple[Triples, int]]:
+    """Go through a sparse matrix that only gives slices, as AnnData's on disk, some rows at a time.
 
     Parameters
     ----------
@@ -151,30 +152,30 @@ def sliced_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
     Yields
     ------
     tuple
-        Row, column and value of some values; and how many rows (columns with CSC) were read.
+        Row, column and value of some values; and the number of rows (of CSC: columns) so far.
     """
     by_row = matrix.format == "csr"
     n_major, n_minor = matrix.shape if by_row else matrix.shape[::-1]
     step = max(1, 4 * _N_VALUES // max(n_minor, 1))  # most of it is zero
     for start in range(0, n_major, step):
         stop = min(start + step, n_major)
-        part = (matrix[start:stop] if by_row else matrix[:, start:stop]).tocoo()
-        row, column = part.row, part.col
-        yield (row + start * by_row, column + start * (not by_row), part.data), stop
+        some = (matrix[start:stop] if by_row else matrix[:, start:stop]).tocoo()
+        row, column = some.row, some.col
+        yield (row + start * by_row, column + start * (not by_row), some.data), stop
 
 
-def dense_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
-    """Go through a dense matrix.
+def dense_steps(matrix: Any) -> Iterator[tuple[Triples, int]]:
+    """Go through a dense matrix, some rows and columns at a time.
 
     Parameters
     ----------
     matrix
-        A NumPy array or an HDF5 dataset with two axes; the latter is read in its own chunks.
+        A NumPy array or an HDF5 dataset with two axes; a dataset is read by whole chunks.
 
     Yields
     ------
     tuple
-        Row, column and value of those that are not zero; and how many there were of all so far.
+        Row, column and value of those that are not zero; and the number of all values so far.
     """
     n_rows, n_columns = matrix.shape
     high, wide = getattr(matrix, "chunks", None) or (1, n_columns)
@@ -183,14 +184,14 @@ def dense_parts(matrix: Any) -> Iterator[tuple[Triples, int]]:
     done = 0
     for top in range(0, n_rows, max(high, 1)):
         for left in range(0, n_columns, max(wide, 1)):
-            part = np.asarray(matrix[top : top + high, left : left + wide])
-            row, column = part.nonzero()
-            done += part.size
-            yield (row + top, column + left, part[row, column]), done
+            some = np.asarray(matrix[top : top + high, left : left + wide])
+            row, column = some.nonzero()
+            done += some.size
+            yield (row + top, column + left, some[row, column]), done
 
 
 def _damaged(name: str) -> InputError:
     return InputError(
-        f"{prefix(name)}the sparse matrix is damaged: its parts do not fit together. Copy or "
-        "write it again."
+        f"{prefix(name)}the sparse matrix is damaged: its data, indices and indptr do not fit "
+        "together. Copy or write it again."
     )

@@ -1,9 +1,9 @@
-"""Blocks of values to one dataset, in memory or, what does not fit, in a temporary file."""
+"""All blocks of an input to one dataset; what does not fit into memory goes to a file."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,48 +12,15 @@ from cytotrace2_lite.counts.expression import Expression
 from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
-    from cytotrace2_lite.read._stream import Source
+    from cytotrace2_lite.read._reader import Reader
+    from cytotrace2_lite.read._source import Source
 
-__all__ = ["Reader", "collect"]
-
-
-class Reader(Protocol):
-    """What gives the values of one input, whatever its format.
-
-    Attributes
-    ----------
-    name
-        How messages name the input.
-    cells, genes
-        Names in input order. One of both may grow with the blocks, which name none that is not
-        in it yet.
-    n_read, n_total
-        Progress; `n_total` may be 0.
-    unit
-        What they count: "bytes", "values" or "rows".
-    source
-        What was read; complete after the last block.
-    """
-
-    name: str
-    cells: list[str]
-    genes: list[str]
-    unit: str
-
-    @property
-    def n_read(self) -> int: ...
-    @property
-    def n_total(self) -> int: ...
-    @property
-    def source(self) -> Source: ...
-    def blocks(self) -> Iterator[Block]: ...
-    def close(self) -> None: ...
+__all__ = ["collect"]
 
 
 def collect(
@@ -70,10 +37,10 @@ def collect(
     reader
         The input.
     options
-        Which genes are of use, and what to do with genes of one name; where that is an error, the
-        reader has found none.
+        Which genes are known, and what to do with genes of one name. If that is an error, the
+        reader has raised it.
     progress
-        Called once per block with the progress of the reader.
+        Called once per block with `n_read`, `n_total` and `unit` of the reader.
     max_bytes
         What the values may take in memory.
 
@@ -101,8 +68,8 @@ def collect(
             )
         gene, cell, value = block.gene, block.cell, block.value
         if is_known is not None:
-            of_use = keep[gene]
-            gene, cell, value = gene[of_use], cell[of_use], value[of_use]
+            kept = keep[gene]
+            gene, cell, value = gene[kept], cell[kept], value[kept]
         arriving.add(gene, cell, value)
         max_value = max(max_value, block.max_value)
         if progress is not None:
@@ -121,7 +88,15 @@ def collect(
 
 
 def _merge_duplicates(genes: list[str], duplicate_genes: str) -> tuple[list[str], NDArray[np.intp]]:
-    """Make one gene of those of one name, at the place of the first."""
+    """Give genes of one name the place of the first of them.
+
+    Returns
+    -------
+    genes : list of str
+        Each name once.
+    place : ndarray
+        Position in `genes` of each gene of the input, -1 if it is left out; intp.
+    """
     first: dict[str, int] = {}
     place = np.array([first.setdefault(name, len(first)) for name in genes], np.intp)
     if duplicate_genes == "first":

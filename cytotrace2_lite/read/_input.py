@@ -1,27 +1,38 @@
-"""The handle on an input: a file, a pipe or an object, opened once for all that is asked of it."""
+"""The input of a run, opened once for all that is asked of it."""
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.counts import MAX_BYTES
-from cytotrace2_lite.read import anndata, h5ad
+from cytotrace2_lite.read import _formats, h5ad
+from cytotrace2_lite.read._collect import collect
+from cytotrace2_lite.read._file import InputFile
+from cytotrace2_lite.read._objects import open_object, refuse_names
+from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read.anndata import is_anndata
+from cytotrace2_lite.read.hdf5 import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from cytotrace2_lite.counts.expression import Expression
-    from cytotrace2_lite.read._options import ReadOptions
-    from cytotrace2_lite.read._stream import Source
+    from cytotrace2_lite.read._source import Source
 
-__all__ = ["Input", "open_input"]
+__all__ = ["Input", "open_input", "read_expression"]
 
 
 class Input:
-    """What is to be scored; what is asked of it is answered from one opening of it.
+    """What is to be scored: a file or an object.
+
+    A file is opened once, when something is first asked of it. All answers come from this opening.
+    If the file changes meanwhile, there is an error instead of an answer.
 
     Parameters
     ----------
@@ -39,6 +50,18 @@ class Input:
     def __init__(self, data: str | os.PathLike[str] | Any) -> None:
         self.data = data
         self.is_path = isinstance(data, (str, os.PathLike))
+        self._opened: InputFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._opened is not None:
+            self._opened.close()
 
     @property
     def name(self) -> str:
@@ -47,13 +70,39 @@ class Input:
 
     @property
     def is_h5ad(self) -> bool:
-        """Whether it is the path of a `.h5ad` file; its content tells."""
-        return self.is_path and h5ad.is_h5ad_path(self.data)
+        """Whether it is a `.h5ad` file on disk; its content tells.
+
+        Raises
+        ------
+        InputError
+            There is no such file, it cannot be opened, or it is a damaged HDF5 file.
+        CytoTRACE2Error
+            It is an HDF5 file, and h5py is not installed.
+        """
+        if not self.is_path or self._is_directory:
+            return False
+        with self._file.unchanged():
+            return _formats.is_h5ad(self._file)
 
     @property
     def is_anndata(self) -> bool:
         """Whether it is an AnnData object."""
-        return not self.is_path and anndata.is_anndata(self.data)
+        return not self.is_path and is_anndata(self.data)
+
+    @property
+    def _is_directory(self) -> bool:
+        return os.path.isdir(self.name)  # noqa: PTH112 (a path as given may hold a NUL)
+
+    @property
+    def _file(self) -> InputFile:
+        if self._opened is None:
+            path = self.name
+            if self._is_directory:
+                from cytotrace2_lite.read.mtx import find_matrix
+
+                path = find_matrix(path)
+            self._opened = InputFile(path)
+        return self._opened
 
     def read(
         self,
@@ -69,33 +118,123 @@ class Input:
         Parameters
         ----------
         options
-            What is read, and how.
+            What to read, and how.
         genes, cells
-            Names of the axes of a matrix that has none.
+            Names of the axes of a matrix that has none; cells are "0", "1", ... by default.
         progress
-            Called once per block with the progress so far, its total, and what both count.
+            Called once per block with the progress so far, its total (0 if it is not known), and
+            what both count: "bytes" of text, "values" or "rows".
         max_bytes
-            What the values may take in memory.
+            What the values may take in memory; further ones go to a temporary file.
 
         Returns
         -------
         tuple
             The expression, and what it was read from.
+
+        Raises
+        ------
+        InputError
+            The data cannot be read, or are not finite values >= 0 with unique gene and cell names;
+            or the file changed meanwhile.
+        UsageError
+            An option has no meaning for the data.
+        OutputError
+            The temporary directory is full.
+        CytoTRACE2Error
+            The format needs a package that is not installed.
         """
-        from cytotrace2_lite.read import read_with
+        if not self.is_path:
+            reader = open_object(self.data, options, genes=genes, cells=cells)
+            return collect(reader, options, progress, max_bytes=max_bytes)
+        refuse_names("file", genes, cells)
+        file = self._file
+        with file.unchanged():
+            reader = _formats.open_file(file, options)
+            try:
+                return collect(reader, options, progress, max_bytes=max_bytes)
+            finally:
+                reader.close()
 
-        return read_with(
-            self.data, options, genes=genes, cells=cells, progress=progress, max_bytes=max_bytes
-        )
+    @contextmanager
+    def hdf5(self) -> Iterator[Any]:
+        """Read the content of a HDF5 file.
 
-    def close(self) -> None:
-        """Close it."""
+        Yields
+        ------
+        h5py.File
+            Its content.
 
-    def __enter__(self) -> Self:
-        return self
+        Raises
+        ------
+        InputError
+            It is damaged, open for writing elsewhere, or changed meanwhile.
+        """
+        with self._file.unchanged(), opened(self._file) as content:
+            yield content
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def obs_column(self, column: str) -> list[str]:
+        """Read a column of `obs` of a `.h5ad` file.
+
+        Parameters
+        ----------
+        column
+            Name of the column.
+
+        Returns
+        -------
+        list of str
+            One per cell, "" where it is missing.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or changed meanwhile.
+        UsageError
+            There is no such column, or it has no labels.
+        """
+        with self.hdf5() as content:
+            return h5ad.obs_column(self.name, content, column)
+
+    def obsm(self, key: str) -> NDArray[Any]:
+        """Read an array of `obsm` of a `.h5ad` file.
+
+        Parameters
+        ----------
+        key
+            Name of the array, such as "X_umap".
+
+        Returns
+        -------
+        ndarray
+            A row per cell.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or changed meanwhile.
+        UsageError
+            There is no such array.
+        """
+        with self.hdf5() as content:
+            return h5ad.obsm(self.name, content, key)
+
+    def copy_to(self, target: str | os.PathLike[str]) -> None:
+        """Write all bytes of a file on disk into another one.
+
+        Parameters
+        ----------
+        target
+            The other file, which is replaced.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or changed since it was opened.
+        OSError
+            The copy cannot be written.
+        """
+        self._file.copy_to(target)
 
 
 def open_input(data: str | os.PathLike[str] | Any) -> Input:
@@ -104,7 +243,10 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
     Parameters
     ----------
     data
-        A path, "-" for standard input, or an object.
+        A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
+        a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a text
+        table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a `.h5ad`,
+        Parquet, Feather or Arrow.
 
     Returns
     -------
@@ -112,3 +254,51 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
         To be closed.
     """
     return Input(data)
+
+
+def read_expression(
+    data: str | os.PathLike[str] | Any,
+    is_known: Callable[[list[str]], NDArray[np.bool_]] | None = None,
+    *,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: str = "auto",
+    duplicate_genes: str = "error",
+    progress: Callable[[int, int, str], None] | None = None,
+    max_bytes: int = MAX_BYTES,
+    threads: int = 1,
+) -> tuple[Expression, Source]:
+    """Open an input, read the expression, and close it.
+
+    Parameters
+    ----------
+    data
+        As for `open_input`.
+    is_known
+        Tells which of some gene names are known, bool, shape (n_names,). The values of the others
+        are checked, but not kept. By default, all are kept.
+    genes, cells, progress, max_bytes
+        As for `Input.read`.
+    layer, use_raw, orientation, duplicate_genes, threads
+        As in `ReadOptions`.
+
+    Returns
+    -------
+    tuple
+        The expression, and what it was read from.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `Input.read` and `ReadOptions` raise.
+    """
+    with open_input(data) as source:
+        return source.read(
+            ReadOptions(is_known, layer, use_raw, orientation, duplicate_genes, threads),
+            genes=genes,
+            cells=cells,
+            progress=progress,
+            max_bytes=max_bytes,
+        )

@@ -27,9 +27,10 @@ _DUPLICATES_REMEDY = (
     'Sum or drop one, or pass --duplicate-genes sum or first (duplicate_genes="sum" in Python).'
 )
 
-# Names of which fewer are known genes are no genes: cells' names may be by chance.
+# If fewer names than this are known genes, they are not names of genes: names of cells may be
+# known by chance.
 _MIN_SHARE_OF_GENES = 0.1
-# Names that are each once and reach so many of the genes that the best ones reach are as good.
+# Names without repetition may have this share of the known genes of the best names.
 _AS_GOOD = 0.9
 
 
@@ -44,12 +45,12 @@ GENE_COLUMNS = frozenset(
 
 
 def prefix(name: str) -> str:
-    """Begin a message on an input; one without a name is the only one that can be meant."""
+    """Begin a message on an input, with its name if it has one."""
     return f"{name}: " if name else ""
 
 
 def duplicates_remedy(gene: str) -> str:
-    """End a message on a repeated gene: what to do."""
+    """End a message on a repeated gene: say what to do."""
     if is_date(gene):
         return (
             "A spreadsheet program has made this date of the names of two genes, as March1 and "
@@ -64,7 +65,7 @@ def duplicates_remedy(gene: str) -> str:
 
 
 def check_cells(where: str, cells: Sequence[str]) -> None:
-    """See that there are cells, each with a name of its own.
+    """Make sure that there are cells, each with a name of its own.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def check_cells(where: str, cells: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        There is none, or a name is missing or repeated.
+        There are no cells, or a name is missing or repeated.
     """
     if not cells:
         raise InputError(f"{prefix(where)}there are no cells.")
@@ -94,19 +95,19 @@ def choose_gene_names(
     candidates: Mapping[str, Sequence[str]],
     options: ReadOptions,
 ) -> tuple[str, list[str]]:
-    """Take the names that come to the most genes of the model.
+    """Choose the names of which most are known genes.
 
-    Where repeated names are an error, names that are each once are preferred to repeated ones as
-    long as they come to nine tenths as many genes: Ensembl ids to symbols, mostly.
+    If repeated names are an error, names without repetition are preferred, as long as nine tenths
+    as many of them are known. These are mostly Ensembl ids, in place of symbols.
 
     Parameters
     ----------
     where
         The input, for the message.
     candidates
-        Names of all genes by where they are from; of equals the first is taken.
+        Names of all genes, by where they are from. Of equally good ones the first is taken.
     options
-        Which names come to a gene of the model, and whether names may be repeated.
+        Which names are known, and whether names may be repeated.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def choose_gene_names(
 def columns_are_genes(
     rows: Sequence[str], columns: Sequence[str], is_known: IsKnown | None
 ) -> bool:
-    """Tell from the names of a table which axis has the genes.
+    """Tell from the names of a table whether its columns are genes.
 
     Parameters
     ----------
@@ -158,13 +159,12 @@ def columns_are_genes(
     columns
         Names of the columns.
     is_known
-        Says of some names which come to a gene of the model.
+        As in `ReadOptions`.
 
     Returns
     -------
     bool
-        True where a tenth of the columns or more are known genes, and more of them than of the
-        rows; False where the rows are, or neither.
+        True if a tenth of the columns or more are known genes, and more of them than of the rows.
     """
     if is_known is None or not columns:
         return False
@@ -188,7 +188,7 @@ def _refuse_unusable(where: str, what: str, names: Sequence[str]) -> None:
 
 
 def _first_repeated(names: Sequence[str]) -> tuple[str, int, int]:
-    """Name and places, counted from 1, of the first name that was there before."""
+    """Find the first name that was there before: the name and both positions, from 1."""
     first: dict[str, int] = {}
     for position, name in enumerate(names, 1):
         if first.setdefault(name, position) != position:

@@ -1,4 +1,4 @@
-"""What a reader can be told, whatever the format."""
+"""The options of all readers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ DUPLICATE_GENES = ("error", "first", "sum")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a reader can be told.
+    """The options of all readers. Each reader refuses those that have no meaning for its format.
 
     Attributes
     ----------
     is_known
-        Says of some names which come to a gene of the model, bool, shape (n_names,); None where
-        that is not known and all genes are kept.
+        Tells which of some names can be genes of the model, bool, shape (n_names,). If it is None,
+        all genes are kept.
     layer
-        Name of a layer of AnnData, or of a genome of a 10x .h5 file with several.
+        Name of a layer of AnnData, or of a genome in a 10x .h5 file with several.
     use_raw
         Whether to read `.raw` of AnnData.
     orientation
-        "genes-x-cells" where the rows of a table or matrix are genes, "cells-x-genes" where they
-        are cells, "auto" to go by the names.
+        "genes-x-cells" if the rows of a table or matrix are genes, "cells-x-genes" if they are
+        cells, "auto" to tell that by the names.
     duplicate_genes
         What to do with genes of one name: "error", keep the "first", or "sum".
     threads
@@ -45,7 +45,7 @@ class ReadOptions:
     Raises
     ------
     UsageError
-        A value is none of these.
+        An option has no such value, or both `layer` and `use_raw` are given.
     """
 
     is_known: IsKnown | None = None
@@ -68,21 +68,21 @@ class ReadOptions:
             raise UsageError("a layer and raw are two matrices: choose one of them.")
 
     def refuse(self, what: str, *, matrix: bool = False, orientation: bool = False) -> None:
-        """Raise where an option is given that has no meaning for an input.
+        """Raise if an option is given that has no meaning for an input.
 
         Parameters
         ----------
         what
             The input, for the message: "a text table".
         matrix
-            Refuse a choice of the matrix.
+            Whether to refuse `layer` and `use_raw`.
         orientation
-            Refuse an orientation.
+            Whether to refuse `orientation`.
 
         Raises
         ------
         UsageError
-            One is given.
+            Such an option is given.
         """
         if matrix and (self.layer is not None or self.use_raw):
             option = "raw" if self.use_raw else "layers"

@@ -1,4 +1,4 @@
-"""What the files of 10x Genomics have in common."""
+"""What all files of 10x Genomics have in common."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def gene_expression(name: str, types: Sequence[str]) -> NDArray[np.intp]:
     name
         The file, for the message.
     types
-        Type of each feature; what is none of 10x Genomics' types is taken for something else.
+        Type of each feature, or the third column of a file, which may be something else.
 
     Returns
     -------
     ndarray
-        Positions of the genes, intp; all where the types say nothing.
+        Positions of the genes, intp; all positions if none is a type of 10x Genomics.
 
     Raises
     ------
     InputError
-        There are features of other types only.
+        All features are of other types.
     """
     found = set(types)
     if _GENE_EXPRESSION in found:

@@ -1,4 +1,4 @@
-"""AnnData objects, in memory or on disk, of which nothing but their attributes is used."""
+"""AnnData objects, in memory or backed by a file. anndata is not imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._names import GENE_COLUMNS
-from cytotrace2_lite.read._stream import Source
+from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.matrix import Matrix
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def is_anndata(data: Any) -> bool:
     Returns
     -------
     bool
-        It has the members that are used, and its class an `X`, which may be costly to make.
+        Whether it has the attributes that are used. `X` is looked up in the class: making it may
+        cost time and memory.
     """
     names = ("obs", "obs_names", "var", "layers", "uns")
     return hasattr(type(data), "X") and all(hasattr(data, name) for name in names)
@@ -51,7 +52,7 @@ def choose_matrix(
     has_x, layers, has_raw
         What there is.
     options
-        What is to be read.
+        Which of them to read.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def choose_matrix(
 
 
 def from_anndata(data: Any, options: ReadOptions) -> Matrix:
-    """Take a matrix of an AnnData object; it is read in parts where it is on disk.
+    """Make a reader of a matrix of an AnnData object, which may be on disk.
 
     Parameters
     ----------
@@ -88,15 +89,15 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     Returns
     -------
     Matrix
-        Its cells are `obs_names` in order; its genes `var_names`, or the column of `var` of
-        `GENE_COLUMNS` that comes to more genes of the model.
+        Its cells are `obs_names`. Its genes are `var_names`, or a column of `var` if that has more
+        known genes.
 
     Raises
     ------
     InputError
         There is no such matrix, or a name is repeated.
     UsageError
-        An orientation is given: the rows of AnnData are cells.
+        An orientation is given; the rows of AnnData are always cells.
     """
     options.refuse("an AnnData object", orientation=True)
     x = data.X  # a copy where the object is a view of another

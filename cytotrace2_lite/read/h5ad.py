@@ -1,30 +1,20 @@
-"""Files of AnnData (`.h5ad`), of all its versions.
+"""Files of AnnData (`.h5ad`), as all versions of anndata write them.
 
 Source: "On-disk format" in the documentation of anndata; of versions before 0.7 the files.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read._magic import HDF5
+from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
+from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.anndata import choose_matrix, is_gene_column
-from cytotrace2_lite.read.hdf5 import (
-    Hdf5Matrix,
-    SparseGroup,
-    attribute,
-    child,
-    here,
-    opened,
-    strings,
-    whole,
-)
+from cytotrace2_lite.read.hdf5 import attribute, child, in_file, strings, whole
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -32,46 +22,29 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.read._options import ReadOptions
 
-__all__ = ["is_h5ad", "is_h5ad_path", "obs_column", "obsm", "open_h5ad", "row_names"]
+__all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "row_names"]
 
 
 def is_h5ad(file: Any) -> bool:
-    """Tell whether an HDF5 file is AnnData's."""
+    """Tell whether an HDF5 file is AnnData's.
+
+    Parameters
+    ----------
+    file
+        Its content.
+    """
     return attribute(file, "encoding-type") == "anndata" or {"obs", "var"} <= set(file)
 
 
-def is_h5ad_path(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is that of a `.h5ad` file; its content tells.
+def obs_column(path: str, file: Any, column: str) -> list[str]:
+    """Read a column of `obs`.
 
     Parameters
     ----------
     path
-        Of a file, a directory, or nothing.
-
-    Raises
-    ------
-    InputError
-        It is a damaged HDF5 file.
-    CytoTRACE2Error
-        It is an HDF5 file, and h5py is not installed.
-    """
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 (path may be a str)
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(8) != HDF5:
-                return False
-    except (OSError, ValueError):
-        return False
-    with opened(path) as file:
-        return is_h5ad(file)
-
-
-def obs_column(path: str | os.PathLike[str], column: str) -> list[str]:
-    """Read a column of `obs` of a `.h5ad` file.
-
-    Parameters
-    ----------
-    path
-        The file.
+        The file, for messages.
+    file
+        Its content.
     column
         Name of the column.
 
@@ -83,35 +56,35 @@ def obs_column(path: str | os.PathLike[str], column: str) -> list[str]:
     Raises
     ------
     InputError
-        The file cannot be read.
+        The file is damaged.
     UsageError
         There is no such column, or it has no labels.
     """
-    path = os.fspath(path)
-    with opened(path) as file:
-        obs = child(path, file, "obs")
-        index = _index_name(obs)
-        values = None if column == index else _column(path, obs, column)
-        if values is not None and hasattr(obs, "dtype"):
-            categories = child(path, child(path, file, "uns"), f"{column}_categories")
-            if categories is not None:
-                values = _take(np.array(values), _dataset(categories))
-        if values is None:
-            columns = [name for name in _columns(obs) if name not in {index, "__categories"}]
-            there = f"Its columns are {first_few(columns)}." if columns else "It has no columns."
-            raise UsageError(f"{path}: obs has no column {shown(column)} of labels. {there}")
+    obs = child(path, file, "obs")
+    index = _index_name(obs)
+    values = None if column == index else _column(path, obs, column)
+    if values is not None and hasattr(obs, "dtype"):
+        categories = child(path, child(path, file, "uns"), f"{column}_categories")
+        if categories is not None:
+            values = _take(np.array(values), _dataset(categories))
+    if values is None:
+        columns = [name for name in _columns(obs) if name not in {index, "__categories"}]
+        there = f"Its columns are {first_few(columns)}." if columns else "It has no columns."
+        raise UsageError(f"{path}: obs has no column {shown(column)} of labels. {there}")
     return ["" if value is None else str(value) for value in values]
 
 
-def obsm(path: str | os.PathLike[str], key: str) -> NDArray[Any]:
-    """Read an array of `obsm` of a `.h5ad` file.
+def obsm(path: str, file: Any, key: str) -> NDArray[Any]:
+    """Read an array of `obsm`.
 
     Parameters
     ----------
     path
-        The file.
+        The file, for messages.
+    file
+        Its content.
     key
-        Its name, such as "X_umap".
+        Name of the array, such as "X_umap".
 
     Returns
     -------
@@ -121,50 +94,48 @@ def obsm(path: str | os.PathLike[str], key: str) -> NDArray[Any]:
     Raises
     ------
     InputError
-        The file cannot be read.
+        The file is damaged.
     UsageError
         There is no such array.
     """
-    path = os.fspath(path)
-    with opened(path) as file:
-        group = child(path, file, "obsm")
-        item = child(path, group, key)
-        if item is None or not hasattr(item, "dtype"):
-            keys = [] if group is None else _columns(group)
-            there = f"There is {first_few(keys, most=20)}." if keys else "It is empty."
-            raise UsageError(f"{path}: obsm has no array {shown(key)}. {there}")
-        return whole(item)
+    group = child(path, file, "obsm")
+    item = child(path, group, key)
+    if item is None or not hasattr(item, "dtype"):
+        keys = [] if group is None else _columns(group)
+        there = f"There is {first_few(keys, most=20)}." if keys else "It is empty."
+        raise UsageError(f"{path}: obsm has no array {shown(key)}. {there}")
+    return whole(item)
 
 
-def open_h5ad(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
-    """Open a file of AnnData.
+def open_h5ad(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
+    """Find the matrix and the names in a file of AnnData.
 
     Parameters
     ----------
     path
         The file, for messages.
     file
-        The file.
+        Its content.
     options
         Which matrix, and whether two genes may have one name.
 
     Returns
     -------
-    Hdf5Matrix
-        Its cells are the index of `obs`; its genes that of `var`, or the column of `var` that comes
-        to more genes of the model.
+    NamedMatrix
+        Its cells are the index of `obs`. Its genes are the index of `var`, or a column of `var` if
+        that has more known genes.
 
     Raises
     ------
     InputError
-        There is no such matrix, a part is missing, or a name is repeated.
+        There is no such matrix, something is missing, or a name is repeated.
     UsageError
         An orientation is given: the rows of AnnData are cells.
     """
     options.refuse(f"{path}: a .h5ad file", orientation=True)
     layers = child(path, file, "layers")
     raw = child(path, file, "raw")
-    # Before anndata 0.7, the parts of raw were members of the root.
+    # Before anndata 0.7, the members of raw were members of the root.
     raw_x = child(path, file, "raw.X") if raw is None else child(path, raw, "X")
     raw_var = child(path, file, "raw.var") if raw is None else child(path, raw, "var")
     x = child(path, file, "X")
@@ -189,19 +160,19 @@ def open_h5ad(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
         if is_gene_column(column) and (names := _names(path, var, column)) is not None:
             columns[f"var[{column!r}]"] = names
     origin, genes = choose_gene_names(path, columns, options)
-    source = {
-        "format": "h5ad",
-        "matrix": chosen,
-        "other_matrices": others,
-        "orientation": "cells x genes",
-        "gene_names": origin,
-    }
-    matrix = _matrix(path, item)
-    return Hdf5Matrix(path, file, matrix, cells, genes, np.arange(len(genes)), source)
+    source = Source(
+        "h5ad",
+        path,
+        matrix=chosen,
+        other_matrices=others,
+        orientation="cells x genes",
+        gene_names=origin,
+    )
+    return NamedMatrix(_matrix(path, item), cells, genes, np.arange(len(genes)), source)
 
 
 def _matrix(path: str, item: Any) -> Any:
-    """Give a dataset as it is, and a group as a sparse matrix."""
+    """Give a dataset unchanged, and a group as a sparse matrix."""
     if hasattr(item, "dtype"):
         return item
     kind = attribute(item, "encoding-type") or attribute(item, "h5sparse_format")
@@ -227,7 +198,7 @@ def row_names(path: str, frame: Any) -> list[str]:
     path
         The file, for messages.
     frame
-        `obs` or `var`; None where there is none.
+        `obs` or `var`; None if there is none.
 
     Raises
     ------
@@ -250,7 +221,7 @@ def _index_name(frame: Any) -> str:
 
 
 def _names(path: str, frame: Any, name: str) -> list[str] | None:
-    """Read a column of names; None where it is of something else, or some are missing."""
+    """Read a column of names; None if it holds something else, or some are missing."""
     values = _column(path, frame, name)
     if values is None or any(type(value) not in {str, int} for value in values):
         return None
@@ -258,7 +229,7 @@ def _names(path: str, frame: Any, name: str) -> list[str] | None:
 
 
 def _column(path: str, frame: Any, name: str) -> list[Any] | None:
-    """Read a column of a data frame, with None for what is missing; None where there is none."""
+    """Read a column of a data frame, with None for missing values; None without such a column."""
     if hasattr(frame, "dtype"):
         return _items(whole(frame, frame.fields(name))) if name in _columns(frame) else None
     item = child(path, frame, name)
@@ -275,7 +246,7 @@ def _column(path: str, frame: Any, name: str) -> list[Any] | None:
         return None
     categories = item.attrs.get("categories")  # anndata 0.7: a reference
     if categories is not None:
-        return _take(whole(item), _dataset(here(path, item.file[categories])))
+        return _take(whole(item), _dataset(in_file(path, item.file[categories])))
     return _dataset(item)
 
 

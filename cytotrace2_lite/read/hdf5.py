@@ -1,38 +1,31 @@
 """HDF5 files, which may come from strangers: nothing outside the file is followed.
 
-They are read with h5py, an extra.
+They are read with h5py, which is an extra, from the one opening of the file that there is.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError
-from cytotrace2_lite.read._blocks import block_of, compressed_parts, dense_parts
-from cytotrace2_lite.read._other_formats import FROM_R
-from cytotrace2_lite.read._stream import Source, digest
 from cytotrace2_lite.system.machine import available_memory
-from cytotrace2_lite.text import first_few, shown
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.counts.expression import Block
-    from cytotrace2_lite.read._options import ReadOptions
+    from cytotrace2_lite.read._file import InputFile
 
 __all__ = [
-    "Hdf5Matrix",
-    "SparseGroup",
     "attribute",
     "child",
-    "here",
-    "open_hdf5",
+    "in_file",
     "opened",
     "reading",
     "require_h5py",
@@ -40,209 +33,15 @@ __all__ = [
     "whole",
 ]
 
-_ANYWAY = 1 << 26  # bytes that are worth no question
-_BEST_COMPRESSION = 2000  # of gzip, 1032; that of others can be better, of no real data
+_ANYWAY = 1 << 26  # bytes that are read without a check
+# Of gzip it is 1032 at best. Other methods can do better, but not with real data.
+_BEST_COMPRESSION = 2000
 _LARGEST_CHUNK = 1 << 30
-# HDF5 takes some 6 kB of memory for each chunk that it reads at a time; h5py's have 8 KiB or more.
+# HDF5 takes some 6 kB of memory for each chunk that it reads at a time. A chunk that h5py makes has
+# 8 KiB or more.
 _FEW_VALUES = 128
 _MANY_CHUNKS = 10_000
-_BYTES_OF_OBJECT = 64  # that becomes of a value in Python
-
-
-def open_hdf5(path: str, options: ReadOptions) -> Hdf5Matrix:
-    """Open an HDF5 file by the layout it has.
-
-    Parameters
-    ----------
-    path
-        The file.
-    options
-        Which matrix to read, and how.
-
-    Returns
-    -------
-    Hdf5Matrix
-        Its names are read, its values are not.
-
-    Raises
-    ------
-    InputError
-        It is damaged or of another layout.
-    CytoTRACE2Error
-        h5py is not installed.
-    """
-    h5py = require_h5py(path)
-    with reading(path):
-        file = h5py.File(path, "r")
-    try:
-        with reading(path):
-            return _open(path, file, options)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _open(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
-    from cytotrace2_lite.read import h5ad, tenx_h5
-
-    keys = set(file)
-    if h5ad.is_h5ad(file):
-        return h5ad.open_h5ad(path, file, options)
-    if tenx_h5.genomes(path, file):
-        return tenx_h5.open_10x(path, file, options)
-    for marks, what, remedy in (
-        (
-            {"row_attrs", "col_attrs"},
-            "a Loom file",
-            f'In Python, anndata.io.read_loom("{path}").write_h5ad("expr.h5ad") converts it.',
-        ),
-        (
-            {"mod"},
-            "a MuData file",
-            f'In Python, mudata.read_h5mu("{path}")["rna"].write_h5ad("expr.h5ad") converts it.',
-        ),
-        ({"assays", "cell.names"}, "a SeuratDisk file (.h5Seurat)", FROM_R),
-    ):
-        if marks <= keys:
-            raise InputError(f"{path}: this is {what}, which is not read. {remedy}")
-    found = first_few(sorted(keys), most=5) or "nothing"
-    raise InputError(
-        f"{path}: this HDF5 file is neither .h5ad nor the .h5 of a 10x matrix; it holds {found}."
-    )
-
-
-class Hdf5Matrix:
-    """A matrix of an HDF5 file with the names of its axes.
-
-    Parameters
-    ----------
-    path
-        The file's path.
-    file
-        The file, which is closed with this.
-    matrix
-        A `SparseGroup`, or a dataset, cells x genes.
-    cells, genes
-        Names in input order.
-    gene_of
-        Index of the gene of each column of the matrix, -1 for a column that is none; intp.
-    source
-        What it is.
-
-    Attributes
-    ----------
-    name
-        How messages name the file.
-    by_gene
-        Whether the values come gene after gene.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        file: Any,
-        matrix: Any,
-        cells: list[str],
-        genes: list[str],
-        gene_of: NDArray[np.intp],
-        source: dict[str, Any],
-    ) -> None:
-        self.name = path
-        self._file = file
-        self._matrix = matrix
-        self.cells = cells
-        self.genes = genes
-        self._gene_of = gene_of
-        self._source = source
-        is_sparse = isinstance(matrix, SparseGroup)
-        self.by_gene = is_sparse and not matrix.by_row
-        if not is_sparse and (len(matrix.shape) != 2 or matrix.dtype.kind not in "biuf"):
-            raise InputError(
-                f"{path}: the matrix has {len(matrix.shape)} dimensions and is of {matrix.dtype}; "
-                "it must be a table of numbers."
-            )
-        if matrix.shape != (len(cells), len(gene_of)):
-            raise InputError(
-                f"{path}: the matrix has {matrix.shape[0]:,} rows and {matrix.shape[1]:,} columns, "
-                f"but there are {len(cells):,} cells and {len(gene_of):,} genes. The file is "
-                "damaged."
-            )
-        self.unit = "values"
-        self.n_read = 0
-        self.n_total = matrix.data.shape[0] if is_sparse else matrix.shape[0] * matrix.shape[1]
-
-    @property
-    def source(self) -> Source:
-        """What was read; the file is read once more for its digest."""
-        n_bytes, sha256 = digest(self.name)
-        return Source(path=self.name, n_bytes=n_bytes, sha256=sha256, **self._source)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the matrix in blocks, once.
-
-        Raises
-        ------
-        InputError
-            The file is damaged, or a value is not a finite number >= 0.
-        """
-        matrix = self._matrix
-        swapped = self.by_gene
-        parts = matrix.parts() if isinstance(matrix, SparseGroup) else dense_parts(matrix)
-        hint = Source(**self._source).hint()
-        while True:
-            with reading(self.name):
-                part = next(parts, None)
-            if part is None:
-                return
-            (row, column, value), self.n_read = part
-            cell, gene = (column, row) if swapped else (row, column)
-            gene = self._gene_of[gene]
-            of_gene = gene >= 0
-            if not of_gene.all():
-                gene, cell, value = gene[of_gene], cell[of_gene], value[of_gene]
-            yield block_of(self.name, self.genes, self.cells, gene, cell, value, hint=hint)
-
-
-class SparseGroup:
-    """A compressed sparse matrix of an HDF5 file.
-
-    Parameters
-    ----------
-    path
-        The file, for messages.
-    group
-        Has the datasets `data`, `indices` and `indptr`.
-    shape
-        Rows and columns.
-    by_row
-        Whether it is CSR, not CSC.
-
-    Raises
-    ------
-    InputError
-        A part is missing or not in the file.
-    """
-
-    def __init__(self, path: str, group: Any, shape: tuple[int, int], *, by_row: bool) -> None:
-        self._path = path
-        self.shape = shape
-        self.by_row = by_row
-        parts = [child(path, group, name) for name in ("data", "indices", "indptr")]
-        if any(getattr(part, "ndim", 0) != 1 for part in parts):
-            raise InputError(f"{path}: {group.name} has no sparse matrix. The file is damaged.")
-        self.data, self._indices, indptr = parts
-        if self.data.dtype.kind not in "biuf":
-            raise InputError(f"{path}: the matrix holds {self.data.dtype}, not real numbers.")
-        self._indptr = whole(indptr)
-
-    def parts(self) -> Iterator[Any]:
-        """Go through the values as `compressed_parts` does."""
-        shape = self.shape if self.by_row else self.shape[::-1]
-        return compressed_parts(self._path, self._indptr, self._indices, self.data, shape)
+_BYTES_OF_OBJECT = 64  # of a name or label in Python
 
 
 def require_h5py(path: str | os.PathLike[str]) -> Any:
@@ -273,36 +72,69 @@ def require_h5py(path: str | os.PathLike[str]) -> Any:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], mode: str = "r") -> Iterator[Any]:
-    """Open an HDF5 file; what goes wrong while it is open is an `InputError`.
+def opened(file: InputFile) -> Iterator[Any]:
+    """Read an HDF5 file; what goes wrong meanwhile becomes an `InputError`.
 
     Parameters
     ----------
-    path
-        The file.
-    mode
-        "r", or "r+" to change it.
+    file
+        A file on disk, which stays open.
+
+    Yields
+    ------
+    h5py.File
+        Its content.
 
     Raises
     ------
     InputError
-        It is damaged.
+        It is damaged, or open for writing elsewhere.
     CytoTRACE2Error
         h5py is not installed.
     """
-    h5py = require_h5py(path)
-    with reading(path), h5py.File(path, mode) as file:
-        yield file
+    h5py = require_h5py(file.name)
+    with reading(file.name), _locked(file), h5py.File(file.anywhere(), "r") as content:
+        yield content
+
+
+@contextmanager
+def _locked(file: InputFile) -> Iterator[None]:
+    """Lock a file against writing, as HDF5 does with files that it opens itself."""
+    # The variable is HDF5's.
+    locking = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() not in {"FALSE", "0"}
+    if sys.platform == "win32" or not locking:
+        yield
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{file.name}: a program has the file open for writing. Close it there and start again."
+        ) from None
+    except OSError:  # the file system has no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Make an `InputError` of whatever h5py raises at a damaged file.
+    """Turn what h5py raises for a damaged file into an `InputError`.
 
     Parameters
     ----------
     path
-        The file.
+        The file, for the message.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
     """
     try:
         yield
@@ -321,8 +153,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         text = str(error)
         if "filter" in text:
             raise InputError(
-                f"{path}: it is compressed in a way that h5py lacks a filter for ({text}). Write "
-                'it with compression="gzip".'
+                f"{path}: h5py has no filter for the way in which this file is compressed "
+                f'({text}). Write it with compression="gzip".'
             ) from None
         raise InputError(
             f"{path}: the HDF5 file cannot be read ({text}). Copy or write it again."
@@ -330,7 +162,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def child(path: str, group: Any, name: str) -> Any:
-    """Get a member of a group, which must lie in the file.
+    """Get a member of a group, which must be in the same file.
 
     Parameters
     ----------
@@ -349,7 +181,7 @@ def child(path: str, group: Any, name: str) -> Any:
     Raises
     ------
     InputError
-        It is a link, or its values are in another file.
+        It is a link, or its values are in another file, or it claims too much.
     """
     import h5py
 
@@ -357,23 +189,28 @@ def child(path: str, group: Any, name: str) -> Any:
         return None
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise _elsewhere(path, f"{group.name.rstrip('/')}/{name}")
-    return here(path, group[name])
+    return in_file(path, group[name])
 
 
-def here(path: str, item: Any) -> Any:
-    """See that the values of a dataset lie in the file.
+def in_file(path: str, item: Any) -> Any:
+    """Make sure that the values of a dataset are in the file, and are as many as it says.
 
     Parameters
     ----------
     path
         The file, for messages.
     item
-        A group or dataset, which is returned.
+        A group or dataset.
+
+    Returns
+    -------
+    h5py.Group or h5py.Dataset
+        The same.
 
     Raises
     ------
     InputError
-        They lie in another file.
+        The values are in another file, or the dataset claims far more of them than there are.
     """
     if getattr(item, "external", None) or getattr(item, "is_virtual", False):
         raise _elsewhere(path, item.name)
@@ -383,10 +220,9 @@ def here(path: str, item: Any) -> Any:
 
 
 def _check_claims(path: str, dataset: Any) -> None:
-    """Refuse a dataset whose header claims far more than the file holds.
+    """Refuse a dataset that claims far more than the file holds.
 
-    HDF5 reads values that were never written as if they had been, and decompresses a chunk as a
-    whole.
+    HDF5 gives fill values for those that were never written, and decompresses whole chunks.
     """
     itemsize = dataset.dtype.itemsize
     n_bytes = (dataset.size or 0) * itemsize
@@ -405,7 +241,8 @@ def _check_claims(path: str, dataset: Any) -> None:
             "chunks."
         )
     n_chunks = math.prod(
-        -(-length // part) for length, part in zip(dataset.shape, dataset.chunks, strict=True)
+        -(-length // of_chunk)
+        for length, of_chunk in zip(dataset.shape, dataset.chunks, strict=True)
     )
     if size < _FEW_VALUES and n_chunks > _MANY_CHUNKS:
         raise InputError(
@@ -415,14 +252,14 @@ def _check_claims(path: str, dataset: Any) -> None:
 
 
 def whole(dataset: Any, view: Any = None) -> NDArray[Any]:
-    """Read all values of a dataset that are held in memory at once: names, labels, offsets.
+    """Read all values of a dataset into memory: names, labels, offsets.
 
     Parameters
     ----------
     dataset
-        The dataset, of which `here` thinks nothing bad.
+        The dataset, which has passed `in_file`.
     view
-        What to read of it, its strings or a field; all by default.
+        A view of it to read in its place: its strings, or one of its fields.
 
     Returns
     -------
@@ -432,7 +269,7 @@ def whole(dataset: Any, view: Any = None) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        They would not fit into the memory there is.
+        They do not fit into memory.
     """
     n_values = math.prod(dataset.shape)
     needed = n_values * (dataset.dtype.itemsize + _BYTES_OF_OBJECT)
@@ -471,7 +308,7 @@ def strings(dataset: Any) -> list[str]:
 
 
 def attribute(item: Any, name: str) -> str | None:
-    """Read an attribute that is a string; None where there is none."""
+    """Read an attribute that is a string; None if there is no such attribute."""
     value = item.attrs.get(name)
     if isinstance(value, bytes):
         return value.decode()

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read._blocks import block_of, compressed_parts, dense_parts, sliced_parts
+from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps, sliced_steps
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 
 if TYPE_CHECKING:
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
-    from cytotrace2_lite.read._stream import Source
+    from cytotrace2_lite.read._source import Source
 
 __all__ = ["Matrix"]
 
 
 class Matrix:
-    """A matrix with names of its axes; it is not changed.
+    """The reader of a matrix in memory, which is not changed.
 
     Parameters
     ----------
     matrix
-        A SciPy sparse matrix or array, one of AnnData's on disk, an HDF5 dataset, or anything NumPy
-        takes; cells x genes unless the options say genes x cells.
+        A SciPy sparse matrix or array, a sparse matrix of AnnData on disk, an HDF5 dataset, or
+        anything NumPy takes; cells x genes unless the options say genes x cells.
     genes
-        Names of the genes by where they are from.
+        Candidates for the names of the genes, by where they are from.
     cells
-        Names of the cells; "0", "1", ... where None.
+        Names of the cells; "0", "1", ... if None.
     options
         Orientation, and whether two genes may have one name.
     source
@@ -51,7 +51,7 @@ class Matrix:
     UsageError
         The names do not fit the shape.
     InputError
-        A name is repeated, or these are no numbers.
+        A name is repeated, or the values are not numbers.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Matrix:
         name: str = "",
     ) -> None:
         self.name = name
-        # What NumPy would load from disk in one piece is left where it is.
+        # NumPy would load these from disk as a whole.
         is_lazy = issparse(matrix) or hasattr(matrix, "read_direct") or hasattr(matrix, "format")
         given: Any = matrix if is_lazy else np.asarray(matrix)
         if len(given.shape) != 2:
@@ -124,17 +124,17 @@ class Matrix:
         if issparse(matrix):
             by_column = self._by_column
             shape = matrix.shape[::-1] if by_column else matrix.shape
-            parts = compressed_parts(self.name, matrix.indptr, matrix.indices, matrix.data, shape)
+            steps = compressed_steps(self.name, matrix.indptr, matrix.indices, matrix.data, shape)
             self.n_total = matrix.nnz
         elif hasattr(matrix, "format"):
-            by_column = False  # its parts are rows and columns by name
-            parts = sliced_parts(matrix)
+            by_column = False  # its steps name rows and columns
+            steps = sliced_steps(matrix)
             self.n_total, self.unit = max(matrix.shape), "rows"
         else:
             by_column = False
-            parts = dense_parts(matrix)
+            steps = dense_steps(matrix)
             self.n_total = matrix.shape[0] * matrix.shape[1]
-        for (row, column, value), done in parts:
+        for (row, column, value), done in steps:
             self.n_read = done
             cell, gene = (column, row) if by_column != self._transposed else (row, column)
             try:

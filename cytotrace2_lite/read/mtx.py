@@ -16,8 +16,10 @@ from pyarrow import csv
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of
+from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
-from cytotrace2_lite.read._stream import ByteStream, Companion, StreamReader
+from cytotrace2_lite.read._reader import StreamReader
+from cytotrace2_lite.read._source import Companion
 from cytotrace2_lite.read._tenx import gene_expression
 from cytotrace2_lite.text import first_few
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
-    from cytotrace2_lite.read._stream import Source
+    from cytotrace2_lite.read._source import Source
 
 __all__ = ["MatrixMarket", "find_matrix"]
 
@@ -50,7 +52,7 @@ def find_matrix(directory: str) -> str:
     Returns
     -------
     str
-        The path of `matrix.mtx`, which may be compressed and have a prefix.
+        The path of `matrix.mtx`, which may be compressed, and its name may have a prefix.
 
     Raises
     ------
@@ -90,35 +92,35 @@ def _has_matrix(directory: str) -> bool:
 
 
 class MatrixMarket(StreamReader):
-    """A matrix in coordinates with the files that name its axes, which lie beside it.
+    """The reader of a matrix in coordinates; the files that name its axes are beside it.
 
-    Rows are genes, as 10x Genomics has it, or cells, where only that fits the number of names.
+    Rows are genes, as 10x Genomics has it, or cells if only that fits the numbers of names.
 
     Parameters
     ----------
     stream
         The matrix.
     options
-        Which genes are of use, and whether two may have one name.
+        Which genes are known, and whether two may have one name.
 
     Attributes
     ----------
     name
         How messages name the matrix.
     cells, genes
-        Names in input order; features of other types than gene expression are left out.
+        Names in input order. Features of other types than gene expression are left out.
 
     Raises
     ------
     InputError
-        A file is missing, or they do not fit together.
+        A file is missing, or the files do not fit together.
     """
 
     def __init__(self, stream: ByteStream, options: ReadOptions) -> None:
         self.name = stream.name
         self._stream = stream
         options.refuse("a 10x directory", matrix=True, orientation=True)
-        if not stream.is_file:
+        if not stream.file.is_file:
             raise InputError(
                 f"{self.name}: a MatrixMarket file has no names. Give the path of the directory "
                 "that it is in, with features.tsv and barcodes.tsv."
@@ -147,8 +149,7 @@ class MatrixMarket(StreamReader):
         self._gene_of[kept] = np.arange(len(kept))
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Do nothing: the files are not the reader's."""
 
     @property
     def source(self) -> Source:
@@ -166,7 +167,8 @@ class MatrixMarket(StreamReader):
         Raises
         ------
         InputError
-            An entry is none, or not a finite number >= 0; there are more or fewer than stated.
+            An entry is malformed, or its value not a finite number >= 0; or there are more or
+            fewer entries than the header says.
         """
         n_values = 0
         shape = (len(self._gene_of), len(self.cells))
@@ -191,7 +193,7 @@ class MatrixMarket(StreamReader):
             )
 
     def _read_header(self) -> tuple[int, int, int, bytes]:
-        """Read up to the sizes; return these and what was read of the entries."""
+        """Read up to the sizes; return these and the entries that were read with them."""
         text = self._stream.read(_BLOCK_SIZE)
         banner = text[: text.find(b"\n") + 1].decode("latin-1").lower().split()
         expected = (
@@ -218,6 +220,7 @@ class MatrixMarket(StreamReader):
         )
 
     def _entries(self) -> Iterator[tuple[NDArray[np.int64], ...]]:
+        """Yield row, column and value of some entries at a time; rows and columns begin at 1."""
         self._ahead = self._ahead or self._stream.read(_BLOCK_SIZE)
         if not self._ahead:
             return
@@ -245,8 +248,8 @@ class MatrixMarket(StreamReader):
             ) from None
 
     def _read_companion(self, *names: str) -> tuple[list[list[str]], Companion]:
-        """Read the file beside the matrix that has one of some names."""
-        directory, matrix = os.path.split(self._stream.path)
+        """Read the file beside the matrix that has one of these names; give the fields of lines."""
+        directory, matrix = os.path.split(self._stream.file.path)
         match = _MATRIX.fullmatch(matrix)
         start = match[1] if match else ""
         paths = [
@@ -256,17 +259,18 @@ class MatrixMarket(StreamReader):
         ]
         path = next(filter(os.path.isfile, paths), None)
         if path is None:
-            wanted = " or ".join(start + name for name in names)
+            either = " or ".join(start + name for name in names)
             raise InputError(
-                f"{self.name}: there is no {wanted} (or .gz) beside the matrix, which would name "
+                f"{self.name}: there is no {either} (or .gz) beside the matrix, which would name "
                 f"its {'genes' if len(names) > 1 else 'cells'}."
             )
-        stream = ByteStream(path)
+        stream = ByteStream(self._stream.file.beside(path))
         try:
             blocks = []
             for block in iter(lambda: stream.read(_BLOCK_SIZE), b""):
                 blocks.append(block)
-                if len(blocks) * _BLOCK_SIZE > _LARGEST_COMPANION:  # it decompresses without end
+                # Compressed data may have no end.
+                if len(blocks) * _BLOCK_SIZE > _LARGEST_COMPANION:
                     raise InputError(
                         f"{path}: the file has more than {_LARGEST_COMPANION >> 20} MiB, too many "
                         "for a list of names. Copy or download it again."
@@ -274,14 +278,12 @@ class MatrixMarket(StreamReader):
             text = b"".join(blocks).decode()
         except UnicodeDecodeError:
             raise InputError(f"{path}: this is not UTF-8 text. Save it as UTF-8.") from None
-        finally:
-            stream.close()
         lines = text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
         return [line.split("\t") for line in lines], Companion(path, *stream.digest())
 
 
 class _Rest:
-    """What is left of a stream, some of which has been read, as far as pyarrow asks for a file."""
+    """The rest of a stream after what was read ahead, as far as pyarrow needs a file."""
 
     closed = False
 

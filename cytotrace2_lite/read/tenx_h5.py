@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
+from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read._tenx import gene_expression
-from cytotrace2_lite.read.hdf5 import Hdf5Matrix, SparseGroup, child, strings, whole
+from cytotrace2_lite.read.hdf5 import child, strings, whole
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
@@ -30,7 +32,17 @@ def genomes(path: str, file: Any) -> list[str]:
     path
         The file, for messages.
     file
-        The file.
+        Its content.
+
+    Returns
+    -------
+    list of str
+        Their names; empty if it is another file.
+
+    Raises
+    ------
+    InputError
+        A group is a link.
     """
     return [
         name
@@ -40,27 +52,27 @@ def genomes(path: str, file: Any) -> list[str]:
     ]
 
 
-def open_10x(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
-    """Open a `.h5` of 10x Genomics.
+def open_10x(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
+    """Find the matrix and the names in a `.h5` of 10x Genomics.
 
     Parameters
     ----------
     path
         The file, for messages.
     file
-        The file.
+        Its content.
     options
-        The layer is a genome, where there are several.
+        The layer is a genome if there are several.
 
     Returns
     -------
-    Hdf5Matrix
+    NamedMatrix
         Its cells are the barcodes, its genes the features of the type gene expression.
 
     Raises
     ------
     InputError
-        A part is missing, or a name is repeated.
+        A dataset is missing, or a name is repeated.
     UsageError
         Options do not fit the file.
     """
@@ -93,12 +105,13 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> Hdf5Matrix:
     candidates = {origin: [names[i] for i in kept] for origin, names in columns.items()}
     origin, genes = choose_gene_names(path, candidates, options)
     n_rows, n_columns = whole(child(path, group, "shape")).tolist()  # features x barcodes, CSC
-    source = {
-        "format": "10x h5",
-        "matrix": name if len(groups) > 1 else None,
-        "other_matrices": tuple(other for other in groups if other != name),
-        "orientation": "genes x cells",
-        "gene_names": f"{origin} of {table.name}",
-    }
+    source = Source(
+        "10x h5",
+        path,
+        matrix=name if len(groups) > 1 else None,
+        other_matrices=tuple(other for other in groups if other != name),
+        orientation="genes x cells",
+        gene_names=f"{origin} of {table.name}",
+    )
     matrix = SparseGroup(path, group, (n_columns, n_rows), by_row=True)
-    return Hdf5Matrix(path, file, matrix, cells, genes, gene_of, source)
+    return NamedMatrix(matrix, cells, genes, gene_of, source)

@@ -402,7 +402,7 @@ class TestCommandLine:
             Path(target).write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("cytotrace2_lite.output.anndata.shutil.copyfile", broken)
+        monkeypatch.setattr("cytotrace2_lite.read.Input.copy_to", broken)
         for folder in ("out", "new"):
             code, _, err = ct2_lite(FILES[1], "-o", folder, "--write-h5ad", "copy.h5ad")
             assert code == 1

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from helpers import formats
+from helpers.readers import text_table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import TextTable, read_expression
+from cytotrace2_lite.read import read_expression
 
 fast = settings(
     max_examples=60,
@@ -93,7 +94,7 @@ lines = st.lists(pieces, max_size=8).map(b"".join)
 def outcome(path, block_size):
     """Names and values, or the message."""
     try:
-        with TextTable(path, block_size=block_size) as table:
+        with text_table(path, block_size=block_size) as table:
             blocks = list(table.blocks())
             found = [
                 (int(gene), int(cell), float(value))

@@ -519,8 +519,8 @@ class TestHdf5:
             file[f"X/{name}"] = value
 
         assert change(function) == (
-            "t.h5: the sparse matrix is damaged: its parts do not fit together. Copy or write it "
-            "again."
+            "t.h5: the sparse matrix is damaged: its data, indices and indptr do not fit together. "
+            "Copy or write it again."
         )
 
     def test_other_damage(self, h5py, change):

@@ -9,9 +9,10 @@ import random
 
 import numpy as np
 import pytest
+from helpers.readers import text_table
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import Source, TextTable, read_expression
+from cytotrace2_lite.read import ReadOptions, Source, open_input, read_expression
 
 BLOCK_SIZES = (1, 2, 7, 30, 100, 1 << 20)
 PLAIN = "\tc1\tc2\nA\t0\t1\nB\t2\t0\n"
@@ -33,7 +34,7 @@ def write(tmp_path, monkeypatch):
 def read(path, **options):
     """Read a table as (cells, genes, {(gene, cell): value})."""
     values = {}
-    with TextTable(path, **options) as table:
+    with text_table(path, **options) as table:
         n_genes = 0
         for block in table.blocks():
             assert block.gene.dtype == np.int64
@@ -410,6 +411,13 @@ def test_paths_that_are_no_file(write, tmp_path):
 
 def test_a_reader_left_early_closes_its_file(write):
     path = write("c1\n" + "".join(f"g{i}\t1\n" for i in range(1000)))
-    with TextTable(path, block_size=100) as table:
+    with text_table(path, block_size=100) as table:
         next(table.blocks())
-    assert table._stream._disk.closed
+    assert table._stream.file._file.closed
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_input(path) as source:
+        source.read(ReadOptions(), progress=stop)
+    assert source._opened._file.closed

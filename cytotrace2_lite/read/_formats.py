@@ -1,0 +1,319 @@
+"""The formats of files: how each is recognised, and what opens it or why it is not read.
+
+A new format is a new file with a reader, and a row of `FORMATS`, or of `LAYOUTS` if it is HDF5.
+The first row that fits counts.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read import h5ad, tenx_h5
+from cytotrace2_lite.read._bytes import ByteStream
+from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
+from cytotrace2_lite.read.hdf5 import opened
+from cytotrace2_lite.text import first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cytotrace2_lite.read._file import InputFile
+    from cytotrace2_lite.read._hdf5_matrix import NamedMatrix
+    from cytotrace2_lite.read._options import ReadOptions
+    from cytotrace2_lite.read._reader import Reader
+
+    Recognise = Callable[[ByteStream], bool]
+    OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
+    OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
+
+__all__ = ["FORMATS", "LAYOUTS", "Format", "Layout", "is_h5ad", "open_file"]
+
+
+class Format(NamedTuple):
+    """A format of files.
+
+    Attributes
+    ----------
+    what
+        How messages name such a file.
+    fits
+        Tells by the content whether a file is one.
+    opener
+        Makes a reader of such a file; None if the format is not read.
+    remedy
+        What to do with such a file, if the format is not read.
+    on_disk
+        Whether it is read at positions in any order, and so neither compressed nor from a pipe.
+    """
+
+    what: str
+    fits: Recognise
+    opener: OpenFormat | None = None
+    remedy: str = ""
+    on_disk: bool = False
+
+
+class Layout(NamedTuple):
+    """A layout of HDF5 files.
+
+    Attributes
+    ----------
+    what
+        How messages name such a file.
+    fits
+        Takes the path, for messages, and the content; tells whether a file has this layout.
+    opener
+        Finds the matrix and the names; None if the layout is not read.
+    remedy
+        What to do with such a file, if the layout is not read. "{path}" stands for its path.
+    """
+
+    what: str
+    fits: Callable[[str, Any], bool]
+    opener: OpenLayout | None = None
+    remedy: str = ""
+
+
+def open_file(file: InputFile, options: ReadOptions) -> Reader:
+    """Find out the format of a file and open it.
+
+    Parameters
+    ----------
+    file
+        The file.
+    options
+        What to read, and how.
+
+    Returns
+    -------
+    Reader
+        The names are read where they come before the values.
+
+    Raises
+    ------
+    InputError
+        It is of a format that is not read, damaged, or something is wrong with its names.
+    UsageError
+        An option has no meaning for the format.
+    CytoTRACE2Error
+        The format needs a package that is not installed.
+    """
+    stream = ByteStream(file)
+    row = _format_of(stream)
+    if row.opener is None:
+        raise InputError(
+            f"{file.name}: this is {row.what}, which is not read; {_READ} are. {row.remedy}"
+        )
+    if row.on_disk and stream.compression is not None:
+        raise InputError(f"{file.name}: this is {row.what}, compressed. Decompress it.")
+    if row.on_disk and not file.is_file:
+        raise InputError(
+            f"{file.name}: {row.what} cannot be read from a pipe. Give the path of a file."
+        )
+    return row.opener(stream, options)
+
+
+def is_h5ad(file: InputFile) -> bool:
+    """Tell by the content whether a file on disk is a `.h5ad`.
+
+    Parameters
+    ----------
+    file
+        The file; False if it is a pipe or standard input, of which nothing is read.
+
+    Raises
+    ------
+    InputError
+        It is a damaged HDF5 file.
+    CytoTRACE2Error
+        It is an HDF5 file, and h5py is not installed.
+    """
+    if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
+        return False
+    with opened(file) as content:
+        row = _layout_of(file.name, content)
+        return row is not None and row.opener is h5ad.open_h5ad
+
+
+def _format_of(stream: ByteStream) -> Format:
+    return next(row for row in FORMATS if row.fits(stream))
+
+
+def _layout_of(path: str, content: Any) -> Layout | None:
+    return next((row for row in LAYOUTS if row.fits(path, content)), None)
+
+
+def _open_text(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read.text import TextTable
+
+    return TextTable(stream, options)
+
+
+def _open_mtx(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read.mtx import MatrixMarket
+
+    return MatrixMarket(stream, options)
+
+
+def _open_parquet(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read.arrow import open_parquet
+
+    return open_parquet(stream.file, options)
+
+
+def _open_arrow_file(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read.arrow import open_arrow_file
+
+    return open_arrow_file(stream.file, options)
+
+
+def _open_arrow_stream(stream: ByteStream, options: ReadOptions) -> Reader:
+    from cytotrace2_lite.read.arrow import open_arrow_stream
+
+    return open_arrow_stream(stream.file, options)
+
+
+def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
+    file = stream.file
+    with ExitStack() as stack:
+        content = stack.enter_context(opened(file))
+        row = _layout_of(file.name, content)
+        if row is None:
+            found = first_few(sorted(content), most=5) or "nothing"
+            raise InputError(
+                f"{file.name}: this HDF5 file is neither .h5ad nor the .h5 of a 10x matrix; it "
+                f"holds {found}."
+            )
+        if row.opener is None:
+            remedy = row.remedy.format(path=file.name)
+            raise InputError(f"{file.name}: this is {row.what}, which is not read. {remedy}")
+        return Hdf5Matrix(file, row.opener(file.name, content, options), stack)
+
+
+def _starts(*starts: bytes) -> Recognise:
+    """Recognise a format by its first bytes."""
+    return lambda stream: stream.start.startswith(starts)
+
+
+def _is_parquet(stream: ByteStream) -> bool:
+    # A binary number follows. A text table may begin with PAR1, which is a name of a gene.
+    return re.match(rb"PAR1[\0-\x08\x0b\x0c\x0e-\x1f]", stream.start) is not None
+
+
+def _is_zip_of(fits_member: Callable[[bytes], bool]) -> Recognise:
+    """Recognise a zip archive by the name of its first file."""
+
+    def fits(stream: ByteStream) -> bool:
+        start = stream.start
+        length = int.from_bytes(start[26:28], "little")
+        return start.startswith(b"PK\x03\x04") and fits_member(start[30 : 30 + length])
+
+    return fits
+
+
+def _is_of_workbook(member: bytes) -> bool:
+    return member.startswith((b"[Content_Types].xml", b"xl/", b"_rels/", b"docProps/"))
+
+
+def _is_tar(stream: ByteStream) -> bool:
+    return stream.start[257:].startswith((b"ustar\0", b"ustar  \0"))
+
+
+def _has_user_block(stream: ByteStream) -> bool:
+    """Recognise an HDF5 file with something else at its beginning, as MATLAB writes them.
+
+    Source: HDF5 File Format Specification, "Superblock", which is at 0, 512, 1024, 2048 and so on.
+    """
+    position = 512
+    while position < len(stream.start):
+        if stream.start.startswith(_HDF5, position):
+            return True
+        position *= 2
+    if not stream.file.is_file or stream.compression is not None:
+        return False
+    while position < stream.file.n_bytes:
+        if stream.file.bytes_at(position, len(_HDF5)) == _HDF5:
+            return True
+        position *= 2
+    return False
+
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_READ = (
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, Parquet and Arrow "
+    "tables"
+)
+_R = (
+    'In R, DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
+    'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
+)
+_NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
+_SHEET = (
+    "Save the sheet as tab-separated text, and look for gene names that the program has made "
+    "dates, as 1-Mar for March1."
+)
+_UNPACK = "Unpack it and give the file or the directory in it."
+_UTF8 = "Save it as UTF-8."
+_DOWNLOAD = "Download the file again, perhaps after logging in."
+
+FORMATS = (
+    Format("a MatrixMarket file", _starts(b"%%MatrixMarket"), _open_mtx),
+    Format("an HDF5 file", _starts(_HDF5), _open_hdf5, on_disk=True),
+    Format("a Parquet or Arrow file", _is_parquet, _open_parquet, on_disk=True),
+    Format("a Parquet or Arrow file", _starts(b"ARROW1\0\0"), _open_arrow_file, on_disk=True),
+    Format("a Parquet or Arrow file", _starts(b"\xff" * 4), _open_arrow_stream, on_disk=True),
+    Format("a tar archive", _is_tar, remedy=_UNPACK),
+    Format("an Excel workbook (.xlsx)", _is_zip_of(_is_of_workbook), remedy=_SHEET),
+    Format(
+        "a NumPy archive (.npz)", _is_zip_of(lambda name: name.endswith(b".npy")), remedy=_NUMPY
+    ),
+    Format("a zip archive", _is_zip_of(lambda _: True), remedy=_UNPACK),
+    Format(
+        "an R data file (.RData, .rds)",
+        _starts(b"RDX2\n", b"RDX3\n", b"RDA3\n", b"X\n\0\0\0"),
+        remedy=_R,
+    ),
+    Format("an Excel workbook (.xls)", _starts(b"\xd0\xcf\x11\xe0"), remedy=_SHEET),
+    Format("a NumPy array (.npy)", _starts(b"\x93NUMPY"), remedy=_NUMPY),
+    Format("a Python pickle", _starts(b"\x80\x03", b"\x80\x04", b"\x80\x05"), remedy=_NUMPY),
+    Format(
+        "a Feather file of version 1", _starts(b"FEA1\0"), remedy="Write it anew, as version 2."
+    ),
+    Format("xz data", _starts(b"\xfd7zXZ\0"), remedy="Decompress it."),
+    Format("gzip data in gzip data", _starts(b"\x1f\x8b\x08"), remedy="Decompress it once."),
+    Format("UTF-16 text", _starts(b"\xff\xfe", b"\xfe\xff"), remedy=_UTF8),
+    Format("a web page", _starts(b"<!DOCTYPE", b"<html"), remedy=_DOWNLOAD),
+    # After a tar archive, whose first file begins at 512, too.
+    Format("an HDF5 file", _has_user_block, _open_hdf5, on_disk=True),
+    Format("a text table", lambda _: True, _open_text),
+)
+
+
+def _has(*names: str) -> Callable[[str, Any], bool]:
+    """Recognise a layout by groups at the top of the file."""
+    return lambda _, content: set(names) <= set(content)
+
+
+# MuData has obs and var, too, so it comes before AnnData.
+LAYOUTS = (
+    Layout(
+        "a MuData file",
+        _has("mod"),
+        remedy='In Python, mudata.read_h5mu("{path}")["rna"].write_h5ad("expr.h5ad") converts it.',
+    ),
+    Layout("a .h5ad file", lambda _, content: h5ad.is_h5ad(content), h5ad.open_h5ad),
+    Layout(
+        "a 10x .h5 file",
+        lambda path, content: bool(tenx_h5.genomes(path, content)),
+        tenx_h5.open_10x,
+    ),
+    Layout(
+        "a Loom file",
+        _has("row_attrs", "col_attrs"),
+        remedy='In Python, anndata.io.read_loom("{path}").write_h5ad("expr.h5ad") converts it.',
+    ),
+    Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=_R),
+)

@@ -1,0 +1,169 @@
+"""Matrices of HDF5 files, sparse or dense, read some values at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps
+from cytotrace2_lite.read.hdf5 import child, reading, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cytotrace2_lite.counts.expression import Block
+    from cytotrace2_lite.read._blocks import Triples
+    from cytotrace2_lite.read._file import InputFile
+    from cytotrace2_lite.read._source import Source
+
+__all__ = ["Hdf5Matrix", "NamedMatrix", "SparseGroup"]
+
+
+class NamedMatrix(NamedTuple):
+    """What a layout of HDF5 files says of its matrix.
+
+    Attributes
+    ----------
+    matrix
+        A `SparseGroup`, or a dataset; cells x columns.
+    cells, genes
+        Names in input order.
+    gene_of
+        Index of the gene of each column, -1 for a column that is not a gene; intp.
+    source
+        What it is; without size and digest.
+    """
+
+    matrix: Any
+    cells: list[str]
+    genes: list[str]
+    gene_of: NDArray[np.intp]
+    source: Source
+
+
+class Hdf5Matrix:
+    """The reader of a matrix in an HDF5 file.
+
+    Parameters
+    ----------
+    file
+        The file.
+    named
+        The matrix with the names of its axes.
+    content
+        What is open for it. It is taken over, and closed with this.
+
+    Attributes
+    ----------
+    name
+        How messages name the file.
+    cells, genes
+        Names in input order.
+
+    Raises
+    ------
+    InputError
+        The names do not fit the matrix, or it is not a table of numbers.
+    """
+
+    unit = "values"
+
+    def __init__(self, file: InputFile, named: NamedMatrix, content: ExitStack) -> None:
+        self._file = file
+        self.name = file.name
+        self._matrix, self.cells, self.genes, self._gene_of, self._source = named
+        matrix = self._matrix
+        is_sparse = isinstance(matrix, SparseGroup)
+        if not is_sparse and (len(matrix.shape) != 2 or matrix.dtype.kind not in "biuf"):
+            raise InputError(
+                f"{self.name}: the matrix has {len(matrix.shape)} dimensions and is of "
+                f"{matrix.dtype}; it must be a table of numbers."
+            )
+        if matrix.shape != (len(self.cells), len(self._gene_of)):
+            raise InputError(
+                f"{self.name}: the matrix has {matrix.shape[0]:,} rows and {matrix.shape[1]:,} "
+                f"columns, but there are {len(self.cells):,} cells and {len(self._gene_of):,} "
+                "genes. The file is damaged."
+            )
+        self.n_read = 0
+        self.n_total = matrix.data.shape[0] if is_sparse else matrix.shape[0] * matrix.shape[1]
+        self._content = content.pop_all()
+
+    @property
+    def source(self) -> Source:
+        """What was read. The file is read once more for its digest."""
+        n_bytes, sha256 = self._file.digest()
+        return replace(self._source, n_bytes=n_bytes, sha256=sha256)
+
+    def close(self) -> None:
+        """Close the content of the file, but not the file."""
+        self._content.close()
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the matrix in blocks, once.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or a value is not a finite number >= 0.
+        """
+        matrix = self._matrix
+        is_sparse = isinstance(matrix, SparseGroup)
+        swapped = is_sparse and not matrix.by_row
+        steps = matrix.steps() if is_sparse else dense_steps(matrix)
+        hint = self._source.hint()
+        while True:
+            with reading(self.name):
+                step = next(steps, None)
+            if step is None:
+                return
+            (row, column, value), self.n_read = step
+            cell, gene = (column, row) if swapped else (row, column)
+            gene = self._gene_of[gene]
+            of_gene = gene >= 0
+            if not of_gene.all():
+                gene, cell, value = gene[of_gene], cell[of_gene], value[of_gene]
+            yield block_of(self.name, self.genes, self.cells, gene, cell, value, hint=hint)
+
+
+class SparseGroup:
+    """A compressed sparse matrix of an HDF5 file.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    group
+        Has the datasets `data`, `indices` and `indptr`.
+    shape
+        Rows and columns.
+    by_row
+        Whether it is CSR, not CSC.
+
+    Raises
+    ------
+    InputError
+        A dataset is missing, or it is not in the file.
+    """
+
+    def __init__(self, path: str, group: Any, shape: tuple[int, int], *, by_row: bool) -> None:
+        self._path = path
+        self.shape = shape
+        self.by_row = by_row
+        datasets = [child(path, group, name) for name in ("data", "indices", "indptr")]
+        if any(getattr(dataset, "ndim", 0) != 1 for dataset in datasets):
+            raise InputError(f"{path}: {group.name} has no sparse matrix. The file is damaged.")
+        self.data, self._indices, indptr = datasets
+        if self.data.dtype.kind not in "biuf":
+            raise InputError(f"{path}: the matrix holds {self.data.dtype}, not real numbers.")
+        self._indptr = whole(indptr)
+
+    def steps(self) -> Iterator[tuple[Triples, int]]:
+        """Go through the values as `compressed_steps` does."""
+        shape = self.shape if self.by_row else self.shape[::-1]
+        return compressed_steps(self._path, self._indptr, self._indices, self.data, shape)

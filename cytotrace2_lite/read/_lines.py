@@ -1,0 +1,66 @@
+"""The whole lines of a text, as many as come with a block of bytes."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from cytotrace2_lite.read._bytes import ByteStream
+
+__all__ = ["whole_lines"]
+
+_LONGEST_LINE = 1 << 26  # some millions of columns
+
+
+def whole_lines(stream: ByteStream, block_size: int) -> Generator[bytes, None, None]:
+    """Read a text to its end.
+
+    Parameters
+    ----------
+    stream
+        The text.
+    block_size
+        Number of bytes to read at a time.
+
+    Yields
+    ------
+    bytes
+        Some whole lines, with the newline before the first of them. The last one is not empty:
+        empty lines wait for what follows them, and those at the end of the text are dropped.
+
+    Raises
+    ------
+    InputError
+        The text cannot be read, or a line is too long.
+    """
+    rest = [b"\n"]  # what waits for the end of its line
+    length = 0  # of the rest
+    blocks = iter(partial(stream.read, block_size), b"")
+    for block in itertools.chain(blocks, [b"\n"]):  # the last line may lack its newline
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            rest.append(block)
+            length += len(block)
+            if length > _LONGEST_LINE:  # compressed data may have no end
+                raise InputError(
+                    f"{stream.name}: a line has more than {_LONGEST_LINE >> 20} MiB. Is this a "
+                    "table? Write it as .h5ad or 10x directory if so."
+                )
+            if b"\0" not in block:
+                continue
+            yield b"".join([*rest, b"\n"])  # a binary file, of which no more is read
+            return
+        text = b"".join([*rest, memoryview(block)[:cut]])
+        end = len(text.rstrip(b"\r\n"))
+        end = max(end, text.rfind(b"\r\r", end) + 1)  # a lone carriage return ends no line
+        end = text.index(b"\n", end) + 1
+        rest = [text[end - 1 : end + 2], block[cut:]]  # one empty line stands for all
+        length = len(rest[1])
+        if end > 1:
+            yield text if end == len(text) else text[:end]

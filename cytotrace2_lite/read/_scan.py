@@ -1,0 +1,117 @@
+"""Whole lines of a table to names and values.
+
+Nine tenths of such a table are the field ``0``. Lines are therefore scanned as an array of bytes,
+and only the other fields, *tokens* from here on, are located and converted. The number of Python
+operations depends on the number of lines, not on the number of fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cytotrace2_lite.read._fields import name_of
+from cytotrace2_lite.read._numbers import numbers_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Scanned", "scan"]
+
+_LF, _CR, _QUOTE, _ZERO = b'\n\r"0'
+
+
+class Scanned(NamedTuple):
+    """What some lines hold.
+
+    Attributes
+    ----------
+    names
+        Of the lines.
+    row, column
+        Line and column of each value that is not 0, from 0; int64, shape (n_values,).
+    value
+        These values, finite and > 0; float64, shape (n_values,).
+    """
+
+    names: list[str]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+def scan(text: bytes, delimiter: bytes, width: int) -> Scanned | None:
+    """Convert some whole lines. Several threads may do that at the same time.
+
+    Parameters
+    ----------
+    text
+        The lines, with the newline before the first of them.
+    delimiter
+        One byte.
+    width
+        Number of fields of a line, with its name.
+
+    Returns
+    -------
+    Scanned or None
+        None if anything is wrong with any line. Which line, and what is wrong, is then to be found
+        field by field.
+    """
+    if b"\0" in text:
+        return None
+    byte = np.frombuffer(text, np.uint8)
+    newline = byte == _LF
+    ends = newline | (byte == ord(delimiter))  # of fields
+    if b'"' in text:
+        quoted = np.bitwise_xor.accumulate(byte == _QUOTE)  # from each opening quote on
+        if (quoted & newline).any():
+            return None
+        ends &= ~quoted
+    if (ends[1:] & ends[:-1]).any():
+        return None  # an empty field, or an empty line
+
+    # Between the tokens are runs of delimiters and fields "0". In a run both alternate, so that its
+    # length tells the number of fields. The name of a line is a token even if it is "0".
+    newlines = np.flatnonzero(newline)
+    filler = byte == _ZERO
+    filler[1:-1] &= ends[:-2]
+    filler[1:-1] &= ends[2:]
+    filler[newlines[:-1] + 1] = False
+    filler |= ends
+    edge = np.flatnonzero(filler[1:] != filler[:-1]) + 1
+    start, end = edge[::2], edge[1::2]
+    n_rows = len(newlines) - 1
+    field = np.zeros(len(start) + 1, np.int64)  # number of each token's field; the last: the end
+    field[1:-1] = (start[1:] - end[:-1] + 1) >> 1
+    field[-1] = (len(text) - end[-1] + 1) >> 1
+    np.cumsum(field, out=field)
+    first = np.searchsorted(start, newlines)  # token of each line's name; the last: the end
+    if (field[first] != np.arange(n_rows + 1) * width).any():
+        return None
+
+    crlf = byte[newlines[1:] - 1] == _CR
+    end[first[1:][crlf] - 1] -= 1
+    try:
+        names = [
+            name_of(text[i:j])
+            for i, j in zip(start[first[:-1]].tolist(), end[first[:-1]].tolist(), strict=True)
+        ]
+    except UnicodeDecodeError:
+        return None
+    if not all(names):
+        return None
+
+    is_value = np.ones(len(start), np.bool_)
+    is_value[first[:-1]] = False
+    row = np.repeat(np.arange(n_rows), np.diff(first) - 1)
+    column = field[:-1][is_value]
+    column -= row * width + 1
+    value = numbers_of(text, byte, start[is_value], end[is_value])
+    if not ((value >= 0) & (value < np.inf)).all():
+        return None
+    if not value.all():  # zeros that are written in another way
+        some = value > 0
+        row, column, value = row[some], column[some], value[some]
+    return Scanned(names, row, column, value)
