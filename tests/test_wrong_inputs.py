@@ -764,13 +764,6 @@ CASES = [
         id="negative",
     ),
     pytest.param(
-        tenx(mtx("1 1 5\n1 1 7\n")),
-        "check d",
-        3,
-        "d/matrix.mtx: gene 'Actb' has two values in cell 'c1'. Keep one of them, or their sum.",
-        id="twice",
-    ),
-    pytest.param(
         tenx(b"%%MatrixMarket matrix array real general\n3 2\n"),
         "check d",
         3,

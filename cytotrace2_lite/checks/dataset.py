@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.samples import Samples
 
-__all__ = ["check_cells", "check_genes", "check_samples", "check_values"]
+__all__ = ["check_cells", "check_genes", "check_repeated", "check_samples", "check_values"]
 
 
 # Fewer genes of the model in the input are few.
@@ -235,6 +235,34 @@ def check_values(counts: Counts, cells: Sequence[str], hint: str = "") -> list[F
             "numbers: it looks log-transformed",
             "Cells are normalised and logged here; done twice, that changes the scores.",
             f"Give raw counts, CPM or TPM.{hint}",
+        )
+    ]
+
+
+def check_repeated(counts: Counts) -> list[Finding]:
+    """Say how many values were added up because they are of the same gene and cell.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's genes.
+
+    Returns
+    -------
+    list of Finding
+        At most one.
+    """
+    n = counts.n_repeated
+    if not n:
+        return []
+    one = n == 1
+    return [
+        Finding(
+            "repeated_values",
+            "note",
+            f"{n:,} {'value is' if one else 'values are'} of a gene and cell that "
+            f"{'has' if one else 'have'} another value, too; they are added up",
+            "SciPy and scanpy read such a sparse matrix in the same way.",
         )
     ]
 

@@ -68,7 +68,7 @@ _CHECKED = (
     "quiet",
 )
 # Notes that `run` passes on, too.
-_SAID = {"input": "Input", "estimate": "It will take"}
+_SAID = {"input": "Input", "repeated_values": "Note:", "estimate": "It will take"}
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

@@ -120,8 +120,7 @@ def compressed_steps(
     n_major, n_minor = shape
     n_values = data.shape[0]
     if not (
-        n_values <= n_major * n_minor
-        and indptr.shape == (n_major + 1,)
+        indptr.shape == (n_major + 1,)
         and indptr.dtype.kind in "iu"
         and indptr[0] == 0
         and indptr[-1] == n_values

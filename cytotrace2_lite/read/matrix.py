@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 
+from cytotrace2_lite.counts.arriving import coo_without_summing
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps, sliced_steps
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
@@ -76,10 +77,7 @@ class Matrix:
             raise InputError(f"{prefix(name)}the matrix holds {given.dtype}, not real numbers.")
         self._transposed = options.orientation == "genes-x-cells"
         if issparse(given):
-            given = given if given.format in {"csr", "csc"} else given.tocsr()
-            if not given.has_canonical_format:
-                given = given.copy()
-                given.sum_duplicates()
+            given = given if given.format in {"csr", "csc"} else _compressed(given)
         self._matrix = given
         n_cells, n_genes = given.shape[::-1] if self._transposed else given.shape
         self.cells = [str(name) for name in (range(n_cells) if cells is None else cells)]
@@ -147,3 +145,9 @@ class Matrix:
 
     def close(self) -> None:
         """Do nothing: the matrix is the caller's."""
+
+
+def _compressed(matrix: Any) -> Any:
+    """Make a CSR matrix in which values of one place are not added up: their type may be small."""
+    coo = matrix.tocoo(copy=False)
+    return coo_without_summing(coo.data, coo.row, coo.col, coo.shape).tocsr()

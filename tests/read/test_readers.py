@@ -333,13 +333,6 @@ class TestTenX:
                 ),
             ),
             (
-                (b"\n3 1 1", b"\n1 1 1"),
-                (
-                    "v2/matrix.mtx: gene 'Actb' has two values in cell 'a'. Keep one of them, "
-                    "or their sum."
-                ),
-            ),
-            (
                 (b"\n1 1 5", b"\n1 1 -5"),
                 (
                     "v2/matrix.mtx: gene 'Actb', cell 'a': the value -5 is negative. "
