@@ -406,7 +406,7 @@ class TestErrors:
         assert code == 0
         assert (
             "Warning: a.txt: 1 of 2 cells of the table have no label: 'c2'; 1 of its 2 ids are not "
-            "cells of the table: 'c9'. The scores do not depend on labels; plots show such cells "
+            "cells of the table: 'c9'. This does not change the scores; plots show such cells "
             "without a label. Check that the ids are written alike.\n"
         ) in err
 
@@ -415,7 +415,7 @@ def command(*arguments, **options):
     # As from a terminal, also where the tests themselves run in the background.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from cytotrace2_lite.cli.main import main; main"
+        "from cytotrace2_lite.cli.main import main; main()"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],

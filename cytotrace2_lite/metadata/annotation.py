@@ -45,17 +45,18 @@ class Annotation:
         return {cell: fields[0] for cell, fields in self.fields.items()}
 
     def matched(self, cells: Sequence[str]) -> Annotation:
-        """Take the first line for a cell where it is no header.
+        """Count the first line as one of a cell where it is not a header.
 
         Parameters
         ----------
         cells
-            Names of the cells of the table.
+            Names of the cells of the expression table.
 
         Returns
         -------
         Annotation
-            Itself, where the first line names no cell of the table.
+            With the cell of the first line; this annotation where the first line is a header, which
+            names no cell of the table.
 
         Raises
         ------
@@ -90,12 +91,13 @@ class Annotation:
         Returns
         -------
         list of str
-            One per cell, "" for a cell that is not in the table or whose line ends before.
+            One per cell; "" for a cell that is not in the annotation, or whose line ends before
+            that column.
 
         Raises
         ------
         UsageError
-            There is no such column, or two, or it is that of the ids.
+            There is no such column, there are two, or it is the column of the ids.
         """
         where = [i for i, title in enumerate(self.header) if title == name]
         if len(where) != 1:
@@ -122,9 +124,9 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
     Parameters
     ----------
     path
-        A text table: cell ids in the first column, labels in the second; further columns are
-        there for `--batch-key` alone. The first line is its header; where it names a cell of the
-        expression table, `Annotation.matched` takes it for one.
+        A text table: cell ids in the first column, labels in the second. Further columns are used
+        by `--batch-key` only. The first line is taken for a header here; `Annotation.matched` adds
+        it to the cells where it names a cell of the expression table.
 
     Returns
     -------
@@ -161,12 +163,12 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
 def annotation_of_labels(
     where: str, column: str, cells: Sequence[str], labels: Sequence[str]
 ) -> Annotation:
-    """Make an annotation of labels that came with the expression.
+    """Make an annotation of labels that are in the input itself.
 
     Parameters
     ----------
     where, column
-        The input, and the name of the column of its `obs`.
+        Name of the input, and of the column of its `obs`.
     cells
         Names of the cells.
     labels
@@ -215,7 +217,7 @@ def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Findi
                 "annotation",
                 "warning",
                 f"{what}; {extra}" if without_cell else what,
-                "The scores do not depend on labels; plots show such cells without a label.",
+                "This does not change the scores; plots show such cells without a label.",
                 "Check that the ids are written alike." if without_cell else "Add their labels.",
             )
         ]

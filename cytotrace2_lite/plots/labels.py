@@ -60,8 +60,8 @@ def sort_labels(
         raise UsageError("no cell has a label.")
     if len(names) > _MAX_LABELS:
         raise UsageError(
-            f"there are {len(names)} different labels; plots by phenotype hold {_MAX_LABELS} at "
-            "most. Group them."
+            f"there are {len(names)} different labels; plots by phenotype can show at most "
+            f"{_MAX_LABELS}. Group them."
         )
     position = {name: k for k, name in enumerate(names)}
     return names, np.array([position.get(value, -1) for value in values], dtype=np.intp)

@@ -112,8 +112,8 @@ def compute_umap(counts: Counts, *, threads: int = 1) -> Embedding:
     shown = np.flatnonzero(counts.genes_per_cell)
     if len(shown) <= max(knn.N_COMPONENTS, knn.N_NEIGHBORS):
         raise CytoTRACE2Error(
-            f"a UMAP needs {max(knn.N_COMPONENTS, knn.N_NEIGHBORS) + 1} cells with counts at "
-            f"least, here are {len(shown)}. Give coordinates of your own (--embedding)."
+            f"a UMAP needs at least {max(knn.N_COMPONENTS, knn.N_NEIGHBORS) + 1} cells with "
+            f"counts; there are {len(shown)}. Give coordinates of your own (--embedding)."
         )
     if len(shown) > MAX_CELLS:
         shown = np.sort(np.random.RandomState(_SEED).choice(shown, MAX_CELLS, replace=False))

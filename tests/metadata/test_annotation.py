@@ -80,6 +80,6 @@ class TestCells:
             check_file(tiny_table(), RunOptions(model=ensembles["1.1.0"]), annotation_path=path)
         )
         assert str(found["annotation"]) == (
-            f"{path}: 1 of 2 cells of the table have no label: 'c1'. The scores do not depend "
-            "on labels; plots show such cells without a label. Add their labels."
+            f"{path}: 1 of 2 cells of the table have no label: 'c1'. This does not change "
+            "the scores; plots show such cells without a label. Add their labels."
         )

@@ -94,7 +94,7 @@ class TestFiles:
             (
                 "plots not drawn (the results are complete): cytotrace2_potency_category_UMAP, "
                 "cytotrace2_potency_score_UMAP, cytotrace2_relative_order_UMAP, phenotype_UMAP: a "
-                "UMAP needs 31 cells with counts at least, here are 20. Give coordinates of your "
+                "UMAP needs at least 31 cells with counts; there are 20. Give coordinates of your "
                 "own (--embedding)."
             )
         ]
