@@ -1005,10 +1005,13 @@ CASES = [
     ),
     pytest.param(
         {"t.h5": written(formats.tenx_v3)},
-        "check t.h5 --orientation cells-x-genes",
+        "check t.h5 --gene-column name",
         2,
-        "t.h5: a 10x .h5 file says itself which axis has the genes: leave the orientation out.",
-        id="orientation",
+        (
+            "t.h5: the genes have no 'name', but symbols and ids: choose one of these as the gene "
+            "column, or leave it out."
+        ),
+        id="gene column",
     ),
     pytest.param(
         {"t.h5": gzip.compress(b"\x89HDF\r\n\x1a\n\0\0\0")},

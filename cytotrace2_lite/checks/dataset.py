@@ -44,6 +44,10 @@ _MIN_FEATURES = 9_000
 # with all genes, 0.56 to 0.94 without the genes that few cells express, and at most 0.54 with only
 # 2,000 to 8,000 variable genes, selected in two ways.
 _MIN_UBIQUITOUS_SHARE = 0.55
+# What has fewer genes is an empty droplet, if so many are like this.
+_GENES_OF_AN_EMPTY_DROPLET = 100
+_SHARE_OF_EMPTY_DROPLETS = 0.9
+_MANY_CELLS = 1000
 # More cells with few genes are many.
 _MAX_SHARE_OF_POOR_CELLS = 0.2
 # Larger values are not logarithms.
@@ -284,7 +288,8 @@ def check_cells(
     Returns
     -------
     list of Finding
-        Counts and genes per cell; which cells have no counts; whether many express few genes.
+        Counts and genes per cell; whether most are empty droplets; which cells have no counts;
+        whether many express few genes.
     """
     found = []
     genes_per_cell = counts.genes_per_cell
@@ -303,6 +308,20 @@ def check_cells(
             f"Scores are best with {_ENOUGH_GENES}.",
         )
     )
+    share = float(np.mean(genes_per_cell < _GENES_OF_AN_EMPTY_DROPLET))
+    if len(cells) >= _MANY_CELLS and share >= _SHARE_OF_EMPTY_DROPLETS:
+        found.append(
+            Finding(
+                "empty_droplets",
+                "warning",
+                f"{share:.1%} of {len(cells):,} cells have fewer than "
+                f"{_GENES_OF_AN_EMPTY_DROPLET} of the model's genes: this looks like all droplets "
+                "of an experiment, and most of them are empty",
+                "The scores of the cells depend on what they are scored with.",
+                "Give the filtered matrix, of cells only: filtered_feature_bc_matrix instead of "
+                "raw_feature_bc_matrix of Cell Ranger, filtered/ instead of raw/ of STARsolo.",
+            )
+        )
     empty = np.flatnonzero(~scored)
     if len(empty):
         found.append(

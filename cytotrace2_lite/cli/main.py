@@ -56,6 +56,7 @@ _CHECKED = (
     "use_raw",
     "orientation",
     "duplicate_genes",
+    "gene_column",
     "orthologs",
     "preset",
     "batch_size",
@@ -68,7 +69,12 @@ _CHECKED = (
     "quiet",
 )
 # Notes that `run` passes on, too.
-_SAID = {"input": "Input", "repeated_values": "Note:", "estimate": "It will take"}
+_SAID = {
+    "input": "Input",
+    "matrix": "Note:",
+    "repeated_values": "Note:",
+    "estimate": "It will take",
+}
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -133,7 +139,7 @@ def cli() -> None:
     show_default=True,
     help="Species of the gene names.",
 )
-@click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X.")
+@click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X.")
 @click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X.")
 @click.option(
     "--orientation",
@@ -148,6 +154,12 @@ def cli() -> None:
     default="error",
     show_default=True,
     help="What to do with genes of one name.",
+)
+@click.option(
+    "--gene-column",
+    metavar="NAME",
+    help="Names of the genes: a column of var of a .h5ad; symbols or ids of 10x data.  [default: "
+    "those of which the model knows most]",
 )
 @click.option(
     "--orthologs",

@@ -159,7 +159,7 @@ class Expression:
 
 
 def _count_repeated(matrix: csr_array) -> int:
-    """Count the values of a CSR matrix, with sorted indices, that have one before at their place."""
+    """Count the values of a CSR matrix, with sorted indices, that are not the first at a place."""
     again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
     row = np.searchsorted(matrix.indptr, again, side="right") - 1
     return int(np.count_nonzero(again > matrix.indptr[row]))  # else it is the first of its row

@@ -54,7 +54,7 @@ def open_object(
         return opener(data, options)
     from cytotrace2_lite.read.matrix import Matrix
 
-    options.refuse("a matrix", matrix=True)
+    options.refuse("a matrix", matrix=True, gene_column=True)
     if data is None:
         raise UsageError("data is None: pass the path of a table, a matrix, a table or an AnnData.")
     if genes is None:

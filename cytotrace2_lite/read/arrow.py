@@ -57,7 +57,7 @@ def from_arrow(table: Any, options: ReadOptions) -> Table:
     InputError
         It is no such table, or something is wrong with the names.
     """
-    options.refuse("an Arrow table", matrix=True)
+    options.refuse("an Arrow table", matrix=True, gene_column=True)
     table = pa.table(table)
 
     def read(positions: Sequence[int]) -> list[Any]:
@@ -88,7 +88,7 @@ def open_parquet(file: InputFile, options: ReadOptions) -> Table:
     """
     import pyarrow.parquet as pq
 
-    options.refuse(_WHAT, matrix=True)
+    options.refuse(_WHAT, matrix=True, gene_column=True)
     with _reading(file):
         opened = pq.ParquetFile(pa.PythonFile(file.anywhere(), mode="r"))
         schema = opened.schema_arrow
@@ -142,7 +142,7 @@ def open_arrow_stream(file: InputFile, options: ReadOptions) -> Table:
 def _of_ipc(file: InputFile, open_again: Callable[..., Any], options: ReadOptions) -> Table:
     from pyarrow import ipc
 
-    options.refuse(_WHAT, matrix=True)
+    options.refuse(_WHAT, matrix=True, gene_column=True)
     with _reading(file):
         schema = open_again().schema
 

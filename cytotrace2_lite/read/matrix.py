@@ -16,11 +16,15 @@ from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
 
-__all__ = ["Matrix"]
+__all__ = ["Matrix", "values_of"]
+
+_N_VALUES = 1 << 20  # at a time
 
 
 class Matrix:
@@ -151,3 +155,27 @@ def _compressed(matrix: Any) -> Any:
     """Make a CSR matrix in which values of one place are not added up: their type may be small."""
     coo = matrix.tocoo(copy=False)
     return coo_without_summing(coo.data, coo.row, coo.col, coo.shape).tocsr()
+
+
+def values_of(matrix: Any) -> Iterator[NDArray[Any]]:
+    """Give the values of a matrix some at a time, of one that is not sparse without zeros.
+
+    Parameters
+    ----------
+    matrix
+        As for `Matrix`. Of one that NumPy would have to make first, there are none.
+    """
+    if issparse(matrix):
+        data = matrix.data if matrix.format in {"csr", "csc", "coo"} else matrix.tocsr().data
+        for start in range(0, len(data), _N_VALUES):
+            yield data[start : start + _N_VALUES]
+    elif len(getattr(matrix, "shape", ())) == 2:
+        is_on_disk = hasattr(matrix, "read_direct")
+        if isinstance(matrix, np.ndarray) or is_on_disk:
+            steps = dense_steps(matrix)
+        elif hasattr(matrix, "format"):
+            steps = sliced_steps(matrix)
+        else:
+            return
+        for (_, _, value), _ in steps:
+            yield value

@@ -20,11 +20,11 @@ from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._reader import StreamReader
 from cytotrace2_lite.read._source import Companion
-from cytotrace2_lite.read._tenx import gene_expression
+from cytotrace2_lite.read._tenx import chosen_names, gene_expression
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,7 +94,8 @@ def _has_matrix(directory: str) -> bool:
 class MatrixMarket(StreamReader):
     """The reader of a matrix in coordinates; the files that name its axes are beside it.
 
-    Rows are genes, as 10x Genomics has it, or cells if only that fits the numbers of names.
+    Rows are genes, as 10x Genomics has it, or cells if the options say so, or if only that fits the
+    numbers of names.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class MatrixMarket(StreamReader):
     def __init__(self, stream: ByteStream, options: ReadOptions) -> None:
         self.name = stream.name
         self._stream = stream
-        options.refuse("a 10x directory", matrix=True, orientation=True)
+        options.refuse("a 10x directory", matrix=True)
         if not stream.file.is_file:
             raise InputError(
                 f"{self.name}: a MatrixMarket file has no names. Give the path of the directory "
@@ -129,8 +130,11 @@ class MatrixMarket(StreamReader):
         features, features_file = self._read_companion("features.tsv", "genes.tsv")
         barcodes, barcodes_file = self._read_companion("barcodes.tsv")
         self._companions = (features_file, barcodes_file)
-        self._transposed = (n_rows, n_columns) != (len(features), len(barcodes))
-        if self._transposed and (n_columns, n_rows) != (len(features), len(barcodes)):
+        shape = (len(features), len(barcodes))
+        self._transposed = options.orientation == "cells-x-genes" or (
+            options.orientation == "auto" and (n_rows, n_columns) != shape
+        )
+        if ((n_columns, n_rows) if self._transposed else (n_rows, n_columns)) != shape:
             raise InputError(
                 f"{self.name}: the matrix has {n_rows:,} rows and {n_columns:,} columns, but "
                 f"{features_file.path} has {len(features):,} lines and {barcodes_file.path} "
@@ -141,9 +145,10 @@ class MatrixMarket(StreamReader):
         kept = np.arange(len(features))
         if all(len(line) > 2 for line in features):
             kept = gene_expression(features_file.path, [line[2] for line in features])
-        candidates = {"ids": [features[i][0] for i in kept]}
+        candidates: Mapping[str, Sequence[str]] = {"ids": [features[i][0] for i in kept]}
         if all(len(line) > 1 for line in features):
-            candidates = {"symbols": [features[i][1] for i in kept]} | candidates
+            candidates = {"symbols": [features[i][1] for i in kept], **candidates}
+        candidates = chosen_names(features_file.path, candidates, options)
         self._gene_names, self.genes = choose_gene_names(features_file.path, candidates, options)
         self._gene_of = np.full(len(features), -1)
         self._gene_of[kept] = np.arange(len(kept))

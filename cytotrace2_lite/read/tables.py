@@ -142,7 +142,7 @@ def from_pandas(frame: Any, options: ReadOptions) -> Table:
     InputError
         Something is wrong with the names. A column that is not of numbers is found when it is read.
     """
-    options.refuse("a data frame", matrix=True)
+    options.refuse("a data frame", matrix=True, gene_column=True)
 
     def read(start: int, stop: int) -> NDArray[np.float64]:
         some = frame.iloc[:, start:stop]
