@@ -190,7 +190,7 @@ def run(
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
+        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
         result = replace(result, embedding=layout)
     if writes:
         annotate(data, result)

@@ -506,7 +506,7 @@ class TestBlas:
         code = """
 import scipy.linalg
 from threadpoolctl import threadpool_info
-from cytotrace2_lite.system.threads import one_blas_thread
+from cytotrace2_lite.system.blas import one_blas_thread
 
 def threads():
     return {pool["num_threads"] for pool in threadpool_info()}
@@ -528,7 +528,7 @@ assert threads() == own
         code = (
             "import sys\n"
             "sys.modules['threadpoolctl'] = None\n"
-            "from cytotrace2_lite.system.threads import one_blas_thread\n"
+            "from cytotrace2_lite.system.blas import one_blas_thread\n"
             "with one_blas_thread(): pass\n"
         )
         self.python("-c", code)

@@ -211,3 +211,14 @@ def test_files_are_short_or_say_why_not():
         and REASON not in (ast.get_docstring(TREES[module]) or "").replace("\n", " ")
     }
     assert {line for line in wrong if line.partition(":")[0] not in DEPARTURES} == set()
+
+
+if __name__ == "__main__":  # draws the map from the code, from above
+    for wing in reversed(TABLE):
+        used = {
+            wing_of(origin(source, name))
+            for module in FILES
+            if wing_of(module) == wing
+            for source, name in imports_of(module)
+        } - {wing}
+        print(f"{wing or '__init__':14} -> {' '.join(n for n in TABLE if n in used)}")

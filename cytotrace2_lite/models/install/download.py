@@ -354,16 +354,15 @@ def _open(
         raise ModelError(f"{request.full_url}: no host can have this name. Check it.") from error
     except ValueError as error:  # urllib's, of a proxy that is no URL
         raise ModelError(
-            f"{request.full_url}: the proxy of the environment is no URL ({error}). Set "
-            "https_proxy=http://HOST:PORT, or unset it."
+            f"{request.full_url}: the proxy of the environment is no URL ({error}). Unset "
+            "https_proxy, or set it to http://HOST:PORT."
         ) from error
 
 
 def _within(seconds: float, open_: Callable[[], Any]) -> Any:
     """Open a connection, but do not wait longer than that.
 
-    The time-out of a socket starts anew with every byte, and so with every interim answer: a server
-    may keep a caller for ever. The thread that waits for it is left behind.
+    The time-out of a socket starts anew with every byte: a server might keep a caller for ever.
     """
     answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
