@@ -366,7 +366,8 @@ class Ensemble:
             raise ModelError(
                 f"{self.info.path}: onnxruntime cannot run the model: {error}"
             ) from error
-        if answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
+        is_number = isinstance(answer, np.ndarray) and answer.dtype.kind == "f"
+        if not is_number or answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
             raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
         n_columns, of_what = {
             "probabilities": (len(POTENCIES), "potencies"),
@@ -416,6 +417,14 @@ def _raise_memory_error(error: Exception) -> None:
         raise MemoryError("onnxruntime ran out of memory") from error
 
 
+def _sources(text: str) -> tuple[dict[str, str], ...]:
+    found = json.loads(text)
+    for source in found:
+        if not all(isinstance(word, str) for pair in source.items() for word in pair):
+            raise TypeError(text)
+    return tuple(found)
+
+
 def _describe(
     described: Mapping[str, str], content: bytes, path: Path
 ) -> tuple[ModelInfo, NDArray[np.float64], list[float]]:
@@ -428,7 +437,7 @@ def _describe(
             n_members=int(described["n_members"]),
             sha256=hashlib.sha256(content).hexdigest(),
             path=str(path),
-            sources=tuple(json.loads(described["sources"])),
+            sources=_sources(described["sources"]),
             official=one_line(described, "official", ""),
         )
         potencies = tuple(described["potencies"].split("\n"))
@@ -440,7 +449,7 @@ def _describe(
         ):
             raise ValueError(threshold)
     # RecursionError: JSON that is nested too deeply.
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the model does not describe itself as this version expects. {remedy(path)}"
         ) from error
