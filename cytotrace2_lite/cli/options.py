@@ -14,7 +14,7 @@ from cytotrace2_lite.base.options import RunOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option"]
+__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -96,7 +96,7 @@ _DATASET = (
     click.option(
         "-sp",
         "--species",
-        type=click.Choice(["mouse", "human"]),
+        type=click.Choice(["mouse", "human"], case_sensitive=False),
         default="mouse",
         show_default=True,
         help="Species of the gene names.",
@@ -176,6 +176,11 @@ _DATASET = (
         show_default=True,
         help="Seed of the random splits into batches.",
     ),
+)
+
+#: Warnings are errors.
+strict_option = click.option(
+    "--strict", is_flag=True, help="Take warnings about the data for errors."
 )
 
 #: The model to score with.
