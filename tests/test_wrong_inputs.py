@@ -826,14 +826,28 @@ CASES = [
         id="loom",
     ),
     pytest.param(
-        {"t.h5": hdf5(lambda f: f.create_group("mod"))},
+        {"t.h5": hdf5(lambda f: f.create_group("mod/prot"))},
         "check t.h5",
         3,
         (
-            "t.h5: this is a MuData file, which is not read. In Python, "
-            'mudata.read_h5mu("t.h5")["rna"].write_h5ad("expr.h5ad") converts it.'
+            "t.h5: this MuData file has no modality 'rna'; it has 'prot'. In Python, "
+            'mudata.read_h5mu("t.h5")["NAME"].write_h5ad("expr.h5ad") writes one of them.'
         ),
         id="mudata",
+    ),
+    pytest.param(
+        {
+            "t.h5": hdf5(
+                lambda f: [f.create_group(n) for n in ("barcode_idx", "feature_idx", "count")]
+            )
+        },
+        "check t.h5",
+        3,
+        (
+            "t.h5: this is molecule_info.h5 of Cell Ranger, a list of molecules, which is not "
+            "read. Give filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it."
+        ),
+        id="molecule_info",
     ),
     pytest.param(
         {"t.h5": hdf5(lambda f: [f.create_group(n) for n in ("assays", "cell.names")])},
