@@ -1,7 +1,7 @@
 """What the command line says on standard error while it works.
 
-click's progress bar does not serve here: it wraps on narrow terminals, cannot leave a stage and
-come back to it with the next batch, and in a log says nothing between start and end.
+click's progress bar is not used: it wraps on narrow terminals, cannot leave a stage and come back
+to it with the next batch, and in a log says nothing between start and end.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.models.installed import BUNDLED_MODEL
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.models.ensemble import ModelInfo
     from cytotrace2_lite.models.install.download import DownloadProgress
 
-__all__ = ["DownloadReporter", "StageReporter", "say"]
+__all__ = ["DownloadReporter", "StageReporter", "model_line", "say"]
 
 _SHOW_SECONDS = 0.1  # between two states of a line on a terminal
 _LOG_SECONDS = 30  # between two lines of a log
-_FORESIGHT_SECONDS = 1  # before a guess is made at what is left
+_FORESIGHT_SECONDS = 1  # before the time that is left is estimated
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
 _STAGES = {
     "read": "Reading and checking",
@@ -40,22 +42,49 @@ _STAGES = {
 
 
 def say(text: str, *, start: str = "", end: str = "\n") -> None:
-    """Write to standard error; nobody reading it is no reason to lose results."""
+    """Write to standard error. That it cannot be written is no reason to lose results."""
     with contextlib.suppress(OSError):
-        # What a file holds, or is called, must not move the cursor.
+        # The names and contents of files must not move the cursor.
         click.echo(start + printable(text, keep="\n") + end, err=True, nl=False)
 
 
+def model_line(info: ModelInfo) -> str:
+    """Describe a model in one line.
+
+    Parameters
+    ----------
+    info
+        What the model says of itself.
+
+    Returns
+    -------
+    str
+        Name, number of members, digest, and what its scores are not.
+    """
+    notes = []
+    if info.official:
+        notes.append(f"official CytoTRACE 2 weights, version {info.official}")
+    if info.name == BUNDLED_MODEL:
+        notes.append("an open ensemble, not the official CytoTRACE 2 weights")
+    if info.architecture != "1.1.0":
+        notes.append(
+            f"architecture {info.architecture} in the pipeline of 1.1.0, "
+            "which smooths on log2 CPM, not on ranks"
+        )
+    note = f" ({'; '.join(notes)})" if notes else ""
+    return f"Model: {info.name}{note}, {info.n_members} members, SHA-256 {info.sha256[:12]}"
+
+
 class _Line:
-    """The last line of a terminal, rewritten in place; elsewhere only what ends it is written."""
+    """The last line of a terminal, rewritten in place; elsewhere only lines that stay."""
 
     def __init__(self) -> None:
         self.on_terminal = sys.stderr.isatty()
-        self._width = 0  # of what stands there
-        self._shown = 0.0
+        self._width = 0  # of the text on the line
+        self._shown = 0.0  # when it was last rewritten
 
     def show(self, text: str) -> None:
-        """Show how things stand, if the last time was not just now."""
+        """Show a state, unless the last one was shown just now."""
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
             text = text[: _columns()]
@@ -63,13 +92,13 @@ class _Line:
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
-        """Write a line for good, in place of what stands there."""
+        """Replace the text by a line that stays."""
         start = "\r" if self._width else ""
         say(text.ljust(self._width), start=start)
         self._width = 0
 
     def leave(self) -> None:
-        """Leave what stands there, and go on below it."""
+        """Leave the text as it is, and go on below it."""
         if self._width:
             say("")
         self._width = 0
@@ -80,15 +109,15 @@ class _Stage:
     """How far a stage is."""
 
     name: str
-    started: float  # for the first time
-    entered: float = 0.0  # for the last time
-    spent: float = 0.0  # before that
+    started: float  # when it was entered for the first time
+    entered: float = 0.0  # when it was entered for the last time
+    spent: float = 0.0  # seconds in it before that
     done: int = 0
     total: int = 0
     unit: str = ""
 
     def seconds(self, now: float) -> float:
-        """Time spent in it, that for other stages between its batches left out."""
+        """Time spent in it, without that of other stages between its batches."""
         return self.spent + now - self.entered
 
     def state(self, now: float) -> str:
@@ -105,7 +134,7 @@ class _Stage:
         if not self.total:
             return f"{done}, {rate}"
         done = f"{done.removesuffix(' MB')} of {of}, {rate}"
-        # By the clock: the stages between two batches of this one take their time, too.
+        # By the clock, as the stages between two batches of this one take time, too.
         lasted = now - self.started
         if lasted < _FORESIGHT_SECONDS:
             return done
@@ -125,8 +154,8 @@ class _Stage:
 class StageReporter:
     """One line per stage of a run.
 
-    On a terminal, the line of a stage that lasts is a bar with cells done, rate and time left. In a
-    log, such a stage has a line with these every half minute.
+    On a terminal, a stage at work is a bar with cells done, rate and time left. In a log, it writes
+    a line with these every half minute.
 
     Parameters
     ----------
@@ -160,7 +189,7 @@ class StageReporter:
             self._say(f"{_STAGES[stage.name]}: {stage.state(now)}", now)
 
     def finish(self) -> None:
-        """Leave the line to others: the stages are done, or will never be."""
+        """End the line, so that others can write: the stages are done, or an error has come."""
         self._leave(time.monotonic())
         self._line.leave()
 
@@ -168,9 +197,9 @@ class StageReporter:
         stage, self._stage = self._stage, None
         if stage is None:
             return
-        if stage.done >= stage.total:  # that of a pipe is 0
+        if stage.done >= stage.total:  # which is 0 for a pipe
             self._say(f"{_STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
-        else:  # another batch is to come, or an error came
+        else:  # another batch follows, or an error has come
             stage.spent = stage.seconds(now)
 
     def _say(self, text: str, now: float) -> None:
@@ -179,13 +208,13 @@ class StageReporter:
 
 
 class DownloadReporter:
-    """Sentences, and one line per file, which counts up on a terminal."""
+    """Progress of downloads: sentences, and a line per file, which is rewritten on a terminal."""
 
     def __init__(self) -> None:
         self._line = _Line()
 
     def __call__(self, event: str | DownloadProgress) -> None:
-        """Say a sentence, or how far a file is."""
+        """Say a sentence, or how much of a file has come."""
         if isinstance(event, str):
             self._line.leave()
             say(event)
@@ -198,7 +227,7 @@ class DownloadReporter:
 
 
 def _columns() -> int:
-    """Width of a line that does not wrap."""
+    """Width of the longest line that does not wrap."""
     return shutil.get_terminal_size().columns - 1
 
 

@@ -14,7 +14,8 @@ if find_spec("umap") is None:  # importing it takes seconds
 from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import main as cli
+from cytotrace2_lite.cli import interrupt as signals
+from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.plots import FORMATS, files, umap
 
 DATA = Path(__file__).parents[1] / "data"
@@ -36,7 +37,7 @@ def run(capsys, model_files, tmp_path, monkeypatch):
 
     def call(*arguments):
         with pytest.raises(SystemExit) as caught:
-            cli.main(["run", "expr.txt", "-o", "out", "-m", str(model_files["1.1.0"]), *arguments])
+            main(["run", "expr.txt", "-o", "out", "-m", str(model_files["1.1.0"]), *arguments])
         return caught.value.code, capsys.readouterr().err
 
     return call
@@ -119,7 +120,7 @@ class TestCommandLine:
     @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
     def test_interrupt(self, run, monkeypatch, swallowed, handler):
         def interrupt(*_, **__):
-            cli._interrupt.number = signal.SIGINT
+            signals.interrupt.number = signal.SIGINT
             raise ImportError("NumPy") if swallowed else KeyboardInterrupt
 
         monkeypatch.setattr(umap, "compute_umap", interrupt)
