@@ -16,6 +16,7 @@ from helpers.results import BY_LABEL, ON_CELLS, plots_in
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli import interrupt as signals
 from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.cli.run import run as run_command
 from cytotrace2_lite.plots import FORMATS, files, umap
 
 DATA = Path(__file__).parents[1] / "data"
@@ -145,5 +146,5 @@ def test_upstreams_function_draws_too(tmp_path, monkeypatch):
 
 
 def test_formats_of_the_command_line():
-    (option,) = (option for option in cli.run.params if option.name == "plot_format")
+    (option,) = (option for option in run_command.params if option.name == "plot_format")
     assert tuple(option.type.choices) == FORMATS
