@@ -62,6 +62,7 @@ def run(
     seed: int = 14,
     max_cores: int | None = None,
     max_memory: int | None = None,
+    strict: bool = False,
     embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     inplace: bool = True,
@@ -119,6 +120,8 @@ def run(
     max_memory
         Bytes this process may take; by default what the machine and cgroups leave it. Values that
         do not fit lie in a temporary file until the end of the run.
+    strict
+        Whether warnings about the dataset are errors, raised before anything is computed.
     embedding
         Where `result.plot` draws the cells: numbers of shape (n_cells, 2), the name of such in
         `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
@@ -166,6 +169,7 @@ def run(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
+        strict=strict,
     )
     writes = inplace and is_anndata(data)
     if writes:  # what is known to fail is tried before the work
@@ -180,10 +184,12 @@ def run(
         elif embedding is not None:
             embed = partial(checked_embedding, embedding)
         job = prepare_job(source, options, embed=embed, progress=progress)
+    if strict:
+        job.refuse_warnings()
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
+        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
         result = replace(result, embedding=layout)
     if writes:
         annotate(data, result)

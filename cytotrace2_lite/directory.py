@@ -193,6 +193,8 @@ def score_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
+        if options.strict:
+            job.refuse_warnings()
         result = job.score(progress, release=not keep_counts)
         contents: dict[Path, Any] = {}
         if folder is not None:

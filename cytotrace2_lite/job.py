@@ -11,7 +11,7 @@ from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.permissions import model_permissions
 from cytotrace2_lite.counts import MAX_BYTES
-from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.genes import is_known
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels, check_annotation
@@ -47,6 +47,22 @@ class Job:
     embedding: Embedding | None
     record: InputRecord
     annotation: Annotation | None
+
+    def refuse_warnings(self) -> None:
+        """Raise where there is a warning about the dataset, for whom warnings are errors.
+
+        Raises
+        ------
+        InputError
+            It names the first of them.
+        """
+        found = [finding for finding in self.findings if finding.severity == "warning"]
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise InputError(
+                "nothing is scored, as warnings are errors (--strict; strict=True): "
+                f"{found[0]}{more}"
+            )
 
     def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
         """Score the cells; `release` as for `cytotrace2_lite.pipeline.score_cells`."""

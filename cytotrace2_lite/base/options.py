@@ -40,6 +40,8 @@ class RunOptions:
         How cells are split into batches and groups.
     max_cores, max_memory
         Number of threads and bytes of memory; None for what the machine has.
+    strict
+        Whether warnings about the dataset are errors.
     """
 
     genes: Sequence[str] | None = None
@@ -57,6 +59,7 @@ class RunOptions:
     seed: int = 14
     max_cores: int | None = None
     max_memory: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in ("orthologs", "model"):

@@ -43,5 +43,5 @@ def cli() -> None:
     """CytoTRACE 2: how much developmental potential each cell has, from single-cell RNA-seq."""
 
 
-for _command in (run, check, compare, models):
+for _command in (run, check, models, compare):
     cli.add_command(_command)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.progress import Progress
 
-__all__ = ["SIGNAL_WORDS", "RunReporter", "interrupt", "listening"]
+__all__ = ["SIGNAL_WORDS", "InterruptibleReporter", "interrupt", "listening"]
 
 #: What is said of each signal that ends a command on purpose. The exit code is that of a process
 #: killed by the signal: 128 more than its number.
@@ -60,8 +60,8 @@ class _Interrupt:
         if not self.waits:
             raise KeyboardInterrupt
 
-    def stop_if_one_came(self) -> None:
-        """Raise KeyboardInterrupt where a signal came that stopped nothing yet."""
+    def stop_if_asked(self) -> None:
+        """Raise KeyboardInterrupt where a signal came and the command still works."""
         if self.number is not None:
             raise KeyboardInterrupt
 
@@ -89,7 +89,7 @@ def listening() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class RunReporter(StageReporter):
+class InterruptibleReporter(StageReporter):
     """Progress of a run, which a signal can stop, except while results are put in place."""
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class RunReporter(StageReporter):
 
     def __call__(self, event: Progress) -> None:
         """Show progress; stop the run where a signal came."""
-        interrupt.stop_if_one_came()
+        interrupt.stop_if_asked()
         if event.stage != "write":
             super().__call__(event)
             return
@@ -112,4 +112,4 @@ class RunReporter(StageReporter):
         """Let a signal stop what follows: the results are complete."""
         interrupt.results_are_safe = True
         interrupt.waits = False
-        interrupt.stop_if_one_came()
+        interrupt.stop_if_asked()

@@ -14,44 +14,45 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite.base.options import RunOptions
-from cytotrace2_lite.base.parameters import PRESETS, SPECIES
+from cytotrace2_lite.base.parameters import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Command = Callable[..., None]
 
-__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option"]
+__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
 
 _UNITS = " KMGT"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that the command line names.
+    """A dataset that the command line names, and how it is read and scored.
 
     Attributes
     ----------
-    path
-        The expression table; None where none was named.
+    expression
+        Path of the expression table, "-" for standard input; None where none was named.
     annotation_path
-        The annotation; empty without one.
+        The annotation, "" for none.
     batch_key
-        Column with the sample of each cell.
+        Column with the sample of each cell; None where all cells are one sample.
     options
-        How it is read and scored; its model is the name or path that was given.
+        What decides the scores; the model as it was named.
     """
 
-    path: str | None
+    expression: str | None
     annotation_path: str
     batch_key: str | None
     options: RunOptions
 
-    def require_path(self) -> str:
-        """Give the path of the expression table; raise a UsageError where none was named."""
-        if self.path is None:
-            raise _not_once()
-        return self.path
+    @property
+    def path(self) -> str:
+        """Path of the expression table. Without one, this raises a UsageError."""
+        if self.expression is None:
+            raise _once()
+        return self.expression
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -89,8 +90,8 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         "-a",
         "--annotation-path",
         default="",
-        metavar="FILE",
-        help="Tab-separated table with a header: cell ids, labels.",
+        metavar="FILE|COLUMN",
+        help="Table of cell ids and labels, or the name of a column of obs of a .h5ad.",
     ),
     click.option(
         "--batch-key",
@@ -101,7 +102,7 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option(
         "-sp",
         "--species",
-        type=click.Choice(SPECIES),
+        type=click.Choice(["mouse", "human"], case_sensitive=False),
         default="mouse",
         show_default=True,
         help="Species of the gene names.",
@@ -129,7 +130,7 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     ),
     click.option(
         "--preset",
-        type=click.Choice(list(PRESETS)),
+        type=click.Choice(["paper"]),
         is_eager=True,
         expose_value=False,
         callback=_use_preset,
@@ -177,13 +178,19 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     ),
 )
 
-#: Adds `-m`, whose value is in the options of the `Dataset`.
+#: Adds `--strict`, which is in the options of the `Dataset`.
+strict_option = click.option(
+    "--strict", is_flag=True, help="Treat warnings about the data as errors."
+)
+
+#: Adds `-m`, which is in the options of the `Dataset`.
 model_option = click.option(
     "-m",
     "--model",
     metavar="MODEL",
     help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
 )
+
 #: Adds `-q`.
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 
@@ -194,7 +201,7 @@ def dataset_options(command: Command) -> Command:
     Parameters
     ----------
     command
-        Has the option of `model_option`, too.
+        It has the options of `model_option` and `strict_option`, too.
 
     Returns
     -------
@@ -222,12 +229,13 @@ def dataset_options(command: Command) -> Command:
         max_cores: int | None,
         max_memory: int | None,
         disable_parallelization: bool,
+        strict: bool,
         **own: object,
     ) -> None:
         if expression is not None and input_path is not None:
-            raise _not_once()
+            raise _once()
         dataset = Dataset(
-            path=input_path if expression is None else expression,
+            expression=input_path if expression is None else expression,
             annotation_path=annotation_path,
             batch_key=batch_key,
             options=RunOptions(
@@ -243,6 +251,7 @@ def dataset_options(command: Command) -> Command:
                 seed=seed,
                 max_cores=1 if disable_parallelization else max_cores,
                 max_memory=max_memory,
+                strict=strict,
             ),
         )
         command(dataset=dataset, **own)
@@ -253,6 +262,6 @@ def dataset_options(command: Command) -> Command:
     return decorated
 
 
-def _not_once() -> click.UsageError:
+def _once() -> click.UsageError:
     command = click.get_current_context().command.name
     return click.UsageError(f"Give the expression table once: ct2-lite {command} EXPR")

@@ -1,7 +1,7 @@
 """What the command line says on standard error while it works.
 
-click's progress bar is not used: it wraps on narrow terminals, cannot leave a stage and come back
-to it with the next batch, and in a log says nothing between start and end.
+click's progress bar does not serve here: it wraps on narrow terminals, cannot leave a stage and
+come back to it with the next batch, and in a log says nothing between start and end.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.models.installed import BUNDLED_MODEL
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.progress import Progress
-    from cytotrace2_lite.models.ensemble import ModelInfo
-    from cytotrace2_lite.models.install.download import DownloadProgress
+    from cytotrace2_lite.models.install.installation import DownloadProgress
 
-__all__ = ["DownloadReporter", "StageReporter", "model_line", "say"]
+__all__ = ["DownloadReporter", "StageReporter", "say"]
 
 _SHOW_SECONDS = 0.1  # between two states of a line on a terminal
 _LOG_SECONDS = 30  # between two lines of a log
-_FORESIGHT_SECONDS = 1  # before the time that is left is estimated
+_LONG_SECONDS = 20  # of a UMAP, whose libraries compile at first
+_FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
 _STAGES = {
     "read": "Reading and checking",
@@ -42,49 +41,22 @@ _STAGES = {
 
 
 def say(text: str, *, start: str = "", end: str = "\n") -> None:
-    """Write to standard error. That it cannot be written is no reason to lose results."""
+    """Write to standard error; nobody reading it is no reason to lose results."""
     with contextlib.suppress(OSError):
-        # The names and contents of files must not move the cursor.
+        # What a file holds, or is called, must not move the cursor.
         click.echo(start + printable(text, keep="\n") + end, err=True, nl=False)
 
 
-def model_line(info: ModelInfo) -> str:
-    """Describe a model in one line.
-
-    Parameters
-    ----------
-    info
-        What the model says of itself.
-
-    Returns
-    -------
-    str
-        Name, number of members, digest, and what its scores are not.
-    """
-    notes = []
-    if info.official:
-        notes.append(f"official CytoTRACE 2 weights, version {info.official}")
-    if info.name == BUNDLED_MODEL:
-        notes.append("an open ensemble, not the official CytoTRACE 2 weights")
-    if info.architecture != "1.1.0":
-        notes.append(
-            f"architecture {info.architecture} in the pipeline of 1.1.0, "
-            "which smooths on log2 CPM, not on ranks"
-        )
-    note = f" ({'; '.join(notes)})" if notes else ""
-    return f"Model: {info.name}{note}, {info.n_members} members, SHA-256 {info.sha256[:12]}"
-
-
 class _Line:
-    """The last line of a terminal, rewritten in place; elsewhere only lines that stay."""
+    """The last line of a terminal, rewritten in place; elsewhere only what ends it is written."""
 
     def __init__(self) -> None:
         self.on_terminal = sys.stderr.isatty()
-        self._width = 0  # of the text on the line
-        self._shown = 0.0  # when it was last rewritten
+        self._width = 0  # of what stands there
+        self._shown = 0.0
 
     def show(self, text: str) -> None:
-        """Show a state, unless the last one was shown just now."""
+        """Show how things stand, if the last time was not just now."""
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
             text = text[: _columns()]
@@ -92,13 +64,13 @@ class _Line:
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
-        """Replace the text by a line that stays."""
+        """Write a line for good, in place of what stands there."""
         start = "\r" if self._width else ""
         say(text.ljust(self._width), start=start)
         self._width = 0
 
     def leave(self) -> None:
-        """Leave the text as it is, and go on below it."""
+        """Leave what stands there, and go on below it."""
         if self._width:
             say("")
         self._width = 0
@@ -109,18 +81,21 @@ class _Stage:
     """How far a stage is."""
 
     name: str
-    started: float  # when it was entered for the first time
-    entered: float = 0.0  # when it was entered for the last time
-    spent: float = 0.0  # seconds in it before that
+    started: float  # for the first time
+    entered: float = 0.0  # for the last time
+    spent: float = 0.0  # before that
     done: int = 0
     total: int = 0
     unit: str = ""
 
     def seconds(self, now: float) -> float:
-        """Time spent in it, without that of other stages between its batches."""
+        """Time spent in it, that for other stages between its batches left out."""
         return self.spent + now - self.entered
 
     def state(self, now: float) -> str:
+        if self.unit == "seconds":
+            hint = " (the first time after an installation takes longer)"
+            return f"{self.done} s so far{hint if self.done >= _LONG_SECONDS else ''}"
         seconds = self.seconds(now)
         per_second = self.done / seconds if seconds else 0.0
         if self.unit == "bytes":
@@ -134,7 +109,7 @@ class _Stage:
         if not self.total:
             return f"{done}, {rate}"
         done = f"{done.removesuffix(' MB')} of {of}, {rate}"
-        # By the clock, as the stages between two batches of this one take time, too.
+        # By the clock: the stages between two batches of this one take their time, too.
         lasted = now - self.started
         if lasted < _FORESIGHT_SECONDS:
             return done
@@ -154,8 +129,8 @@ class _Stage:
 class StageReporter:
     """One line per stage of a run.
 
-    On a terminal, a stage at work is a bar with cells done, rate and time left. In a log, it writes
-    a line with these every half minute.
+    On a terminal, the line of a stage that lasts is a bar with cells done, rate and time left. In a
+    log, such a stage has a line with these every half minute.
 
     Parameters
     ----------
@@ -189,7 +164,7 @@ class StageReporter:
             self._say(f"{_STAGES[stage.name]}: {stage.state(now)}", now)
 
     def finish(self) -> None:
-        """End the line, so that others can write: the stages are done, or an error has come."""
+        """Leave the line to others: the stages are done, or will never be."""
         self._leave(time.monotonic())
         self._line.leave()
 
@@ -197,9 +172,9 @@ class StageReporter:
         stage, self._stage = self._stage, None
         if stage is None:
             return
-        if stage.done >= stage.total:  # which is 0 for a pipe
+        if stage.done >= stage.total:  # that of a pipe is 0
             self._say(f"{_STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
-        else:  # another batch follows, or an error has come
+        else:  # another batch is to come, or an error came
             stage.spent = stage.seconds(now)
 
     def _say(self, text: str, now: float) -> None:
@@ -208,13 +183,13 @@ class StageReporter:
 
 
 class DownloadReporter:
-    """Progress of downloads: sentences, and a line per file, which is rewritten on a terminal."""
+    """Sentences, and one line per file, which counts up on a terminal."""
 
     def __init__(self) -> None:
         self._line = _Line()
 
     def __call__(self, event: str | DownloadProgress) -> None:
-        """Say a sentence, or how much of a file has come."""
+        """Say a sentence, or how far a file is."""
         if isinstance(event, str):
             self._line.leave()
             say(event)
@@ -227,7 +202,7 @@ class DownloadReporter:
 
 
 def _columns() -> int:
-    """Width of the longest line that does not wrap."""
+    """Width of a line that does not wrap."""
     return shutil.get_terminal_size().columns - 1
 
 

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.cli.interrupt import RunReporter, interrupt
-from cytotrace2_lite.cli.options import Dataset, dataset_options, model_option, quiet_option
-from cytotrace2_lite.cli.progress import model_line, say
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
+from cytotrace2_lite.cli.model_line import model_line
+from cytotrace2_lite.cli.options import (
+    Dataset,
+    dataset_options,
+    model_option,
+    quiet_option,
+    strict_option,
+)
+from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
+from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.finding import Finding
@@ -75,6 +83,12 @@ _NOTES = {"input": "Input", "estimate": "It will take"}
     help="Print only which model is used, warnings and errors.",
 )
 @quiet_option
+@strict_option
+@click.option(
+    "--require-plots",
+    is_flag=True,
+    help="End with exit code 1 where plots are missing; the results are written all the same.",
+)
 def run(
     *,
     dataset: Dataset,
@@ -87,6 +101,7 @@ def run(
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
+    require_plots: bool,
 ) -> None:
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
@@ -94,7 +109,7 @@ def run(
     standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
     symbols or Ensembl ids.
     """
-    path = dataset.require_path()
+    path = dataset.path
     to_stdout = output_dir == "-"
     if to_stdout:
         check_stdout(file_format)
@@ -102,26 +117,36 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
-    # OpenBLAS tries for ever to get memory when it is loaded where none is left: it comes first.
+    if require_plots and (disable_plotting or to_stdout):
+        raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
+    # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
+    # the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
     from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.plots import missing_packages, no_plots
 
-    model = Ensemble.load(dataset.options.model)
+    if require_plots and (lacking := missing_packages(with_umap=embedding is None)):
+        raise CytoTRACE2Error(no_plots(lacking))
+    ensemble = Ensemble.load(dataset.options.model)
+    is_silent = quiet or disable_verbose
     if not quiet:
-        say(model_line(model.info))
-    brief = quiet or disable_verbose
-    with RunReporter(quiet=brief) as reporter:
+        say(model_line(ensemble.info))
+    with InterruptibleReporter(quiet=is_silent) as reporter:
 
         def on_checked(findings: list[Finding]) -> None:
             reporter.finish()
-            _say_findings(findings, brief=brief)
+            for finding in findings:
+                if finding.severity == "warning":
+                    say(f"Warning: {finding}")
+                elif finding.code in _NOTES and not is_silent:
+                    say(f"{_NOTES[finding.code]} {finding.what}.")
 
         scored = score_to_directory(
             path,
             None if to_stdout else output_dir,
-            replace(dataset.options, model=model),
+            replace(dataset.options, model=ensemble),
             annotation_path=dataset.annotation_path,
             batch_key=dataset.batch_key,
             extra_columns=extra_columns,
@@ -134,7 +159,7 @@ def run(
         )
     if to_stdout:
         write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
-    if not brief:
+    if not is_silent:
         results = os.path.join(output_dir, f"cytotrace2_results.{file_format}")  # noqa: PTH118
         where = "standard output; no run.json, no plots" if to_stdout else results
         say(_summary(scored.result, where))
@@ -143,28 +168,30 @@ def run(
     if not (disable_plotting or to_stdout):
         reporter.results_are_safe()
         with reporter:
-            _draw_plots(scored, output_dir, plot_format, reporter, quiet=brief)
-
-
-def _say_findings(findings: list[Finding], *, brief: bool) -> None:
-    for finding in findings:
-        if finding.severity == "warning":
-            say(f"Warning: {finding}")
-        elif finding.code in _NOTES and not brief:
-            say(f"{_NOTES[finding.code]} {finding.what}.")
+            is_complete = _draw_plots(scored, output_dir, plot_format, reporter, quiet=is_silent)
+        if require_plots and not is_complete:
+            raise OutputError(
+                f"{output_dir}: the results are complete, but not all plots are there "
+                "(--require-plots)."
+            )
 
 
 def _draw_plots(
-    scored: Scored, output_dir: str, plot_format: str, reporter: RunReporter, *, quiet: bool
-) -> None:
-    """Draw what can be drawn. A plot that cannot is no error, as the results are complete."""
-    from cytotrace2_lite.plots import missing_packages, no_plots, write_plots
+    scored: Scored,
+    output_dir: str,
+    plot_format: str,
+    reporter: InterruptibleReporter,
+    *,
+    quiet: bool,
+) -> bool:
+    """Draw what can be drawn; tell whether that is all. The results are complete in any case."""
+    from cytotrace2_lite.plots import PLOTS, missing_packages, no_plots, write_plots
 
     lacking = missing_packages(with_umap=scored.result.embedding is None)
     if lacking:
         if not quiet:
             say(f"{no_plots(lacking)} (-dpl hides this line)")
-        return
+        return False
     paths, problems = write_plots(
         scored.result,
         scored.counts,
@@ -175,11 +202,12 @@ def _draw_plots(
         progress=reporter,
     )
     reporter.finish()
-    interrupt.stop_if_one_came()  # a library may have taken it for an error of its own
+    interrupt.stop_if_asked()  # a library may have taken it for an error of its own
     for problem in problems:
         say(f"Warning: {problem}")
     if paths and not quiet:
         say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
+    return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
 
 
 def _summary(result: Result, results: str) -> str:

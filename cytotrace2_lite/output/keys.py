@@ -28,7 +28,7 @@ __all__ = [
 
 
 class ModelReport(TypedDict):
-    """The model; as `cytotrace2_lite.models.ensemble.ModelInfo`."""
+    """The model; as `cytotrace2_lite.models.info.ModelInfo`."""
 
     name: str
     licence: str

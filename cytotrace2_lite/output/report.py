@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.genes.orthologs import Orthologs
     from cytotrace2_lite.metadata.annotation import Annotation
     from cytotrace2_lite.metadata.samples import Samples
-    from cytotrace2_lite.models.ensemble import ModelInfo
+    from cytotrace2_lite.models.info import ModelInfo
     from cytotrace2_lite.output.keys import (
         BatchQuality,
         FindingReport,

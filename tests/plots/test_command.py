@@ -14,8 +14,8 @@ if find_spec("umap") is None:  # importing it takes seconds
 from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli import interrupt as signals
-from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.cli import main as cli
+from cytotrace2_lite.cli.interrupt import interrupt
 from cytotrace2_lite.cli.run import run as run_command
 from cytotrace2_lite.plots import FORMATS, files, umap
 
@@ -38,7 +38,7 @@ def run(capsys, model_files, tmp_path, monkeypatch):
 
     def call(*arguments):
         with pytest.raises(SystemExit) as caught:
-            main(["run", "expr.txt", "-o", "out", "-m", str(model_files["1.1.0"]), *arguments])
+            cli.main(["run", "expr.txt", "-o", "out", "-m", str(model_files["1.1.0"]), *arguments])
         return caught.value.code, capsys.readouterr().err
 
     return call
@@ -120,11 +120,11 @@ class TestCommandLine:
     @pytest.mark.parametrize("swallowed", [False, True])
     @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
     def test_interrupt(self, run, monkeypatch, swallowed, handler):
-        def interrupt(*_, **__):
-            signals.interrupt.number = signal.SIGINT
+        def stop(*_, **__):
+            interrupt.number = signal.SIGINT
             raise ImportError("NumPy") if swallowed else KeyboardInterrupt
 
-        monkeypatch.setattr(umap, "compute_umap", interrupt)
+        monkeypatch.setattr(umap, "compute_umap", stop)
         before = signal.signal(signal.SIGINT, handler)  # one that a job in the background has
         try:
             code, err = run("-a", "labels.txt")
