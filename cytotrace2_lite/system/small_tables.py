@@ -23,7 +23,7 @@ from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["SmallTable", "parse_small_table", "read_small_table"]
 
@@ -81,7 +81,7 @@ class SmallTable:
 
     path: str
     rows: list[list[str]]
-    lines: list[int]
+    lines: Sequence[int]
     delimiter: str
     encoding: str
     compression: str | None
@@ -128,7 +128,7 @@ def read_small_table(
 
 
 def parse_small_table(
-    path: str, content: bytes, what: str, *, delimiters: str = "\t,;"
+    path: str, content: bytes, what: str, *, delimiters: str = "\t,;", largest: int | None = None
 ) -> SmallTable:
     """Take the rows from the content of a file; see `read_small_table`.
 
@@ -140,6 +140,8 @@ def parse_small_table(
         Its bytes.
     what, delimiters
         As for `read_small_table`.
+    largest
+        How many bytes it may have, compressed or not; by default 1 GiB.
 
     Returns
     -------
@@ -151,21 +153,27 @@ def parse_small_table(
     InputError
         It is no such text.
     """
-    compression, plain = _decompressed(path, content, what)
+    compression, plain = _decompressed(path, content, what, largest or _LARGEST)
     encoding, text = _decoded(path, plain, what)
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         if "\n" not in text:  # the line ends of old Macs, which some programs still write
             text = text.replace("\r", "\n")
     delimiter, text, first_line = _delimiter(text, delimiters)
+    lines: Sequence[int]
     if '"' in text:
         rows, lines = _quoted_rows(path, text, delimiter, what, first_line)
     else:
-        rows, lines = [], []
-        for number, line in enumerate(text.split("\n"), start=first_line):
-            if line and not line.isspace():
-                rows.append(line.split(delimiter))
-                lines.append(number)
+        written = text.removesuffix("\n").split("\n")
+        lines = range(first_line, first_line + len(written))
+        if not all(written) or any(map(str.isspace, written)):
+            lines = [
+                number
+                for number, line in zip(lines, written, strict=True)
+                if line and not line.isspace()
+            ]
+            written = [line for line in written if line and not line.isspace()]
+        rows = [line.split(delimiter) for line in written]
     return SmallTable(
         path=path,
         rows=rows,
@@ -178,12 +186,12 @@ def parse_small_table(
     )
 
 
-def _decompressed(path: str, content: bytes, what: str) -> tuple[str | None, bytes]:
+def _decompressed(path: str, content: bytes, what: str, largest: int) -> tuple[str | None, bytes]:
     too_large = InputError(
-        f"{path}: the file has more than {_LARGEST >> 20} MiB. Give a table with a line per cell "
+        f"{path}: the file has more than {largest >> 20} MiB. Give a table with a line per cell "
         "or gene."
     )
-    if len(content) > _LARGEST:
+    if len(content) > largest:
         raise too_large
     for magic, name, opener in _COMPRESSIONS:
         if not content.startswith(magic):
@@ -195,7 +203,7 @@ def _decompressed(path: str, content: bytes, what: str) -> tuple[str | None, byt
             while step := stream.read(_STEP):
                 steps.append(step)
                 n_bytes += len(step)
-                if n_bytes > _LARGEST:  # a few bytes can stand for a disk full of zeros
+                if n_bytes > largest:  # a few bytes can stand for a disk full of zeros
                     raise too_large
         except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
             if isinstance(error, InputError):
