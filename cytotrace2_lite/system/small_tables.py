@@ -12,8 +12,10 @@ import codecs
 import gzip
 import hashlib
 import io
+import itertools
 import lzma
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +31,11 @@ __all__ = ["SmallTable", "parse_small_table", "read_small_table"]
 
 _LARGEST = 1 << 30  # bytes of text
 _STEP = 1 << 20
+# What `str.isspace` says is a blank.
+_SPACES = (
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)  # Excel's, on a line of its own
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -166,13 +173,14 @@ def parse_small_table(
     else:
         written = text.removesuffix("\n").split("\n")
         lines = range(first_line, first_line + len(written))
-        if not all(written) or any(map(str.isspace, written)):
+        blank = itertools.repeat(_SPACES + delimiter)
+        if not all(map(str.strip, written, blank)):
             lines = [
                 number
                 for number, line in zip(lines, written, strict=True)
-                if line and not line.isspace()
+                if line.strip(_SPACES + delimiter)
             ]
-            written = [line for line in written if line and not line.isspace()]
+            written = [line for line in written if line.strip(_SPACES + delimiter)]
         rows = [line.split(delimiter) for line in written]
     return SmallTable(
         path=path,
@@ -205,7 +213,7 @@ def _decompressed(path: str, content: bytes, what: str, largest: int) -> tuple[s
                 n_bytes += len(step)
                 if n_bytes > largest:  # a few bytes can stand for a disk full of zeros
                     raise too_large
-        except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+        except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             if name == "bz2":  # text may begin like this

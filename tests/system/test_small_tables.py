@@ -162,3 +162,26 @@ class TestErrors:
         for content in (bomb, b"a" * ((1 << 20) + 1)):
             with pytest.raises(InputError, match="more than 1 MiB"):
                 parse(content)
+
+
+def test_gzip_data_that_break_off_within():
+    content = bytearray(gzip.compress(TEXT.encode()))
+    content[12:20] = bytes(8)
+    with pytest.raises(InputError) as caught:
+        parse_small_table("t.txt", bytes(content), "annotation")
+    assert str(caught.value) == (
+        "t.txt: the gzip data of the annotation are damaged or cut short. Copy or download the "
+        "file again."
+    )
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_rows_of_delimiters_only_are_blank(quote):
+    text = f"{quote}a{quote},b\nc,d\n,\n , \n\n"
+    assert parse_small_table("t", text.encode(), "annotation").rows == [["a", "b"], ["c", "d"]]
+
+
+def test_text_that_begins_like_bzip2():
+    table = parse_small_table("t", b"BZhxyz\tlabel\nc\tx\n", "annotation")
+    assert table.rows == [["BZhxyz", "label"], ["c", "x"]]
+    assert table.compression is None
