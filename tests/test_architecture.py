@@ -28,7 +28,7 @@ TABLE = {
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
-    "output": "metadata models.ensemble read genes base system",
+    "output": "metadata models.info read genes base system",
     "checks": "metadata models genes counts base system",
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
@@ -47,7 +47,7 @@ TABLE = {
         "api directory result plots output metadata models models.install models.fold read base "
         "system"
     ),
-    "": "api result output.comparison models.ensemble base",  # the public names
+    "": "api result output.comparison models.ensemble models.info base",  # the public names
     "__main__": "cli",
 }
 EVERYWHERE = {"errors", "text", "_version"}

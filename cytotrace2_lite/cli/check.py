@@ -11,25 +11,35 @@ from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
-from cytotrace2_lite.cli.options import Dataset, dataset_options, model_option, quiet_option
+from cytotrace2_lite.cli.options import (
+    Dataset,
+    dataset_options,
+    model_option,
+    quiet_option,
+    strict_option,
+)
 from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.text import printable
 
 __all__ = ["check"]
 
+_WARNINGS_FOUND = 6  # exit code, where it was asked for
+
 
 @click.command()
 @dataset_options
 @model_option
 @quiet_option
+@strict_option
 @click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
 def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
     """See whether EXPR is fit to be scored; without EXPR, whether this installation works.
 
     EXPR is read and looked at as `run` does it before it computes anything: species and number of
     genes, log-transformed values, counts per cell, ids of the annotation, time and memory. Exit
-    code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes.
+    code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes; 6, with
+    --strict: there are warnings.
 
     Without EXPR, the model is loaded and scores made-up cells with known scores.
     """
@@ -76,17 +86,19 @@ def _check_table(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
         if as_json:
             report([Finding.of_error(error)])
         raise
+    n_warnings = sum(finding.severity == "warning" for finding in findings)
+    exit_code = _WARNINGS_FOUND if dataset.options.strict and n_warnings else 0
     if as_json:
         report(findings)
-        return
+        click.get_current_context().exit(exit_code)
     # What needs attention comes last, where it is seen.
     for finding in sorted(findings, key=lambda finding: finding.severity):
         if quiet and finding.severity == "note":
             continue
         click.echo(f"{finding.severity:<8} " + f"\n{'':<9}".join(finding.sentences))
-    n_warnings = sum(finding.severity == "warning" for finding in findings)
     count = f"{n_warnings or 'no'} warning{'' if n_warnings == 1 else 's'}"
     click.echo(f"{printable(path)}: can be scored, {count}")
+    click.get_current_context().exit(exit_code)
 
 
 def _check_installation(model: str | None, max_cores: int | None) -> None:

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
     0 done, 1 unexpected, a missing package, or results that cannot be written or differ (compare),
-    2 usage, 3 input, 4 no usable genes, 5 model, 129 hung up, 130 interrupted, 141 nobody reads
-    standard output any more, 143 terminated.
+    2 usage, 3 input, 4 no usable genes, 5 model, 6 warnings (check --strict), 129 hung up, 130
+    interrupted, 141 nobody reads standard output any more, 143 terminated.
 
     Parameters
     ----------

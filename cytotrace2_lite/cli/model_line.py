@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cytotrace2_lite.models.installed import BUNDLED_MODEL
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.models.ensemble import ModelInfo
+    from cytotrace2_lite.models.info import ModelInfo
 
 __all__ = ["model_line"]
 

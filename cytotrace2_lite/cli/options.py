@@ -14,7 +14,7 @@ from cytotrace2_lite.base.options import RunOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option"]
+__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -96,12 +96,12 @@ _DATASET = (
     click.option(
         "-sp",
         "--species",
-        type=click.Choice(["mouse", "human"]),
+        type=click.Choice(["mouse", "human"], case_sensitive=False),
         default="mouse",
         show_default=True,
         help="Species of the gene names.",
     ),
-    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X."),
+    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X."),
     click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X."),
     click.option(
         "--orientation",
@@ -116,6 +116,12 @@ _DATASET = (
         default="error",
         show_default=True,
         help="What to do with genes of one name.",
+    ),
+    click.option(
+        "--gene-column",
+        metavar="NAME",
+        help="Names of the genes: a column of var of a .h5ad; symbols or ids of 10x data.  "
+        "[default: those of which the model knows most]",
     ),
     click.option(
         "--orthologs",
@@ -170,6 +176,11 @@ _DATASET = (
         show_default=True,
         help="Seed of the random splits into batches.",
     ),
+)
+
+#: Warnings are errors.
+strict_option = click.option(
+    "--strict", is_flag=True, help="Take warnings about the data for errors."
 )
 
 #: The model to score with.

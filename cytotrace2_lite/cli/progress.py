@@ -19,7 +19,7 @@ from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.progress import Progress
-    from cytotrace2_lite.models.install.download import DownloadProgress
+    from cytotrace2_lite.models.install.installation import DownloadProgress
 
 __all__ = ["DownloadReporter", "StageReporter", "say"]
 

@@ -10,9 +10,16 @@ import click
 
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
-from cytotrace2_lite.cli.options import Dataset, dataset_options, model_option, quiet_option
+from cytotrace2_lite.cli.options import (
+    Dataset,
+    dataset_options,
+    model_option,
+    quiet_option,
+    strict_option,
+)
 from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
+from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.finding import Finding
@@ -22,7 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 # Notes that are said while the program works.
-_SAID = {"input": "Input", "estimate": "It will take"}
+_SAID = {
+    "input": "Input",
+    "matrix": "Note:",
+    "repeated_values": "Note:",
+    "estimate": "It will take",
+}
 
 
 @click.command()
@@ -73,6 +85,12 @@ _SAID = {"input": "Input", "estimate": "It will take"}
     "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
 )
 @quiet_option
+@strict_option
+@click.option(
+    "--require-plots",
+    is_flag=True,
+    help="End with exit code 1 where plots are missing; the results are written all the same.",
+)
 def run(
     *,
     dataset: Dataset,
@@ -85,6 +103,7 @@ def run(
     disable_plotting: bool,
     disable_verbose: bool,
     quiet: bool,
+    require_plots: bool,
 ) -> None:
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
@@ -100,13 +119,18 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+    if require_plots and (disable_plotting or to_stdout):
+        raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
     # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
     # where no memory is left, tries for ever: it must come before the data.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
     from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.plots import missing_packages, no_plots
 
+    if require_plots and (lacking := missing_packages(with_umap=embedding is None)):
+        raise CytoTRACE2Error(no_plots(lacking))
     ensemble = Ensemble.load(dataset.options.model)
     is_silent = quiet or disable_verbose
     if not quiet:
@@ -146,7 +170,12 @@ def run(
     if not (disable_plotting or to_stdout):
         reporter.results_are_safe()
         with reporter:
-            _draw_plots(scored, output_dir, plot_format, reporter, quiet=is_silent)
+            is_complete = _draw_plots(scored, output_dir, plot_format, reporter, quiet=is_silent)
+        if require_plots and not is_complete:
+            raise OutputError(
+                f"{output_dir}: the results are complete, but not all plots are there "
+                "(--require-plots)."
+            )
 
 
 def _draw_plots(
@@ -156,15 +185,15 @@ def _draw_plots(
     reporter: InterruptibleReporter,
     *,
     quiet: bool,
-) -> None:
-    """Draw what can be drawn; what cannot is no error, as the results are complete."""
-    from cytotrace2_lite.plots import missing_packages, no_plots, write_plots
+) -> bool:
+    """Draw what can be drawn; tell whether that is all. The results are complete in any case."""
+    from cytotrace2_lite.plots import PLOTS, missing_packages, no_plots, write_plots
 
     lacking = missing_packages(with_umap=scored.result.embedding is None)
     if lacking:
         if not quiet:
             say(f"{no_plots(lacking)} (-dpl hides this line)")
-        return
+        return False
     paths, problems = write_plots(
         scored.result,
         scored.counts,
@@ -180,6 +209,7 @@ def _draw_plots(
         say(f"Warning: {problem}")
     if paths and not quiet:
         say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
+    return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
 
 
 def _summary(result: Result, results: str) -> str:

@@ -21,8 +21,10 @@ from cytotrace2_lite.system.small_tables import parse_small_table
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cytotrace2_lite.read._file import InputFile
-    from cytotrace2_lite.read._options import IsKnown
+    from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.system.small_tables import SmallTable
 
 __all__ = ["Axes", "name_axes"]
@@ -150,7 +152,7 @@ class _File:
         return None
 
 
-def name_axes(matrix: InputFile, shape: tuple[int, int], is_known: IsKnown | None) -> Axes:
+def name_axes(matrix: InputFile, shape: tuple[int, int], options: ReadOptions) -> Axes:
     """Find the files that name the axes of a matrix, and read them.
 
     Parameters
@@ -159,8 +161,9 @@ def name_axes(matrix: InputFile, shape: tuple[int, int], is_known: IsKnown | Non
         The matrix. The files are beside it.
     shape
         Its numbers of rows and columns.
-    is_known
-        As in `ReadOptions`; tells genes from cells where the names of files do not.
+    options
+        The orientation; and which genes are known, where the names of files do not tell them from
+        cells.
 
     Returns
     -------
@@ -198,7 +201,7 @@ def name_axes(matrix: InputFile, shape: tuple[int, int], is_known: IsKnown | Non
         best[kind] = [_File(matrix, one.name, kind) for one in of_kind if one.rank == lowest]
     rows_are_cells = None
     if not (best["genes"] and best["cells"]) and best["rows"] and best["columns"]:
-        rows_are_cells = _rows_are_cells(stem, best["rows"][0], best["columns"][0], is_known)
+        rows_are_cells = _rows_are_cells(stem, best["rows"][0], best["columns"][0], options)
         kinds = ("columns", "rows") if rows_are_cells else ("rows", "columns")
         best["genes"], best["cells"] = (best[kind] for kind in kinds)
     for kind, files, what in (
@@ -210,9 +213,11 @@ def name_axes(matrix: InputFile, shape: tuple[int, int], is_known: IsKnown | Non
                 f"{matrix.name}: there is no {what} (or .gz) beside the matrix, which would name "
                 f"its {kind}."
             )
-    genes, cells, transposed = _fitting(
-        matrix, shape, ending, best["genes"], best["cells"], _convention(stem, best, rows_are_cells)
-    )
+    first = _convention(stem, best, rows_are_cells)
+    ways = (first, not first)
+    if options.orientation != "auto":
+        ways = (options.orientation == "cells-x-genes",)
+    genes, cells, transposed = _fitting(matrix, shape, ending, best["genes"], best["cells"], ways)
     n_genes, n_cells = shape[::-1] if transposed else shape
     features = genes.without_header(n_genes)
     barcodes = cells.without_header(n_cells)
@@ -308,8 +313,11 @@ def _too_large(path: str) -> InputError:
     )
 
 
-def _rows_are_cells(stem: str, rows: _File, columns: _File, is_known: IsKnown | None) -> bool:
+def _rows_are_cells(stem: str, rows: _File, columns: _File, options: ReadOptions) -> bool:
     """Tell whether files that only say "rows" and "columns" name cells and genes."""
+    if options.orientation != "auto":
+        return options.orientation == "cells-x-genes"
+    is_known = options.is_known
     if is_known is not None:
         n_known = [
             max(
@@ -337,12 +345,12 @@ def _fitting(
     ending: str,
     genes: list[_File],
     cells: list[_File],
-    convention: bool,
+    ways: Sequence[bool],
 ) -> tuple[_File, _File, bool]:
     """Choose the files whose numbers of lines fit, and tell whether the rows are cells."""
     fits = [
         (gene, cell, transposed)
-        for transposed in (convention, not convention)
+        for transposed in ways
         for gene in genes
         for cell in cells
         if gene.without_header(shape[transposed]) is not None

@@ -19,11 +19,11 @@ from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._companions import name_axes
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._reader import StreamReader
-from cytotrace2_lite.read._tenx import gene_expression
+from cytotrace2_lite.read._tenx import chosen_names, gene_expression
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,7 +45,8 @@ _LONGEST_LINE = 1 << 20
 class MatrixMarket(StreamReader):
     """The reader of a matrix in coordinates; the files that name its axes are beside it.
 
-    Rows are genes, as 10x Genomics has it, or cells if only that fits the numbers of names.
+    Rows are genes, as 10x Genomics has it, or cells if the options say so, or if only that fits the
+    numbers of names.
 
     Parameters
     ----------
@@ -71,14 +72,14 @@ class MatrixMarket(StreamReader):
         self.name = stream.name
         self._stream = stream
         self._threads = options.threads
-        options.refuse("a 10x directory", matrix=True, orientation=True)
+        options.refuse("a 10x directory", matrix=True)
         if not stream.file.is_file:
             raise InputError(
                 f"{self.name}: a MatrixMarket file has no names. Give the path of the directory "
                 "that it is in, with features.tsv and barcodes.tsv."
             )
         n_rows, n_columns, self._n_values, self._ahead = self._read_header()
-        axes = name_axes(stream.file, (n_rows, n_columns), options.is_known)
+        axes = name_axes(stream.file, (n_rows, n_columns), options)
         self._axes = axes
         self.cells = axes.cells
         check_cells(axes.cells_path, self.cells)
@@ -87,11 +88,12 @@ class MatrixMarket(StreamReader):
         if sum(len(fields) > 2 for fields in features) > len(features) / 2:
             types = [fields[2] if len(fields) > 2 else "" for fields in features]
             kept = gene_expression(axes.features_path, types)
-        candidates = {"ids": [features[i][0] for i in kept]}
+        candidates: Mapping[str, Sequence[str]] = {"ids": [features[i][0] for i in kept]}
         if sum(len(fields) > 1 for fields in features) > len(features) / 2:
             # A gene without a symbol goes by its id.
             symbols = [(features[i][1:2] or [""])[0] or features[i][0] for i in kept]
-            candidates = {"symbols": symbols} | candidates
+            candidates = {"symbols": symbols, **candidates}
+        candidates = chosen_names(axes.features_path, candidates, options)
         self._gene_names, self.genes = choose_gene_names(axes.features_path, candidates, options)
         self._gene_of = np.full(len(features), -1)
         self._gene_of[kept] = np.arange(len(kept))
