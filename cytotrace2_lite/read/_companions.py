@@ -214,7 +214,7 @@ def name_axes(matrix: InputFile, shape: tuple[int, int], options: ReadOptions) -
                 f"its {kind}."
             )
     first = _convention(stem, best, rows_are_cells)
-    ways = (first, not first)
+    ways: tuple[bool, ...] = (first, not first)
     if options.orientation != "auto":
         ways = (options.orientation == "cells-x-genes",)
     genes, cells, transposed = _fitting(matrix, shape, ending, best["genes"], best["cells"], ways)
