@@ -107,7 +107,7 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         show_default=True,
         help="Species of the gene names.",
     ),
-    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read in place of X."),
+    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X."),
     click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X."),
     click.option(
         "--orientation",
@@ -122,6 +122,12 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         default="error",
         show_default=True,
         help="What to do with several genes of the same name.",
+    ),
+    click.option(
+        "--gene-column",
+        metavar="NAME",
+        help="Names of the genes: a column of var of a .h5ad; symbols or ids of 10x data.  "
+        "[default: those of which the model knows most]",
     ),
     click.option(
         "--orthologs",
@@ -221,6 +227,7 @@ def dataset_options(command: Command) -> Command:
         use_raw: bool,
         orientation: str,
         duplicate_genes: str,
+        gene_column: str | None,
         orthologs: str | None,
         model: str | None,
         batch_size: int,
@@ -243,6 +250,7 @@ def dataset_options(command: Command) -> Command:
                 use_raw=use_raw,
                 orientation=orientation,
                 duplicate_genes=duplicate_genes,
+                gene_column=gene_column,
                 species=species,
                 orthologs=orthologs,
                 model=model,

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 # Notes of the check that are worth a line, and how it begins.
-_NOTES = {"input": "Input", "estimate": "It will take"}
+_NOTES = {
+    "input": "Input",
+    "matrix": "Note:",
+    "repeated_values": "Note:",
+    "estimate": "It will take",
+}
 
 
 @click.command()
