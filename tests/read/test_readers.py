@@ -380,7 +380,7 @@ class TestTenX:
 
     def test_entries_that_are_none(self, data):
         folder = formats.directory_v2(data, Path("v2"))
-        for entry in (b"\n1 1 x", b"\n1 1", b"\n1  1 5"):
+        for entry in (b"\n1 1 x", b"\n1 1", b"\n1 1 5 5"):
             (folder / "matrix.mtx").write_bytes(formats.mtx(data).replace(b"\n1 1 5", entry))
             text = message("v2")
             start = "v2/matrix.mtx: an entry is not a row, a column and a number with one space"
