@@ -173,7 +173,7 @@ def score_to_directory(
             prepare_directory(folder)
         stack.enter_context(_removed_on_error(new))
         if write_h5ad is not None:
-            check_h5ad(source, write_h5ad)
+            check_h5ad(source, write_h5ad, options.orientation)
         targets = (
             [] if folder is None else [folder / REPORT_NAME, folder / results_name(file_format)]
         )
