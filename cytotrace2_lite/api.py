@@ -58,6 +58,7 @@ def run(
     use_raw: bool = False,
     orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
     duplicate_genes: Literal["error", "first", "sum"] = "error",
+    gene_column: str | None = None,
     species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
@@ -91,16 +92,21 @@ def run(
         Names of the cells of a matrix, each once; "0", "1", ... by default. As `genes`.
     layer
         Name of a layer of AnnData to take in place of `X`; of a genome, where a 10x `.h5` has
-        several.
+        several. By default it is `X`, or, if `X` does not hold whole numbers, the one of
+        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`.
     use_raw
         Whether to take `.raw` of AnnData.
     orientation
         Whether the rows of a table or matrix are genes ("genes-x-cells") or cells
         ("cells-x-genes"). With "auto" the names tell; where they do not, the lines of a text table
         are genes, and the rows of a data frame or Arrow table cells. A matrix without names is
-        cells x genes.
+        cells x genes. The rows of AnnData and 10x data are what they should be, unless this says
+        otherwise.
     duplicate_genes
         What to do with genes of one name: "error", keep the "first", or "sum".
+    gene_column
+        Which names of the genes to take: a column of `var` of AnnData, such as "gene_symbols";
+        "symbols" or "ids" of 10x data. By default, those of which the model knows most.
     species
         "mouse" or "human", in any case.
     orthologs
@@ -165,6 +171,7 @@ def run(
         use_raw=use_raw,
         orientation=orientation,
         duplicate_genes=duplicate_genes,
+        gene_column=gene_column,
         species=species,
         orthologs=orthologs,
         model=model,
@@ -178,7 +185,7 @@ def run(
     )
     writes = inplace and is_anndata(data)
     if writes:  # what is known to fail is tried before the work
-        check_annotatable(data)
+        check_annotatable(data, orientation)
     to_compute = isinstance(embedding, str) and embedding == "umap"
     with open_input(expanded(data)) as source:
         embed = None
@@ -304,6 +311,7 @@ def check(
     use_raw: bool = False,
     orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
     duplicate_genes: Literal["error", "first", "sum"] = "error",
+    gene_column: str | None = None,
     species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
@@ -319,7 +327,9 @@ def check(
 
     Parameters
     ----------
-    data, genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
+    data, genes, cells, layer, use_raw, orientation, duplicate_genes, gene_column, species
+        As for `run`.
+    orthologs, model
         As for `run`.
     batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, progress
         As for `run`.
@@ -341,6 +351,7 @@ def check(
         use_raw=use_raw,
         orientation=orientation,
         duplicate_genes=duplicate_genes,
+        gene_column=gene_column,
         species=species,
         orthologs=orthologs,
         model=model,

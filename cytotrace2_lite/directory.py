@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation.explain import explain_scores
-from cytotrace2_lite.explanation.files import check_options, explanation_files
+from cytotrace2_lite.explanation.files import check_options, explanation_files, remove_outdated
 from cytotrace2_lite.explanation.groups import BY_POTENCY, groups_of
 from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
@@ -186,7 +186,7 @@ def score_to_directory(
             prepare_directory(folder)
         stack.enter_context(_removed_on_error(new))
         if write_h5ad is not None:
-            check_h5ad(source, write_h5ad)
+            check_h5ad(source, write_h5ad, options.orientation)
         targets = (
             [] if folder is None else [folder / REPORT_NAME, folder / results_name(file_format)]
         )
@@ -227,6 +227,8 @@ def score_to_directory(
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder)
+        if explanation is not None:
+            remove_outdated(folder, contents)
     return Scored(
         result=result,
         counts=job.data.counts,
@@ -315,6 +317,7 @@ def explain_to_directory(
         n_cells = len(result.cells)
         report(Progress("write", 0, n_cells))
         write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
+    remove_outdated(folder, contents)
     return explanation
 
 

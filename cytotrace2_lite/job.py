@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.metadata.coordinates import Embedding
-    from cytotrace2_lite.read import Input
+    from cytotrace2_lite.read import Input, Source
 
 __all__ = ["Job", "prepare_job"]
 
@@ -145,6 +145,8 @@ def prepare_job(
             orientation=options.orientation,
             duplicate_genes=options.duplicate_genes,
             threads=parameters.max_cores,
+            gene_column=options.gene_column,
+            max_memory=parameters.max_memory,
         ),
         genes=options.genes,
         cells=options.cells,
@@ -163,7 +165,7 @@ def prepare_job(
     layout, remarks = embed(names) if embed is not None else (None, [])
     prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
     del expression
-    findings = [Finding("input", "note", f"read as {origin.describe()}")]
+    findings = [Finding("input", "note", f"read as {origin.describe()}"), *_chosen(origin)]
     findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
     findings += model_permissions(ensemble.info.path)
     if table is not None:
@@ -187,6 +189,20 @@ def prepare_job(
         ),
         annotation=annotation,
     )
+
+
+def _chosen(origin: Source) -> list[Finding]:
+    if origin.instead_of is None:
+        return []
+    return [
+        Finding(
+            "matrix",
+            "note",
+            f"{origin.instead_of} does not hold whole numbers and {origin.matrix} does, so that is "
+            f'read (--layer {origin.instead_of}, or layer="{origin.instead_of}" in Python, takes '
+            f"{origin.instead_of} all the same)",
+        )
+    ]
 
 
 def _parameters(options: RunOptions) -> Parameters:

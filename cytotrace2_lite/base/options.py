@@ -28,7 +28,7 @@ class RunOptions:
 
     Attributes
     ----------
-    genes, cells, layer, use_raw, orientation, duplicate_genes
+    genes, cells, layer, use_raw, orientation, duplicate_genes, gene_column
         Which values are read, and how.
     species, orthologs
         Which species the genes are of.
@@ -50,6 +50,7 @@ class RunOptions:
     use_raw: bool = False
     orientation: str = "auto"
     duplicate_genes: str = "error"
+    gene_column: str | None = None
     species: str = "mouse"
     orthologs: str | os.PathLike[str] | None = None
     model: Any = None

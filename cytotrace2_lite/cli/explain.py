@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite.cli.findings import teller
-from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
@@ -216,6 +216,7 @@ def draw_gene_plots(
     try:
         write_whole(draw_files(explanation, output_dir, plot_format))
     except Exception as error:  # noqa: BLE001 (whatever it is, the tables stay)
+        interrupt.stop_if_asked()  # a library may have taken it for an error of its own
         say(f"Warning: pictures of the genes not drawn (the tables are complete): {error}")
         return
     if not quiet:

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["teller"]
 
-# Notes that are said while the program works.
-_SAID = {"input": "Input", "estimate": "It will take"}
+# Notes of the check that are worth a line, and how it begins.
+_NOTES = {
+    "input": "Input",
+    "matrix": "Note:",
+    "repeated_values": "Note:",
+    "estimate": "It will take",
+}
 
 
 def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Finding]], None]:
@@ -39,7 +44,7 @@ def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Fi
         for finding in findings:
             if finding.severity == "warning":
                 say(f"Warning: {finding}")
-            elif finding.code in _SAID and not quiet:
-                say(f"{_SAID[finding.code]} {finding.what}.")
+            elif finding.code in _NOTES and not quiet:
+                say(f"{_NOTES[finding.code]} {finding.what}.")
 
     return tell

@@ -1,4 +1,4 @@
-"""The command `ct2-lite run`."""
+"""The command `ct2-lite run`: score a file, write the results, draw plots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
 from cytotrace2_lite.cli.findings import teller
-from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
@@ -38,8 +38,8 @@ __all__ = ["run"]
     default="cytotrace2_results",
     show_default=True,
     metavar="DIR",
-    help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
-    "output, and neither run.json nor plots.",
+    help="Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
+    "written, to standard output.",
 )
 @click.option(
     "--extra-columns",
@@ -81,7 +81,10 @@ __all__ = ["run"]
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
-    "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
+    "-dv",
+    "--disable-verbose",
+    is_flag=True,
+    help="Print only which model is used, warnings and errors.",
 )
 @quiet_option
 @strict_option
@@ -123,8 +126,8 @@ def run(
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
     if require_plots and (disable_plotting or to_stdout):
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
-    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
-    # where no memory is left, tries for ever: it must come before the data.
+    # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
+    # the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
@@ -203,7 +206,7 @@ def _draw_plots(
         progress=reporter,
     )
     reporter.finish()
-    reporter.stop_if_asked()  # the exception may have been taken for an error of a library
+    interrupt.stop_if_asked()  # a library may have taken it for an error of its own
     for problem in problems:
         say(f"Warning: {problem}")
     if paths and not quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,12 +22,14 @@ from cytotrace2_lite.explanation.means import (
     feature_named,
     potency_position,
 )
+from cytotrace2_lite.explanation.plots import FILES as PICTURES
+from cytotrace2_lite.explanation.plots import FORMATS
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cytotrace2_lite.explanation.explanation import Explanation
 
@@ -41,6 +44,7 @@ __all__ = [
     "ExplainOptions",
     "check_options",
     "explanation_files",
+    "remove_outdated",
     "require_h5py",
 ]
 
@@ -178,6 +182,23 @@ def explanation_files(
         contents[folder / CELLS_NAME] = partial(_write_cells, explanation)
     record = json.dumps(_record(explanation, options), indent=2) + "\n"
     return {folder / RECORD_NAME: record.encode(), **contents}
+
+
+def remove_outdated(directory: str | os.PathLike[str], written: Iterable[Path]) -> None:
+    """Remove what an earlier explanation has left, which would not fit the tables beside it.
+
+    Parameters
+    ----------
+    directory
+        Where the files are.
+    written
+        Those of this explanation, which stay.
+    """
+    names = {ENRICHMENT_NAME, CONTRAST_NAME, WITHOUT_NAME, CELLS_NAME}
+    names |= {f"{name}.{kind}" for name in PICTURES.values() for kind in FORMATS}
+    for name in names - {path.name for path in written}:
+        with contextlib.suppress(OSError):
+            (Path(directory) / name).unlink()
 
 
 def require_h5py() -> Any:

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.explanation.means import GroupMeans
 
-__all__ = ["FILES", "GenePlots", "draw_files"]
+__all__ = ["FILES", "FORMATS", "GenePlots", "draw_files"]
 
 #: Names of the files, without their ends, by the method that draws each.
 FILES = {"top_genes": "cytotrace2_genes_top", "dots": "cytotrace2_genes_dots"}
+#: The ends of their names.
+FORMATS = ("png", "pdf", "svg")
 _DPI = 200
 _MOST_COLUMNS = 5
 _MOST_GENES = 60  # in one dot plot

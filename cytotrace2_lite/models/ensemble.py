@@ -331,7 +331,8 @@ class Ensemble:
             raise ModelError(
                 f"{self.info.path}: onnxruntime cannot run the model: {error}"
             ) from error
-        if answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
+        is_number = isinstance(answer, np.ndarray) and answer.dtype.kind == "f"
+        if not is_number or answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
             raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
         n_columns, of_what = {
             "probabilities": (len(POTENCIES), "potencies"),

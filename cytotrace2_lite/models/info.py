@@ -93,7 +93,7 @@ def read_info(
             n_members=int(entries["n_members"]),
             sha256=hashlib.sha256(content).hexdigest(),
             path=str(path),
-            sources=tuple(json.loads(entries["sources"])),
+            sources=_sources(entries["sources"]),
             official=one_line(entries, "official", ""),
         )
         potencies = tuple(entries["potencies"].split("\n"))
@@ -105,10 +105,18 @@ def read_info(
         ):
             raise ValueError(threshold)
     # RecursionError: JSON that is nested too deeply.
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the model does not describe itself as this version expects. {remedy(path)}"
         ) from error
     if potencies != POTENCIES:
         raise ModelError("the model was made for other potencies than this package's.")
     return info, threshold, check_scores
+
+
+def _sources(text: str) -> tuple[dict[str, str], ...]:
+    found = json.loads(text)
+    for source in found:
+        if not all(isinstance(word, str) for pair in source.items() for word in pair):
+            raise TypeError(text)
+    return tuple(found)

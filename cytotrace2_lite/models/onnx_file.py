@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.text import shown
 
@@ -173,6 +171,8 @@ def initializers(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _tensor(message: memoryview) -> tuple[str, NDArray[Any]]:
+    import numpy as np  # not at the top: what a model says of itself is read without it
+
     shape: list[int] = []
     fields: dict[int, int | memoryview] = {}
     for number, value in _fields(message):

@@ -72,6 +72,7 @@ class _SourceReport(TypedDict, total=False):
     duplicate_genes: str
     n_duplicates: int
     companions: tuple[CompanionReport, ...]
+    instead_of: str | None
 
 
 class InputReport(_SourceReport):

@@ -292,6 +292,7 @@ def _input(
             {"path": file.path, "n_bytes": file.n_bytes, "sha256": file.sha256}
             for file in source.companions
         ),
+        "instead_of": source.instead_of,
         "n_cells": n_cells,
         "n_genes": n_genes,
         "max_value": max_value,

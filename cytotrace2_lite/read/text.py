@@ -75,7 +75,7 @@ class TextTable(StreamReader):
     def __init__(
         self, stream: ByteStream, options: ReadOptions, *, block_size: int = 1 << 21
     ) -> None:
-        options.refuse("a text table", matrix=True)
+        options.refuse("a text table", matrix=True, gene_column=True)
         self._stream = stream
         self.name = stream.name
         self._delimiter = b"\t"

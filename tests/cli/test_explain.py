@@ -207,6 +207,17 @@ def test_run_writes_results_and_genes_at_once(call, tmp_path):
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / folder / name).read_bytes()
 
 
+def test_what_an_earlier_explanation_has_left_is_removed(call, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    names = ("cytotrace2_contrast.tsv", "cytotrace2_genes_dots.svg", "cytotrace2_gene_shares.h5ad")
+    for name in (*names, "mine.txt"):
+        (folder / name).touch()
+    table = DATA / "enteric_300.txt.gz"
+    assert call("explain", table, "-m", "open", "-dpl", "-q", "-o", "out")[0] == 0
+    assert files_in(folder) == TABLES | {"mine.txt"}
+
+
 def test_run_explains_into_a_directory_only(call):
     code, _, err = call("run", MARROW, "-sp", "human", "-o", "-", "--explain")
     assert code == 2

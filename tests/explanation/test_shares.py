@@ -6,6 +6,7 @@ from helpers.counts import random_counts
 from scipy.integrate import quad_vec
 from scipy.stats import rankdata
 
+from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.explanation.shares import (
     Expressed,
     MeanContributions,
@@ -13,6 +14,8 @@ from cytotrace2_lite.explanation.shares import (
     target_of,
     value_of,
 )
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.models.onnx_file import initializers
 from cytotrace2_lite.models.weights import read_weights
 from cytotrace2_lite.stages.preprocess import log2_cpm, rank_expressed
 
@@ -169,3 +172,31 @@ def test_a_gene_of_no_cell_has_no_share(case):
     column = own[np.abs(ours[0, own]).argmax()]
     lacking = np.flatnonzero(cells.log2_cpm.toarray()[:, column] == 0)
     assert ours[lacking, column].any()
+
+
+def test_weights_of_a_model_that_was_replaced_are_refused(model_files, ensembles, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_files["1.1.0"].read_bytes())
+    info = Ensemble.load(path).info
+    path.write_bytes(model_files["1.0.0"].read_bytes())
+    with pytest.raises(ModelError, match="replaced by another one since it was loaded"):
+        read_weights(info)
+
+
+def test_weights_that_are_stored_otherwise_are_refused(model_files):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(model_files["1.1.0"].read_bytes())
+    assert set(initializers(model.SerializeToString())) == {
+        tensor.name for tensor in model.graph.initializer
+    }
+    for tensor in model.graph.initializer:
+        ours = initializers(model.SerializeToString())[tensor.name]
+        np.testing.assert_array_equal(ours, onnx.numpy_helper.to_array(tensor))
+        break
+    model.graph.initializer[0].raw_data += b"\0\0\0\0"
+    with pytest.raises(ModelError, match="has another size than its shape says"):
+        initializers(model.SerializeToString())
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].float_data.extend([1.0])
+    with pytest.raises(ModelError, match="is not stored as the exporter stores weights"):
+        initializers(model.SerializeToString())

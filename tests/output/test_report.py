@@ -34,6 +34,7 @@ PARAMETERS = ["species", "batch_size", "smooth_batch_size", "seed", "max_cores",
 SOURCE = [
     *("format", "path", "compression", "n_bytes", "sha256", "matrix", "other_matrices"),
     *("orientation", "gene_names", "duplicate_genes", "n_duplicates", "companions"),
+    "instead_of",
 ]
 SIZE = ["n_cells", "n_genes", "max_value"]
 GENES = [

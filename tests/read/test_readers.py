@@ -73,11 +73,18 @@ class TestNames:
         expression, source = read_expression(self.adata(list("wxyz"), gene_ids=ids), is_known)
         assert (expression.genes, source.gene_names) == (ids, "var['gene_ids']")
 
-    def test_columns_of_other_names_or_with_gaps_are_left_alone(self):
+    def test_columns_of_other_names_or_with_gaps(self):
         odd = list("wxyz")
-        for columns in ({"mouse_ortholog": GENES}, {"gene_symbols": [*GENES[:3], None]}):
+        gaps = [*GENES[:3], None]
+        for columns, origin in (
+            ({"mouse_ortholog": GENES}, "var['mouse_ortholog']"),
+            ({"gene_symbols": gaps}, "var['gene_symbols'] (1 name from var_names)"),
+        ):
             _, source = read_expression(self.adata(odd, **columns), is_known)
-            assert source.gene_names == "var_names"
+            assert source.gene_names == origin
+        # Only where far more of their names are known.
+        _, source = read_expression(self.adata(GENES, real_gene_name=gaps), is_known)
+        assert source.gene_names == "var_names"
 
     def test_ids_rather_than_repeated_symbols(self):
         ids = ["ENSMUSG00000029580", "ENSMUSG00000057666", "ENSMUSG00000012396", "x"]
@@ -333,13 +340,6 @@ class TestTenX:
                 ),
             ),
             (
-                (b"\n3 1 1", b"\n1 1 1"),
-                (
-                    "v2/matrix.mtx: gene 'Actb' has two values in cell 'a'. Keep one of them, "
-                    "or their sum."
-                ),
-            ),
-            (
                 (b"\n1 1 5", b"\n1 1 -5"),
                 (
                     "v2/matrix.mtx: gene 'Actb', cell 'a': the value -5 is negative. "
@@ -380,7 +380,7 @@ class TestTenX:
 
     def test_entries_that_are_none(self, data):
         folder = formats.directory_v2(data, Path("v2"))
-        for entry in (b"\n1 1 x", b"\n1 1", b"\n1  1 5"):
+        for entry in (b"\n1 1 x", b"\n1 1", b"\n1 1 5 5"):
             (folder / "matrix.mtx").write_bytes(formats.mtx(data).replace(b"\n1 1 5", entry))
             text = message("v2")
             start = "v2/matrix.mtx: an entry is not a row, a column and a number with one space"
@@ -577,7 +577,17 @@ class TestHdf5:
                 ["matrix", "row_attrs", "col_attrs"],
                 "a Loom file, which is not read. In Python, anndata.io",
             ),
-            (["mod"], "a MuData file, which is not read. In Python, mudata.read_h5mu"),
+            (
+                ["barcode_idx", "count", "feature_idx", "barcodes", "features"],
+                (
+                    "molecule_info.h5 of Cell Ranger, a list of molecules, which is not read. Give "
+                    "filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it."
+                ),
+            ),
+            (
+                ["barcode", "gene", "genome", "reads", "umi"],
+                "molecule_info.h5 of Cell Ranger, a list of molecules, which is not read. Give ",
+            ),
             (["assays", "cell.names"], "a SeuratDisk file (.h5Seurat), which is not read. In R, "),
         ):
             with h5py.File("t.h5", "w") as file:
@@ -789,9 +799,12 @@ def test_options_without_meaning(data):
         "duplicate_genes is None; it must be one of 'error', 'first', 'sum'."
     )
     folder = formats.directory_v2(data, Path("v2"))
-    assert message(folder, error=error, orientation="genes-x-cells") == (
-        "a 10x directory says itself which axis has the genes: leave the orientation out."
+    assert message(folder, error=error, layer="x") == (
+        "a 10x directory has no layers: leave the option out."
     )
+    no_columns = "has no columns of gene names to choose from: leave the gene column out."
+    assert message(path, error=error, gene_column="x") == f"a text table {no_columns}"
+    assert message(COUNTS, error=error, genes=GENES, gene_column="x") == f"a matrix {no_columns}"
     assert message(COUNTS, error=error, genes=GENES, layer="x") == (
         "a matrix has no layers: leave the option out."
     )
