@@ -1,4 +1,7 @@
-"""The Python interface: `run`, `explain`, `check`, and `cytotrace2` with upstream's signature."""
+"""The Python interface: `run`, `explain`, `check`, and `cytotrace2` with upstream's signature.
+
+Longer than 450 lines because each public function lists and explains all of its parameters.
+"""
 
 from __future__ import annotations
 
@@ -239,8 +242,8 @@ def explain(
     data
         As for `run`.
     groups
-        The label of each cell, length n_cells (None, NaN or "" where it has none), or the name of
-        a column of `obs` of AnnData; by default `CytoTRACE2_Potency`. At most 500 different ones.
+        The label of each cell (None, NaN or "" for none; at most 500 different ones), or the name
+        of a column of `obs` of AnnData; by default `CytoTRACE2_Potency`.
     of
         What is explained: "score", the raw score, or the name of a potency, its probability.
     reference
@@ -254,9 +257,8 @@ def explain(
     Returns
     -------
     Explanation
-        The mean shares of the groups, and the shares of every cell when asked for. It keeps the
-        values of the dataset. `explanation.scores` is what `run` returns. Its warnings are given
-        as Python warnings, too.
+        The mean shares of the groups, and those of every cell when asked for; it keeps the values
+        of the dataset. `explanation.scores` is what `run` returns, whose warnings it gives, too.
 
     Raises
     ------
@@ -281,7 +283,7 @@ def explain(
         max_memory=max_memory,
         strict=strict,
     )
-    potency_position(of)  # before anything is read
+    potency_position(of)
     with open_input(expanded(data)) as source:
         key = groups if isinstance(groups, str) else ""
         labels = obs_column(source, key) if key else groups
