@@ -122,8 +122,8 @@ class InputFile:
     def unchanged(self) -> Iterator[None]:
         """Raise if the file, or a file beside it, is not what it was when it was opened.
 
-        This is seen before and after the body of the `with` statement. An error in the body may
-        well come from the change, which is told in its place.
+        This is seen before and after the body of the `with` statement. An error in the body of
+        whatever kind may come from the change, which is told in its place.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class InputFile:
         self._check()
         try:
             yield
-        except (InputError, UsageError):
+        except Exception:
             self._check()
             raise
         self._check()

@@ -129,12 +129,10 @@ def open_arrow_stream(file: InputFile, options: ReadOptions) -> Table:
     from pyarrow import ipc
 
     # A stream is read from its beginning for each block of columns. Through a map of the file, only
-    # what is used of it is read.
-    with _reading(file):
-        content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
+    # what is used of it is read. The map is dropped each time, and with it what was read.
     def open_again(included: Any = None) -> Any:
-        return ipc.open_stream(content, options=included)
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return ipc.open_stream(pa.py_buffer(content), options=included)
 
     return _of_ipc(file, open_again, options)
 
