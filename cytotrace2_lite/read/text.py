@@ -117,7 +117,7 @@ class TextTable(StreamReader):
         ------
         InputError
             A line has more or fewer fields than the header, no name or the name of another line,
-            or a value is missing, negative, infinite or not a number. The first such error counts.
+            or a value is missing, negative, infinite or not a number. The first such error is raised.
         """
         for text, scanned in in_order(self._scan, self._texts, self._threads, caller_works=True):
             if scanned is None:
