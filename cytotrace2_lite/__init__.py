@@ -42,7 +42,8 @@ if TYPE_CHECKING:
         SpeciesWarning,
         UsageError,
     )
-    from cytotrace2_lite.models.ensemble import Ensemble, ModelInfo
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.models.info import ModelInfo
     from cytotrace2_lite.output.comparison import Comparison, compare
     from cytotrace2_lite.result import Result
 
@@ -86,7 +87,7 @@ _MODULES = {
     "PRESETS": "base.parameters",
     "Ensemble": "models.ensemble",
     "Finding": "base.finding",
-    "ModelInfo": "models.ensemble",
+    "ModelInfo": "models.info",
     "Progress": "base.progress",
     "Result": "result",
     "check": "api",

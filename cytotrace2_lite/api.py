@@ -53,6 +53,7 @@ def run(
     use_raw: bool = False,
     orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
     duplicate_genes: Literal["error", "first", "sum"] = "error",
+    gene_column: str | None = None,
     species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
@@ -62,6 +63,7 @@ def run(
     seed: int = 14,
     max_cores: int | None = None,
     max_memory: int | None = None,
+    strict: bool = False,
     embedding: ArrayLike | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     inplace: bool = True,
@@ -85,16 +87,21 @@ def run(
         Names of the cells of a matrix, each once; "0", "1", ... by default. As `genes`.
     layer
         Name of a layer of AnnData to take in place of `X`; of a genome, where a 10x `.h5` has
-        several.
+        several. By default it is `X`, or, if `X` does not hold whole numbers, the one of
+        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`.
     use_raw
         Whether to take `.raw` of AnnData.
     orientation
         Whether the rows of a table or matrix are genes ("genes-x-cells") or cells
         ("cells-x-genes"). With "auto" the names tell; where they do not, the lines of a text table
         are genes, and the rows of a data frame or Arrow table cells. A matrix without names is
-        cells x genes.
+        cells x genes. The rows of AnnData and 10x data are what they should be, unless this says
+        otherwise.
     duplicate_genes
         What to do with genes of one name: "error", keep the "first", or "sum".
+    gene_column
+        Which names of the genes to take: a column of `var` of AnnData, such as "gene_symbols";
+        "symbols" or "ids" of 10x data. By default, those of which the model knows most.
     species
         "mouse" or "human", in any case.
     orthologs
@@ -119,6 +126,8 @@ def run(
     max_memory
         Bytes this process may take; by default what the machine and cgroups leave it. Values that
         do not fit lie in a temporary file until the end of the run.
+    strict
+        Whether warnings about the dataset are errors, raised before anything is computed.
     embedding
         Where `result.plot` draws the cells: numbers of shape (n_cells, 2), the name of such in
         `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
@@ -157,6 +166,7 @@ def run(
         use_raw=use_raw,
         orientation=orientation,
         duplicate_genes=duplicate_genes,
+        gene_column=gene_column,
         species=species,
         orthologs=orthologs,
         model=model,
@@ -166,10 +176,11 @@ def run(
         seed=seed,
         max_cores=max_cores,
         max_memory=max_memory,
+        strict=strict,
     )
     writes = inplace and is_anndata(data)
     if writes:  # what is known to fail is tried before the work
-        check_annotatable(data)
+        check_annotatable(data, orientation)
     to_compute = isinstance(embedding, str) and embedding == "umap"
     with open_input(expanded(data)) as source:
         embed = None
@@ -180,10 +191,12 @@ def run(
         elif embedding is not None:
             embed = partial(checked_embedding, embedding)
         job = prepare_job(source, options, embed=embed, progress=progress)
+    if strict:
+        job.refuse_warnings()
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores)
+        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
         result = replace(result, embedding=layout)
     if writes:
         annotate(data, result)
@@ -199,6 +212,7 @@ def check(
     use_raw: bool = False,
     orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
     duplicate_genes: Literal["error", "first", "sum"] = "error",
+    gene_column: str | None = None,
     species: Literal["mouse", "human"] = "mouse",
     orthologs: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | Ensemble | None = None,
@@ -214,7 +228,9 @@ def check(
 
     Parameters
     ----------
-    data, genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
+    data, genes, cells, layer, use_raw, orientation, duplicate_genes, gene_column, species
+        As for `run`.
+    orthologs, model
         As for `run`.
     batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, progress
         As for `run`.
@@ -236,6 +252,7 @@ def check(
         use_raw=use_raw,
         orientation=orientation,
         duplicate_genes=duplicate_genes,
+        gene_column=gene_column,
         species=species,
         orthologs=orthologs,
         model=model,

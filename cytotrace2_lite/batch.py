@@ -17,8 +17,8 @@ from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_NEIGHBORS, Parameters
 from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.stages import binning, components, diffusion, neighbors
 from cytotrace2_lite.stages.standardised import standardise
+from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.machine import release_memory
-from cytotrace2_lite.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

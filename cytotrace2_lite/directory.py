@@ -173,7 +173,7 @@ def score_to_directory(
             prepare_directory(folder)
         stack.enter_context(_removed_on_error(new))
         if write_h5ad is not None:
-            check_h5ad(source, write_h5ad)
+            check_h5ad(source, write_h5ad, options.orientation)
         targets = (
             [] if folder is None else [folder / REPORT_NAME, folder / results_name(file_format)]
         )
@@ -193,6 +193,8 @@ def score_to_directory(
         )
         if on_checked is not None:
             on_checked(job.findings)
+        if options.strict:
+            job.refuse_warnings()
         result = job.score(progress, release=not keep_counts)
         contents: dict[Path, Any] = {}
         if folder is not None:

@@ -11,7 +11,7 @@ from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.permissions import model_permissions
 from cytotrace2_lite.counts import MAX_BYTES
-from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.genes import is_known
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels, check_annotation
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.metadata.coordinates import Embedding
-    from cytotrace2_lite.read import Input
+    from cytotrace2_lite.read import Input, Source
 
 __all__ = ["Job", "prepare_job"]
 
@@ -47,6 +47,22 @@ class Job:
     embedding: Embedding | None
     record: InputRecord
     annotation: Annotation | None
+
+    def refuse_warnings(self) -> None:
+        """Raise where there is a warning about the dataset, for whom warnings are errors.
+
+        Raises
+        ------
+        InputError
+            It names the first of them.
+        """
+        found = [finding for finding in self.findings if finding.severity == "warning"]
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise InputError(
+                "nothing is scored, as warnings are errors (--strict; strict=True): "
+                f"{found[0]}{more}"
+            )
 
     def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
         """Score the cells; `release` as for `cytotrace2_lite.pipeline.score_cells`."""
@@ -129,6 +145,8 @@ def prepare_job(
             orientation=options.orientation,
             duplicate_genes=options.duplicate_genes,
             threads=parameters.max_cores,
+            gene_column=options.gene_column,
+            max_memory=parameters.max_memory,
         ),
         genes=options.genes,
         cells=options.cells,
@@ -147,7 +165,7 @@ def prepare_job(
     layout, remarks = embed(names) if embed is not None else (None, [])
     prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
     del expression
-    findings = [Finding("input", "note", f"read as {origin.describe()}")]
+    findings = [Finding("input", "note", f"read as {origin.describe()}"), *_chosen(origin)]
     findings += check_input(prepared, parameters, samples, origin.hint()) + remarks
     findings += model_permissions(ensemble.info.path)
     if table is not None:
@@ -171,6 +189,20 @@ def prepare_job(
         ),
         annotation=annotation,
     )
+
+
+def _chosen(origin: Source) -> list[Finding]:
+    if origin.instead_of is None:
+        return []
+    return [
+        Finding(
+            "matrix",
+            "note",
+            f"{origin.instead_of} does not hold whole numbers and {origin.matrix} does, so that is "
+            f'read (--layer {origin.instead_of}, or layer="{origin.instead_of}" in Python, takes '
+            f"{origin.instead_of} all the same)",
+        )
+    ]
 
 
 def _parameters(options: RunOptions) -> Parameters:

@@ -104,7 +104,7 @@ class ModelInput:
     genes
         What became of the gene names.
     findings
-        What there is to say about the gene names.
+        What there is to say about the gene names, and about values that were added up.
     max_value
         Largest value over all genes of the input.
     seconds
@@ -149,8 +149,7 @@ def prepare(
     NoUsableGenesError
         No gene is known to the model, or none of those has a count in any cell.
     InputError
-        A gene is named twice, or has two values in a cell, or the values of a cell are too large
-        to add up.
+        A gene is named twice, or the values of a cell are too large to add up.
     """
     started = time.perf_counter()
     mapping = genes.map_genes(expression.genes, species, orthologs)
@@ -169,7 +168,7 @@ def prepare(
         counts,
         expression.cells,
         mapping.report,
-        dataset.check_genes(expression.genes, mapping),
+        [*dataset.check_genes(expression.genes, mapping), *dataset.check_repeated(counts)],
         expression.max_value,
         time.perf_counter() - started,
     )

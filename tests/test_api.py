@@ -246,7 +246,7 @@ class TestMatrix:
                 ["Actb"],
                 None,
                 ct2.InputError,
-                "the matrix holds <U1, not real numbers.",
+                "gene 'Actb', cell '0': the value is the text 'x', not a number.",
             ),
             (
                 np.array([[1 + 2j]]),
@@ -260,7 +260,7 @@ class TestMatrix:
                 ["Actb", "Gapdh"],
                 None,
                 ct2.InputError,
-                "the matrix does not hold numbers: could not convert string to float: 'y'.",
+                "gene 'Actb', cell '0': the value is the text '1', not a number.",
             ),
             (
                 np.zeros((2, 2, 2)),
@@ -506,7 +506,7 @@ class TestBlas:
         code = """
 import scipy.linalg
 from threadpoolctl import threadpool_info
-from cytotrace2_lite.system.threads import one_blas_thread
+from cytotrace2_lite.system.blas import one_blas_thread
 
 def threads():
     return {pool["num_threads"] for pool in threadpool_info()}
@@ -528,7 +528,7 @@ assert threads() == own
         code = (
             "import sys\n"
             "sys.modules['threadpoolctl'] = None\n"
-            "from cytotrace2_lite.system.threads import one_blas_thread\n"
+            "from cytotrace2_lite.system.blas import one_blas_thread\n"
             "with one_blas_thread(): pass\n"
         )
         self.python("-c", code)

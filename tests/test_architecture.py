@@ -28,7 +28,7 @@ TABLE = {
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
-    "output": "metadata models.ensemble read genes base system",
+    "output": "metadata models.info read genes base system",
     "checks": "metadata models genes counts base system",
     "plots": "output.scores metadata stages counts base system",
     "batch": "models.ensemble stages counts base system",
@@ -47,7 +47,7 @@ TABLE = {
         "api directory result plots output metadata models models.install models.fold read base "
         "system"
     ),
-    "": "api result output.comparison models.ensemble base",  # the public names
+    "": "api result output.comparison models.ensemble models.info base",  # the public names
     "__main__": "cli",
 }
 EVERYWHERE = {"errors", "text", "_version"}
@@ -60,9 +60,7 @@ REASON = f"Longer than {MOST_LINES} lines because "
 MOST_ROOMS = 26
 
 # What is still to be mended. To be shortened, never to be lengthened.
-DEPARTURES = {
-    "cli.main",
-}
+DEPARTURES: set[str] = set()
 
 
 def name_of(path):
@@ -211,3 +209,14 @@ def test_files_are_short_or_say_why_not():
         and REASON not in (ast.get_docstring(TREES[module]) or "").replace("\n", " ")
     }
     assert {line for line in wrong if line.partition(":")[0] not in DEPARTURES} == set()
+
+
+if __name__ == "__main__":  # draws the map from the code, from above
+    for wing in reversed(TABLE):
+        used = {
+            wing_of(origin(source, name))
+            for module in FILES
+            if wing_of(module) == wing
+            for source, name in imports_of(module)
+        } - {wing}
+        print(f"{wing or '__init__':14} -> {' '.join(n for n in TABLE if n in used)}")

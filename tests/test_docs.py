@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 import pytest
 from benchmarks import table
+from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli.main import cli
+from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -184,6 +185,45 @@ def test_options_in_the_documentation_exist():
             if "ct2-lite" in line and "`" not in line.partition("ct2-lite")[0]:
                 for name in re.findall(r"(?<=\s)--?[a-z][\w-]*", line.partition("ct2-lite")[2]):
                     assert name in known, f"{page.name}: {line}"
+
+
+def test_files_named_in_the_documentation_exist():
+    pages = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+    for page in pages:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for path in re.findall(r"`((?:tests|docs|tools|cytotrace2_lite)/[\w./-]+)`", text):
+            assert "NAME" in path or (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_design_names_modules_and_constants_that_exist():
+    package = ROOT / "cytotrace2_lite"
+    text = (DOCS / "design.md").read_text()
+    paths = set(re.findall(r"`((?:[a-z]\w*/)+(?:[a-z_]+\.py)?)`", text))
+    assert len(paths) > 30
+    assert [
+        name for name in sorted(paths) if not any((r / name).exists() for r in (ROOT, package))
+    ] == []
+    n_constants = 0
+    for line in text.splitlines():
+        files = [package / path for path in re.findall(r"`((?:\w+/)+[a-z_]+\.py)`", line)]
+        if files and line.startswith("|"):
+            files += [files[0].parent / name for name in re.findall(r"`([a-z_]+\.py)`", line)]
+            source = "".join(path.read_text() for path in files if path.exists())
+            for name in re.findall(r"`(_?[A-Z][A-Z_0-9]{3,})\b", line):
+                assert re.search(rf"\b{name}", source), name
+                n_constants += 1
+    assert n_constants > 10
+
+
+def test_design_shows_the_map_that_is_tested():
+    rows = re.findall(
+        r"^\| `([\w/]+)` \| .* \| (.*) \|$", (DOCS / "design.md").read_text(), re.MULTILINE
+    )
+    shown = {
+        name.strip("/").replace("/", "."): set(re.findall(r"[\w.]+", may)) for name, may in rows
+    }
+    for wing in TABLE.keys() - {"", "__main__", "errors", "text", "_version"}:
+        assert shown[wing] == set(TABLE[wing].split()), wing
 
 
 def test_links_in_the_readme_lead_somewhere():

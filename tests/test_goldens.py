@@ -17,7 +17,8 @@ from scipy.sparse import csc_array
 from cytotrace2_lite import genes
 from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES, potency_of
-from cytotrace2_lite.models.ensemble import ModelInfo, Prediction
+from cytotrace2_lite.models.ensemble import Prediction
+from cytotrace2_lite.models.info import ModelInfo
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.pipeline import batches, prepare, score_cells
 from cytotrace2_lite.read import read_expression

@@ -358,8 +358,8 @@ class TestModels:
         model = onnx.load(bundled_model())
         return [(tensor.name, tensor.type.tensor_type.elem_type) for tensor in model.graph.input]
 
-    def sealed(self, path, nodes=(), inputs=None, **changes):
-        from onnx import TensorProto, helper
+    def sealed(self, path, nodes=(), inputs=None, output=1, **changes):
+        from onnx import helper
 
         graph = helper.make_graph(
             [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
@@ -368,7 +368,7 @@ class TestModels:
                 helper.make_tensor_value_info(name, kind, [f"{name}_n", f"{name}_m"])
                 for name, kind in inputs or self.inputs()
             ],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info("probabilities", output, None)],
         )
         opset = [helper.make_opsetid("", onnx_file.OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=9)
@@ -385,6 +385,10 @@ class TestModels:
             {"architecture": "\u202e1.1.0"},
             {"official": "\r1.1.0"},
             {"sources": "[" * 100_000},
+            {"sources": '[{"file": ' + "[" * 500 + "]" * 500 + "}]"},
+            {"sources": '["file"]'},
+            {"sources": '[[["file", "digest", 1]]]'},
+            {"sources": "5"},
             {"check_scores": "[" * 100_000},
             {"n_members": "9" * 5000},
             {"thresholds": "[" * 100_000},
@@ -436,6 +440,16 @@ class TestModels:
                 ct2.run(np.ones((3, 70)), genes=features()[:70], model=ensemble)
         assert str(caught.value).isprintable()
         assert capfd.readouterr().err == ""
+
+    @pytest.mark.parametrize("to", [8, 7, 9], ids=["string", "int64", "bool"])
+    def test_output_that_is_no_number(self, tmp_path, to):
+        node = ("Cast", ["under"], ["probabilities"], {"to": to})
+        path = self.sealed(tmp_path / "m.onnx", [node], output=to)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(ct2.ModelError) as caught:
+                ct2.run(np.ones((3, 70)), genes=features()[:70], model=path)
+        assert str(caught.value) == f"{path}: the model does not give a number per cell."
 
     def test_inputs_it_does_not_get(self, tmp_path):
         inputs = [("x", 1)]

@@ -189,16 +189,8 @@ class TestCode:
         assert {path for path, _ in found} == others
 
     def test_only_installing_imports_it(self):
-        # The first two import its types only.
-        assert users("cytotrace2_lite.models.install.download") == {
-            "cli/progress.py",
-            "models/install/install.py",
-            "models/install/sources.py",
-        }
-        assert users("cytotrace2_lite.models.install.sources") == {
-            "cli/models.py",
-            "models/install/install.py",
-        }
+        assert users("cytotrace2_lite.models.install.download") == {"models/install/sources.py"}
+        assert users("cytotrace2_lite.models.install.sources") == {"cli/models.py"}
         assert users("cytotrace2_lite.models.install.install") == {"cli/models.py"}
 
 

@@ -764,13 +764,6 @@ CASES = [
         id="negative",
     ),
     pytest.param(
-        tenx(mtx("1 1 5\n1 1 7\n")),
-        "check d",
-        3,
-        "d/matrix.mtx: gene 'Actb' has two values in cell 'c1'. Keep one of them, or their sum.",
-        id="twice",
-    ),
-    pytest.param(
         tenx(b"%%MatrixMarket matrix array real general\n3 2\n"),
         "check d",
         3,
@@ -833,14 +826,28 @@ CASES = [
         id="loom",
     ),
     pytest.param(
-        {"t.h5": hdf5(lambda f: f.create_group("mod"))},
+        {"t.h5": hdf5(lambda f: f.create_group("mod/prot"))},
         "check t.h5",
         3,
         (
-            "t.h5: this is a MuData file, which is not read. In Python, "
-            'mudata.read_h5mu("t.h5")["rna"].write_h5ad("expr.h5ad") converts it.'
+            "t.h5: this MuData file has no modality 'rna'; it has 'prot'. In Python, "
+            'mudata.read_h5mu("t.h5")["NAME"].write_h5ad("expr.h5ad") writes one of them.'
         ),
         id="mudata",
+    ),
+    pytest.param(
+        {
+            "t.h5": hdf5(
+                lambda f: [f.create_group(n) for n in ("barcode_idx", "feature_idx", "count")]
+            )
+        },
+        "check t.h5",
+        3,
+        (
+            "t.h5: this is molecule_info.h5 of Cell Ranger, a list of molecules, which is not "
+            "read. Give filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it."
+        ),
+        id="molecule_info",
     ),
     pytest.param(
         {"t.h5": hdf5(lambda f: [f.create_group(n) for n in ("assays", "cell.names")])},
@@ -1012,10 +1019,13 @@ CASES = [
     ),
     pytest.param(
         {"t.h5": written(formats.tenx_v3)},
-        "check t.h5 --orientation cells-x-genes",
+        "check t.h5 --gene-column name",
         2,
-        "t.h5: a 10x .h5 file says itself which axis has the genes: leave the orientation out.",
-        id="orientation",
+        (
+            "t.h5: the genes have no 'name', but symbols and ids: choose one of these as the gene "
+            "column, or leave it out."
+        ),
+        id="gene column",
     ),
     pytest.param(
         {"t.h5": gzip.compress(b"\x89HDF\r\n\x1a\n\0\0\0")},

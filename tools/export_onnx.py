@@ -3,11 +3,11 @@
     python tools/export_onnx.py MEMBERS_DIR OUT.onnx [--background background.pt] [--name NAME]
                                 [--members N] [--architecture VERSION] [--licence TEXT] [--verify]
 
-MEMBERS_DIR holds one .pt file per member, of version 1.1.0 (24 gene sets per network as published,
-any number as trained by others) or 1.0.0 (always 12: members of 1.1.0 that have 12, too, need
---architecture 1.1.0). Version 1.1.0 needs the matrix of control genes, background.pt, which is
-looked for in MEMBERS_DIR and its parent. Needs the `export` extra; only --verify needs torch, and
-compares the model with the networks as PyTorch runs them on made-up cells.
+MEMBERS_DIR has one .pt file per member, of version 1.1.0 (24 gene sets per network as published,
+any number if trained by others) or 1.0.0 (always 12; members of 1.1.0 that also have 12 need
+--architecture 1.1.0). Version 1.1.0 needs the matrix of control genes, background.pt, by default
+the one in MEMBERS_DIR or its parent. The tool needs the `export` extra. --verify compares the model
+with the networks as PyTorch runs them, on made-up cells; only this needs torch.
 """
 
 from __future__ import annotations

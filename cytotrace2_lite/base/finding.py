@@ -36,6 +36,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "selected_genes": LowGeneOverlapWarning,
     "log_transformed": LogTransformedWarning,
     "empty_cells": EmptyCellWarning,
+    "empty_droplets": EmptyCellWarning,
     "few_genes_per_cell": LowGeneCountWarning,
     "few_cells": FewCellsWarning,
     "one_sample": SampleWarning,

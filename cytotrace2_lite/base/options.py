@@ -28,7 +28,7 @@ class RunOptions:
 
     Attributes
     ----------
-    genes, cells, layer, use_raw, orientation, duplicate_genes
+    genes, cells, layer, use_raw, orientation, duplicate_genes, gene_column
         Which values are read, and how.
     species, orthologs
         Which species the genes are of.
@@ -40,6 +40,8 @@ class RunOptions:
         How cells are split into batches and groups.
     max_cores, max_memory
         Number of threads and bytes of memory; None for what the machine has.
+    strict
+        Whether warnings about the dataset are errors.
     """
 
     genes: Sequence[str] | None = None
@@ -48,6 +50,7 @@ class RunOptions:
     use_raw: bool = False
     orientation: str = "auto"
     duplicate_genes: str = "error"
+    gene_column: str | None = None
     species: str = "mouse"
     orthologs: str | os.PathLike[str] | None = None
     model: Any = None
@@ -57,6 +60,7 @@ class RunOptions:
     seed: int = 14
     max_cores: int | None = None
     max_memory: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in ("orthologs", "model"):

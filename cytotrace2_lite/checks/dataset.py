@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.samples import Samples
 
-__all__ = ["check_cells", "check_genes", "check_samples", "check_values"]
+__all__ = ["check_cells", "check_genes", "check_repeated", "check_samples", "check_values"]
 
 
 # Fewer genes of the model in the input are few.
@@ -44,6 +44,10 @@ _MIN_FEATURES = 9_000
 # with all genes, 0.56 to 0.94 without the genes that few cells express, and at most 0.54 with only
 # 2,000 to 8,000 variable genes, selected in two ways.
 _MIN_UBIQUITOUS_SHARE = 0.55
+# What has fewer genes is an empty droplet, if so many are like this.
+_GENES_OF_AN_EMPTY_DROPLET = 100
+_SHARE_OF_EMPTY_DROPLETS = 0.9
+_MANY_CELLS = 1000
 # More cells with few genes are many.
 _MAX_SHARE_OF_POOR_CELLS = 0.2
 # Larger values are not logarithms.
@@ -239,6 +243,34 @@ def check_values(counts: Counts, cells: Sequence[str], hint: str = "") -> list[F
     ]
 
 
+def check_repeated(counts: Counts) -> list[Finding]:
+    """Say how many values were added up because they are of the same gene and cell.
+
+    Parameters
+    ----------
+    counts
+        Expression over the model's genes.
+
+    Returns
+    -------
+    list of Finding
+        At most one.
+    """
+    n = counts.n_repeated
+    if not n:
+        return []
+    one = n == 1
+    return [
+        Finding(
+            "repeated_values",
+            "note",
+            f"{n:,} {'value is' if one else 'values are'} of a gene and cell that "
+            f"{'has' if one else 'have'} another value, too; they are added up",
+            "SciPy and scanpy read such a sparse matrix in the same way.",
+        )
+    ]
+
+
 def check_cells(
     counts: Counts, cells: Sequence[str], samples: Samples | None = None
 ) -> list[Finding]:
@@ -256,7 +288,8 @@ def check_cells(
     Returns
     -------
     list of Finding
-        Counts and genes per cell; which cells have no counts; whether many express few genes.
+        Counts and genes per cell; whether most are empty droplets; which cells have no counts;
+        whether many express few genes.
     """
     found = []
     genes_per_cell = counts.genes_per_cell
@@ -275,6 +308,22 @@ def check_cells(
             f"Scores are best with {_ENOUGH_GENES}.",
         )
     )
+    share = float(np.mean(genes_per_cell < _GENES_OF_AN_EMPTY_DROPLET))
+    # A panel of few genes, as in spatial data, gives no cell many genes.
+    has_cells = genes_per_cell.max() >= MIN_GENES_PER_CELL
+    if has_cells and len(cells) >= _MANY_CELLS and share >= _SHARE_OF_EMPTY_DROPLETS:
+        found.append(
+            Finding(
+                "empty_droplets",
+                "warning",
+                f"{share:.1%} of {len(cells):,} cells have fewer than "
+                f"{_GENES_OF_AN_EMPTY_DROPLET} of the model's genes: this looks like all droplets "
+                "of an experiment, and most of them are empty",
+                "The scores of the cells depend on what they are scored with.",
+                "Give the filtered matrix, of cells only: filtered_feature_bc_matrix instead of "
+                "raw_feature_bc_matrix of Cell Ranger, filtered/ instead of raw/ of STARsolo.",
+            )
+        )
     empty = np.flatnonzero(~scored)
     if len(empty):
         found.append(

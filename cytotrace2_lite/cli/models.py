@@ -22,7 +22,7 @@ from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.models.catalog import ModelFile
-    from cytotrace2_lite.models.install.sources import Installation
+    from cytotrace2_lite.models.install.installation import Installation
 
 __all__ = ["models"]
 

@@ -19,12 +19,13 @@ from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.progress import Progress
-    from cytotrace2_lite.models.install.download import DownloadProgress
+    from cytotrace2_lite.models.install.installation import DownloadProgress
 
 __all__ = ["DownloadReporter", "StageReporter", "say"]
 
 _SHOW_SECONDS = 0.1  # between two states of a line on a terminal
 _LOG_SECONDS = 30  # between two lines of a log
+_LONG_SECONDS = 20  # of a UMAP, whose libraries compile at first
 _FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
 _STAGES = {
@@ -92,6 +93,9 @@ class _Stage:
         return self.spent + now - self.entered
 
     def state(self, now: float) -> str:
+        if self.unit == "seconds":
+            hint = " (the first time after an installation takes longer)"
+            return f"{self.done} s so far{hint if self.done >= _LONG_SECONDS else ''}"
         seconds = self.seconds(now)
         per_second = self.done / seconds if seconds else 0.0
         if self.unit == "bytes":

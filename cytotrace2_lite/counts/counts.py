@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts"]
 
+_VALUES_AT_A_TIME = 1 << 20  # copied from one file to another
+
 
 class Counts:
     """Counts over some genes, sorted by cell; indexing gives a `csr_array` of any cells.
@@ -44,6 +46,9 @@ class Counts:
         Whether all values are whole numbers.
     n_bytes
         What the values take in memory: 0 where they lie in a file or have been released.
+    n_repeated
+        How many values the input has in addition to the first of their gene and cell. They were
+        added up.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Counts:
         self.largest = largest
         self.whole = whole
         self.n_bytes = n_bytes
+        self.n_repeated = 0
         self._genes = genes
         self._values = values
 
@@ -87,10 +93,11 @@ class Counts:
         shape
             (n_cells, n_genes).
         value_type
-            Holds all values exactly.
+            Holds all values exactly, but for sums that `sort` makes.
         sort
             Makes a CSR matrix of the values of some cells: gets the first cell, the one after the
             last, and what `Step.read` gives; returns it with sorted indices, shape (n, n_genes).
+            It is of float64 if values were added up.
         threads
             How many threads sort. The result does not depend on it.
         release
@@ -138,11 +145,21 @@ class Counts:
                 largest[cell + filled] = of_cell
             whole = whole and (matrix.dtype.kind in "bui" or not np.any(matrix.data % 1))
             genes[size : size + matrix.nnz] = matrix.indices
+            if matrix.nnz and not _holds(values.dtype, matrix.data):
+                larger: Array = (
+                    np.empty(n_values, np.float64)
+                    if in_memory
+                    else file.reserve(n_values, np.float64)
+                )
+                for start in range(0, size, _VALUES_AT_A_TIME):
+                    some = slice(start, min(start + _VALUES_AT_A_TIME, size))
+                    larger[some] = values[some]
+                values = larger
             values[size : size + matrix.nnz] = matrix.data
             cell, size = stop, size + matrix.nnz
         # Only here are sizes added up: a matrix's own bounds may be of a type too small for all.
         np.cumsum(indptr, out=indptr)
-        held = n_bytes if in_memory else 0
+        held = n_values * (genes.dtype.itemsize + values.dtype.itemsize) if in_memory else 0
         return cls(shape, indptr, genes, values, total, largest, whole=whole, n_bytes=held)
 
     @property
@@ -232,3 +249,13 @@ class Counts:
             genes[to : to + stop - start] = self._genes[start:stop]
             values[to : to + stop - start] = self._values[start:stop]
         return indptr, genes, values
+
+
+def _holds(kind: np.dtype[Any], values: NDArray[Any]) -> bool:
+    """Tell whether a type holds some values >= 0 exactly."""
+    if np.can_cast(values.dtype, kind, "safe"):
+        return True
+    if kind.kind == "u":
+        return bool(values.max() <= np.iinfo(kind).max and not np.any(values % 1))
+    with np.errstate(over="ignore"):
+        return bool((values.astype(kind) == values).all())

@@ -9,8 +9,6 @@ import numpy as np
 
 from cytotrace2_lite.counts.arriving import coo_without_summing
 from cytotrace2_lite.counts.counts import Counts
-from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,8 +76,6 @@ class Expression:
 
         Raises
         ------
-        InputError
-            A gene of the input has two values in one cell.
         OutputError
             The temporary directory is full.
         """
@@ -95,6 +91,8 @@ class Expression:
         release: bool = False,
     ) -> Counts:
         """Sort the values by cell and feature; those of other genes are left out.
+
+        Several values of one gene in one cell are added up, as SciPy does.
 
         Parameters
         ----------
@@ -114,8 +112,6 @@ class Expression:
 
         Raises
         ------
-        InputError
-            A gene of the input has two values in one cell.
         OutputError
             The temporary directory is full.
         """
@@ -124,6 +120,7 @@ class Expression:
         used = self.gene_index[self.gene_index >= 0]
         n_added = int(np.bincount(used, minlength=1).max())  # the most genes of one name
         adds = n_added > 1
+        repeated: list[int] = []
         value_type = self.arriving.value_type
         if adds:
             # Sums of many small whole numbers are small whole numbers, too.
@@ -132,21 +129,24 @@ class Expression:
 
         def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
             cell, gene, value = triples
-            if adds:
-                self._refuse_repeated(start, _sorted(stop - start, len(self.gene_index), *triples))
-                value = value.astype(np.float64)
+            n_cells = stop - start
             features = column[gene]
             if drops:
                 kept = features >= 0
-                cell, features, value = cell[kept], features[kept], value[kept]
-            matrix = _sorted(stop - start, n_features, cell, features, value)
+                cell, gene, features, value = cell[kept], gene[kept], features[kept], value[kept]
             if adds:
+                by_gene = _sorted(n_cells, len(self.gene_index), cell, gene, value)
+                repeated.append(_count_repeated(by_gene))
+            matrix = _sorted(n_cells, n_features, cell, features, value)
+            n_repeated = _count_repeated(matrix)
+            if n_repeated:
+                matrix = matrix.astype(np.float64)
                 matrix.sum_duplicates()
-            else:
-                self._refuse_repeated(start, matrix, feature)
+            if not adds:
+                repeated.append(n_repeated)
             return matrix
 
-        return Counts.collect(
+        counts = Counts.collect(
             self.arriving,
             (len(self.cells), n_features),
             value_type,
@@ -154,33 +154,15 @@ class Expression:
             threads=threads,
             release=release,
         )
+        counts.n_repeated = sum(repeated)
+        return counts
 
-    def _refuse_repeated(
-        self, start: int, matrix: csr_array, feature: NDArray[np.integer[Any]] | None = None
-    ) -> None:
-        """Refuse two values at one place of a matrix.
 
-        Parameters
-        ----------
-        start
-            The cell of the first row.
-        matrix
-            CSR with sorted indices; its columns are the genes of the input, or features.
-        feature
-            Feature of each gene, where the columns are features.
-        """
-        again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
-        cell = np.searchsorted(matrix.indptr, again, side="right") - 1
-        in_one_cell = again > matrix.indptr[cell]  # else it is the first value of its cell
-        again, cell = again[in_one_cell], cell[in_one_cell]
-        if not len(again):
-            return
-        column = int(matrix.indices[again[0]])
-        gene = self.gene_index[column] if feature is None else np.flatnonzero(feature == column)[0]
-        raise InputError(
-            f"{self.name}: gene {shown(self.genes[gene])} has two values in cell "
-            f"{shown(self.cells[start + int(cell[0])])}. Keep one of them, or their sum."
-        )
+def _count_repeated(matrix: csr_array) -> int:
+    """Count the values of a CSR matrix, with sorted indices, that are not the first at a place."""
+    again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
+    row = np.searchsorted(matrix.indptr, again, side="right") - 1
+    return int(np.count_nonzero(again > matrix.indptr[row]))  # else it is the first of its row
 
 
 def _sorted(

@@ -61,7 +61,8 @@ class Annotation:
         Raises
         ------
         InputError
-            The cell of the first line appears again, or there is no cell below a header line.
+            The cell of the first line appears again or has no label, or there is no cell below a
+            header line.
         """
         first = self.header[0] if self.header else ""
         if first == "" or first not in set(cells):
@@ -74,6 +75,11 @@ class Annotation:
             raise InputError(
                 f"{self.path}: cell {shown(first)} appears twice (first time on the first line). "
                 "Keep one of its labels."
+            )
+        if len(self.header) == 1:
+            raise InputError(
+                f"{self.path}: the first line has no label: it needs a cell id and a label "
+                "separated by a tab or a comma."
             )
         names = ["", "label", *(f"column {i}" for i in range(3, len(self.header) + 1))]
         return Annotation(self.path, names, {first: self.header[1:]} | self.fields)

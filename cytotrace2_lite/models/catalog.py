@@ -224,6 +224,39 @@ def describe(path: Path) -> ModelFile:
     )
 
 
+def open_to_all(path: Path) -> Path | None:
+    """Find what lets every user of the machine replace a model by another one.
+
+    The digest in a model file does not protect against that: whoever makes another model on
+    purpose gives it the right digest.
+
+    Parameters
+    ----------
+    path
+        A model file.
+
+    Returns
+    -------
+    Path or None
+        The file, or a directory on the way to it or to a symbolic link on that way, if all users
+        may write it. None where there is none, and on Windows, where permissions do not tell. A
+        directory with the sticky bit, as /tmp has, counts only if it is the models folder: there it
+        is enough to add a file.
+    """
+    if sys.platform == "win32":
+        return None
+    folder = path.parent if installed_model(path.stem) == path else None
+    for place in _places_on_the_way(path):
+        try:
+            mode = place.stat().st_mode
+        except OSError:
+            continue
+        is_safe = mode & stat.S_ISVTX and place != (folder and folder.resolve())
+        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and is_safe):
+            return place
+    return None
+
+
 def _places_on_the_way(path: Path) -> list[Path]:
     """List the file and all directories that decide which file a path leads to, nearest first.
 
@@ -246,36 +279,3 @@ def _places_on_the_way(path: Path) -> list[Path]:
         here = place
         places.append(here)
     return list(dict.fromkeys(reversed(places)))
-
-
-def open_to_all(path: Path) -> Path | None:
-    """Find what lets every user of the machine replace a model by another one.
-
-    The digest in a model file does not protect against that: whoever makes another model on
-    purpose gives it the right digest.
-
-    Parameters
-    ----------
-    path
-        A model file.
-
-    Returns
-    -------
-    Path or None
-        The file, or a directory on the way to it or to a symbolic link on that way, if all users
-        may write it. None where there is
-        none, and on Windows, where permissions do not tell. A directory with the sticky bit, as
-        /tmp has, counts only if it is the models folder: there it is enough to add a file.
-    """
-    if sys.platform == "win32":
-        return None
-    folder = path.parent if installed_model(path.stem) == path else None
-    for place in _places_on_the_way(path):
-        try:
-            mode = place.stat().st_mode
-        except OSError:
-            continue
-        is_safe = mode & stat.S_ISVTX and place != (folder and folder.resolve())
-        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and is_safe):
-            return place
-    return None

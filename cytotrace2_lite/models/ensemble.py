@@ -6,8 +6,6 @@ Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotr
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
 from dataclasses import dataclass
@@ -18,60 +16,26 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
-from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.models.catalog import find_model
-from cytotrace2_lite.models.installed import remedy
-from cytotrace2_lite.models.onnx_file import metadata, one_line, verify_graph
+from cytotrace2_lite.models.info import ModelInfo, read_info
+from cytotrace2_lite.models.onnx_file import metadata, verify_graph
 from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.models.tiles import TILE_CELLS, TileFeed
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
     from cytotrace2_lite.counts import Counts
 
-__all__ = ["Ensemble", "ModelInfo", "Prediction", "expected_score"]
+__all__ = ["Ensemble", "Prediction", "expected_score"]
 
 # Only speed and memory depend on this. A multiple of `TILE_CELLS`, so that no tile is half empty.
 _CELLS_PER_STEP = 256
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model says of itself.
-
-    Attributes
-    ----------
-    name, licence
-        As they were given when the model was exported.
-    architecture
-        `"1.1.0"` (ranks and log2 CPM) or `"1.0.0"` (ranks only).
-    n_members
-        Number of folded networks per potency.
-    sha256
-        Digest of the model file.
-    path
-        Where it was read from.
-    sources
-        Name and digest of each file it was folded from.
-    official
-        Version of CytoTRACE 2 whose official weights these are, by the digests of the files that
-        were installed; empty for all others.
-    """
-
-    name: str
-    licence: str
-    architecture: str
-    n_members: int
-    sha256: str
-    path: str
-    sources: tuple[dict[str, str], ...]
-    official: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +60,8 @@ class Prediction:
 class Ensemble:
     """A loaded model. Load it once and use it for any number of datasets, from any thread.
 
-    It works in a forked process, too. When it is pickled, only the path and the digest of its file
-    are: the process that unpickles it loads the file again.
+    It works in a forked process, too. Pickled are only the path of its file and `info`: the process
+    that unpickles it loads the file again, and refuses a file of another digest.
 
     Attributes
     ----------
@@ -156,7 +120,7 @@ class Ensemble:
         content = read_model(path)
         try:
             described = metadata(content)
-            info, threshold, check_scores = _describe(described, content, path)
+            info, threshold, check_scores = read_info(described, content, path)
             verify_graph(content)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
@@ -259,7 +223,8 @@ class Ensemble:
         def predict_step(start: int, feed: TileFeed) -> NDArray[Any]:
             some = counts[start : start + _CELLS_PER_STEP]
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
-            tiles = range(0, some.shape[0], TILE_CELLS)
+            del some  # a thread has 256 cells in memory once, not twice
+            tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
             return np.concatenate(
                 [self._run("probabilities", feed, log2_cpm, rank, first) for first in tiles]
             )
@@ -366,7 +331,8 @@ class Ensemble:
             raise ModelError(
                 f"{self.info.path}: onnxruntime cannot run the model: {error}"
             ) from error
-        if answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
+        is_number = isinstance(answer, np.ndarray) and answer.dtype.kind == "f"
+        if not is_number or answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
             raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
         n_columns, of_what = {
             "probabilities": (len(POTENCIES), "potencies"),
@@ -414,36 +380,3 @@ def _raise_memory_error(error: Exception) -> None:
     """Raise a MemoryError, as everywhere else, where onnxruntime ran out of memory."""
     if "bad_alloc" in str(error):
         raise MemoryError("onnxruntime ran out of memory") from error
-
-
-def _describe(
-    described: Mapping[str, str], content: bytes, path: Path
-) -> tuple[ModelInfo, NDArray[np.float64], list[float]]:
-    """Take what the package needs from the metadata of a model."""
-    try:
-        info = ModelInfo(
-            name=one_line(described, "name"),
-            licence=one_line(described, "licence"),
-            architecture=one_line(described, "architecture"),
-            n_members=int(described["n_members"]),
-            sha256=hashlib.sha256(content).hexdigest(),
-            path=str(path),
-            sources=tuple(json.loads(described["sources"])),
-            official=one_line(described, "official", ""),
-        )
-        potencies = tuple(described["potencies"].split("\n"))
-        threshold = np.array(json.loads(described["thresholds"]), dtype=np.float64)
-        check_scores = [float(score) for score in json.loads(described["check_scores"])]
-        if (
-            threshold.shape != (info.n_members * len(POTENCIES),)
-            or not ((threshold > 0) & (threshold < N_FEATURES)).all()
-        ):
-            raise ValueError(threshold)
-    # RecursionError: JSON that is nested too deeply.
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"the model does not describe itself as this version expects. {remedy(path)}"
-        ) from error
-    if potencies != POTENCIES:
-        raise ModelError("the model was made for other potencies than this package's.")
-    return info, threshold, check_scores

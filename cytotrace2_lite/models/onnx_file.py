@@ -139,13 +139,13 @@ def _verify_nodes(graph: memoryview) -> None:
         if field not in _GRAPH_KNOWN:
             raise ModelError(f"the graph has field {field}, which no model of this package has.")
         if field == _GRAPH_NODE:
-            parts = list(_fields(_bytes(value)))
-            domain = b"".join(bytes(_bytes(v)) for number, v in parts if number == _NODE_DOMAIN)
-            name = b"".join(bytes(_bytes(v)) for number, v in parts if number == _NODE_OPERATOR)
+            node = list(_fields(_bytes(value)))
+            domain = b"".join(bytes(_bytes(v)) for number, v in node if number == _NODE_DOMAIN)
+            name = b"".join(bytes(_bytes(v)) for number, v in node if number == _NODE_OPERATOR)
             operator = name.decode(errors="replace")
             if domain or operator not in OPERATORS:
                 raise ModelError(f"the model uses operator {shown(operator)}, which is not run.")
-            for number, attribute in parts:
+            for number, attribute in node:
                 if number == _NODE_ATTRIBUTE and not _ATTRIBUTE_NUMBERS.issuperset(
                     inner for inner, _ in _fields(_bytes(attribute))
                 ):
@@ -159,7 +159,13 @@ def _verify_nodes(graph: memoryview) -> None:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Split a protocol-buffer message into field numbers and values."""
+    """Split a protocol-buffer message into field numbers and values.
+
+    Yields
+    ------
+    tuple of int and int or memoryview
+        Number of the field, and its value: a number, or the bytes of anything longer.
+    """
     position, end = 0, len(message)
 
     def varint() -> int:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
-from cytotrace2_lite.output.tables import LABELS, is_ordered, require_pandas, to_pandas
+from cytotrace2_lite.output.tables import (
+    COLUMNS,
+    EXTRA_COLUMNS,
+    LABELS,
+    is_ordered,
+    require_pandas,
+    to_pandas,
+)
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
 from cytotrace2_lite.read.hdf5 import attribute, child, require_h5py
@@ -63,18 +70,21 @@ def annotate(adata: Any, result: Scores) -> None:
     adata.uns[_KEY] = _provenance(result)
 
 
-def check_annotatable(adata: Any) -> None:
+def check_annotatable(adata: Any, orientation: str = "auto") -> None:
     """Check that results can be written into an AnnData, before there are any.
 
     Parameters
     ----------
     adata
         The AnnData whose cells are to be scored.
+    orientation
+        As for `cytotrace2_lite.run`.
 
     Raises
     ------
     UsageError
-        It is a view of one that is backed by a file, which anndata does not write into.
+        It is a view of one that is backed by a file, which anndata does not write into; its cells
+        are in `var`; or the index of `obs` is called as a column of the results.
     CytoTRACE2Error
         pandas is not installed.
     """
@@ -84,9 +94,20 @@ def check_annotatable(adata: Any) -> None:
             "the AnnData is a view of one that is backed by a file, so that nothing can be written "
             "into its obs: pass adata.to_memory(), or inplace=False."
         )
+    if orientation == "genes-x-cells":
+        raise UsageError(
+            "the cells of this AnnData are in var, and results are written into obs: pass adata.T, "
+            "or inplace=False."
+        )
+    name = getattr(getattr(adata.obs, "index", None), "name", None)
+    if name in (*COLUMNS, *EXTRA_COLUMNS):
+        raise UsageError(
+            f"the index of obs is called {shown(str(name))}, as a column of the results is: rename "
+            "it (adata.obs.index.name = None), or pass inplace=False."
+        )
 
 
-def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
+def check_h5ad(source: Input, target: str | os.PathLike[str], orientation: str = "auto") -> None:
     """Check that a copy of an `.h5ad` file can be written, before there are results for it.
 
     Parameters
@@ -96,12 +117,14 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
     # Methods of Path raise an error where a directory cannot be searched; these functions do not.
     target
         Name of the copy.
+    orientation
+        As for `cytotrace2_lite.run`.
 
     Raises
     ------
     UsageError
-        `source` is not an `.h5ad` file, `target` is the same file, or its name does not end in
-        .h5ad.
+        `source` is not an `.h5ad` file, its cells are in `var`, or the index of its `obs` is called
+        as a column of the results; `target` is the same file, or its name does not end in .h5ad.
     InputError
         There is no such file, or its `obs` is stored in an unknown way.
     OutputError
@@ -120,8 +143,19 @@ def check_h5ad(source: Input, target: str | os.PathLike[str]) -> None:
             f"{target}: this is the input, which is never changed. Give the file of "
             "--write-h5ad another name."
         )
+    if orientation == "genes-x-cells":
+        raise UsageError(
+            f"{source.name}: its cells are in var, and --write-h5ad writes into obs. Leave "
+            "--write-h5ad out (the results file has the scores), or transpose the data first."
+        )
     with source.hdf5() as file:
-        _obs(source.name, file)
+        index = attribute(_obs(source.name, file), "_index")
+    if index in (*COLUMNS, *EXTRA_COLUMNS):
+        raise UsageError(
+            f"{source.name}: the index of obs is called {shown(str(index))}, as a column of the "
+            "results is, which would take the place of the names of the cells. Rename it (in "
+            "Python, adata.obs.index.name = None), or leave --write-h5ad out."
+        )
     require_writable(target.parent, "--write-h5ad")
 
 

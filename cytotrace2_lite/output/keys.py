@@ -28,7 +28,7 @@ __all__ = [
 
 
 class ModelReport(TypedDict):
-    """The model; as `cytotrace2_lite.models.ensemble.ModelInfo`."""
+    """The model; as `cytotrace2_lite.models.info.ModelInfo`."""
 
     name: str
     licence: str
@@ -72,6 +72,7 @@ class _SourceReport(TypedDict, total=False):
     duplicate_genes: str
     n_duplicates: int
     companions: tuple[CompanionReport, ...]
+    instead_of: str | None
 
 
 class InputReport(_SourceReport):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.genes.orthologs import Orthologs
     from cytotrace2_lite.metadata.annotation import Annotation
     from cytotrace2_lite.metadata.samples import Samples
-    from cytotrace2_lite.models.ensemble import ModelInfo
+    from cytotrace2_lite.models.info import ModelInfo
     from cytotrace2_lite.output.keys import (
         BatchQuality,
         FindingReport,
@@ -292,6 +292,7 @@ def _input(
             {"path": file.path, "n_bytes": file.n_bytes, "sha256": file.sha256}
             for file in source.companions
         ),
+        "instead_of": source.instead_of,
         "n_cells": n_cells,
         "n_genes": n_genes,
         "max_value": max_value,

@@ -124,7 +124,7 @@ def axes_for(
 
 
 def prepare_axes(ax: Axes, cells: Cells) -> float:
-    """Set the limits, names and title of axes, and draw the cells without a value.
+    """Set the limits and names of axes, and draw the cells without a value.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def write_plots(
     plot_format
         One of `FORMATS`.
     progress
-        Called as "embed" begins, and before each plot of "draw".
+        Called once a second during "embed", and before each plot of "draw".
 
     Returns
     -------
@@ -134,9 +134,8 @@ def write_plots(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         if result.embedding is None:
-            report(Progress("embed", 0, 0))
             try:
-                computed = umap.compute_umap(counts, threads=threads)
+                computed = umap.compute_umap(counts, threads=threads, progress=report)
                 result = replace(result, embedding=computed)
             except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
                 failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
 from cytotrace2_lite.metadata.coordinates import Embedding
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.stages.standardised import scale_and_shift, standardise
+from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.caches import prepare_caches
-from cytotrace2_lite.system.threads import one_blas_thread
+from cytotrace2_lite.system.heartbeat import heartbeat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts import Counts
@@ -87,7 +91,9 @@ def left_out(counts: Counts) -> PlotWarning | None:
 
 
 @one_blas_thread()
-def compute_umap(counts: Counts, *, threads: int = 1) -> Embedding:
+def compute_umap(
+    counts: Counts, *, threads: int = 1, progress: Callable[[Progress], None] | None = None
+) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
     Parameters
@@ -97,6 +103,9 @@ def compute_umap(counts: Counts, *, threads: int = 1) -> Embedding:
     threads
         How many share all work but the layout, which is reproducible only in one thread. The
         result does not depend on it.
+    progress
+        Called once a second, from another thread, with the seconds since the start: the libraries
+        say nothing, and the first time after an installation they compile for a minute.
 
     Returns
     -------
@@ -117,9 +126,11 @@ def compute_umap(counts: Counts, *, threads: int = 1) -> Embedding:
         )
     if len(shown) > MAX_CELLS:
         shown = np.sort(np.random.RandomState(_SEED).choice(shown, MAX_CELLS, replace=False))
-    components = _principal_components(counts, shown, threads)
-    neighbors, distances = knn.nearest_neighbors(components, threads=threads)
-    layout = _layout(components, neighbors[:, :_N_NEIGHBORS], distances[:, :_N_NEIGHBORS])
+    report = progress or (lambda _: None)
+    with heartbeat(lambda seconds: report(Progress("embed", int(seconds), 0, "seconds"))):
+        components = _principal_components(counts, shown, threads)
+        neighbors, distances = knn.nearest_neighbors(components, threads=threads)
+        layout = _layout(components, neighbors[:, :_N_NEIGHBORS], distances[:, :_N_NEIGHBORS])
     coordinates = np.full((counts.shape[0], 2), np.nan)
     coordinates[shown] = layout
     return Embedding(coordinates, ("UMAP 1", "UMAP 2"))

@@ -120,8 +120,7 @@ def compressed_steps(
     n_major, n_minor = shape
     n_values = data.shape[0]
     if not (
-        n_values <= n_major * n_minor
-        and indptr.shape == (n_major + 1,)
+        indptr.shape == (n_major + 1,)
         and indptr.dtype.kind in "iu"
         and indptr[0] == 0
         and indptr[-1] == n_values
@@ -185,9 +184,15 @@ def dense_steps(matrix: Any) -> Iterator[tuple[Triples, int]]:
     for top in range(0, n_rows, max(high, 1)):
         for left in range(0, n_columns, max(wide, 1)):
             some = np.asarray(matrix[top : top + high, left : left + wide])
-            row, column = some.nonzero()
-            done += some.size
-            yield (row + top, column + left, some[row, column]), done
+            # A chunk may be large, and the indices of its values take more memory than these.
+            low, narrow = max(1, _N_VALUES // max(some.shape[1], 1)), _N_VALUES
+            for first in range(0, some.shape[0], low):
+                for start in range(0, some.shape[1], narrow):
+                    part = some[first : first + low, start : start + narrow]
+                    row, column = part.nonzero()
+                    done += part.size
+                    yield (row + (top + first), column + (left + start), part[row, column]), done
+            del some, part  # before the next chunk is read
 
 
 def _damaged(name: str) -> InputError:

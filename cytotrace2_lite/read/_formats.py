@@ -190,12 +190,20 @@ def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
         if row.opener is None:
             remedy = row.remedy.format(path=file.name)
             raise InputError(f"{file.name}: this is {row.what}, which is not read. {remedy}")
-        return Hdf5Matrix(file, row.opener(file.name, content, options), stack)
+        named = row.opener(file.name, content, options)
+        return Hdf5Matrix(file, named, stack, options.max_memory)
 
 
 def _starts(*starts: bytes) -> Recognise:
     """Recognise a format by its first bytes."""
     return lambda stream: stream.start.startswith(starts)
+
+
+def _is_matrix_market(stream: ByteStream) -> bool:
+    return (
+        re.match(rb"(\xef\xbb\xbf)?\s*%+[ \t]*MatrixMarket", stream.start, re.IGNORECASE)
+        is not None
+    )
 
 
 def _is_parquet(stream: ByteStream) -> bool:
@@ -260,7 +268,7 @@ _UTF8 = "Save it as UTF-8."
 _DOWNLOAD = "Download the file again, perhaps after logging in."
 
 FORMATS = (
-    Format("a MatrixMarket file", _starts(b"%%MatrixMarket"), _open_mtx),
+    Format("a MatrixMarket file", _is_matrix_market, _open_mtx),
     Format("an HDF5 file", _starts(_HDF5), _open_hdf5, on_disk=True),
     Format("a Parquet or Arrow file", _is_parquet, _open_parquet, on_disk=True),
     Format("a Parquet or Arrow file", _starts(b"ARROW1\0\0"), _open_arrow_file, on_disk=True),
@@ -297,18 +305,22 @@ def _has(*names: str) -> Callable[[str, Any], bool]:
     return lambda _, content: set(names) <= set(content)
 
 
+# Cell Ranger 3 and newer, and 2.
+_OF_MOLECULES = ({"barcode_idx", "feature_idx", "count"}, {"barcode", "umi", "gene", "reads"})
+
 # MuData has obs and var, too, so it comes before AnnData.
 LAYOUTS = (
-    Layout(
-        "a MuData file",
-        _has("mod"),
-        remedy='In Python, mudata.read_h5mu("{path}")["rna"].write_h5ad("expr.h5ad") converts it.',
-    ),
+    Layout("a MuData file", _has("mod"), h5ad.open_mudata),
     Layout("a .h5ad file", lambda _, content: h5ad.is_h5ad(content), h5ad.open_h5ad),
     Layout(
         "a 10x .h5 file",
         lambda path, content: bool(tenx_h5.genomes(path, content)),
         tenx_h5.open_10x,
+    ),
+    Layout(
+        "molecule_info.h5 of Cell Ranger, a list of molecules",
+        lambda _, content: any(names <= set(content) for names in _OF_MOLECULES),
+        remedy="Give filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it.",
     ),
     Layout(
         "a Loom file",

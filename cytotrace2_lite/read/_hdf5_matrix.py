@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps
+from cytotrace2_lite.read._chunks import kept, refuse_large_chunks
 from cytotrace2_lite.read.hdf5 import child, reading, whole
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._file import InputFile
     from cytotrace2_lite.read._source import Source
 
-__all__ = ["Hdf5Matrix", "NamedMatrix", "SparseGroup"]
+__all__ = ["Hdf5Matrix", "NamedMatrix", "SparseGroup", "values_of"]
+
+_N_VALUES = 1 << 20  # at a time
 
 
 class NamedMatrix(NamedTuple):
@@ -30,13 +33,15 @@ class NamedMatrix(NamedTuple):
     Attributes
     ----------
     matrix
-        A `SparseGroup`, or a dataset; cells x columns.
+        A `SparseGroup`, or a dataset.
     cells, genes
         Names in input order.
     gene_of
         Index of the gene of each column, -1 for a column that is not a gene; intp.
     source
         What it is; without size and digest.
+    by_gene
+        Whether the rows of the matrix are genes, and its columns cells.
     """
 
     matrix: Any
@@ -44,6 +49,7 @@ class NamedMatrix(NamedTuple):
     genes: list[str]
     gene_of: NDArray[np.intp]
     source: Source
+    by_gene: bool = False
 
 
 class Hdf5Matrix:
@@ -57,6 +63,8 @@ class Hdf5Matrix:
         The matrix with the names of its axes.
     content
         What is open for it. It is taken over, and closed with this.
+    max_memory
+        Bytes this process may take; None for what the machine has.
 
     Attributes
     ----------
@@ -69,14 +77,22 @@ class Hdf5Matrix:
     ------
     InputError
         The names do not fit the matrix, or it is not a table of numbers.
+    UsageError
+        A chunk of the file does not fit into memory.
     """
 
     unit = "values"
 
-    def __init__(self, file: InputFile, named: NamedMatrix, content: ExitStack) -> None:
+    def __init__(
+        self,
+        file: InputFile,
+        named: NamedMatrix,
+        content: ExitStack,
+        max_memory: int | None = None,
+    ) -> None:
         self._file = file
         self.name = file.name
-        self._matrix, self.cells, self.genes, self._gene_of, self._source = named
+        self._matrix, self.cells, self.genes, self._gene_of, self._source, self._by_gene = named
         matrix = self._matrix
         is_sparse = isinstance(matrix, SparseGroup)
         if not is_sparse and (len(matrix.shape) != 2 or matrix.dtype.kind not in "biuf"):
@@ -84,12 +100,14 @@ class Hdf5Matrix:
                 f"{self.name}: the matrix has {len(matrix.shape)} dimensions and is of "
                 f"{matrix.dtype}; it must be a table of numbers."
             )
-        if matrix.shape != (len(self.cells), len(self._gene_of)):
+        shape = matrix.shape[::-1] if self._by_gene else matrix.shape
+        if shape != (len(self.cells), len(self._gene_of)):
             raise InputError(
                 f"{self.name}: the matrix has {matrix.shape[0]:,} rows and {matrix.shape[1]:,} "
                 f"columns, but there are {len(self.cells):,} cells and {len(self._gene_of):,} "
                 "genes. The file is damaged."
             )
+        refuse_large_chunks(self.name, matrix.datasets if is_sparse else [matrix], max_memory)
         self.n_read = 0
         self.n_total = matrix.data.shape[0] if is_sparse else matrix.shape[0] * matrix.shape[1]
         self._content = content.pop_all()
@@ -114,7 +132,7 @@ class Hdf5Matrix:
         """
         matrix = self._matrix
         is_sparse = isinstance(matrix, SparseGroup)
-        swapped = is_sparse and not matrix.by_row
+        swapped = (is_sparse and not matrix.by_row) != self._by_gene
         steps = matrix.steps() if is_sparse else dense_steps(matrix)
         hint = self._source.hint()
         while True:
@@ -159,6 +177,7 @@ class SparseGroup:
         if any(getattr(dataset, "ndim", 0) != 1 for dataset in datasets):
             raise InputError(f"{path}: {group.name} has no sparse matrix. The file is damaged.")
         self.data, self._indices, indptr = datasets
+        self.datasets = datasets[:2]
         if self.data.dtype.kind not in "biuf":
             raise InputError(f"{path}: the matrix holds {self.data.dtype}, not real numbers.")
         self._indptr = whole(indptr)
@@ -166,4 +185,30 @@ class SparseGroup:
     def steps(self) -> Iterator[tuple[Triples, int]]:
         """Go through the values as `compressed_steps` does."""
         shape = self.shape if self.by_row else self.shape[::-1]
-        return compressed_steps(self._path, self._indptr, self._indices, self.data, shape)
+        indices, data = kept(self._indices), kept(self.data)
+        return compressed_steps(self._path, self._indptr, indices, data, shape)
+
+
+def values_of(path: str, matrix: Any) -> Iterator[NDArray[Any]]:
+    """Give the values of a matrix, some at a time; those of a dataset without zeros.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    matrix
+        A `SparseGroup`, or a dataset.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    with reading(path):
+        if isinstance(matrix, SparseGroup):
+            data = kept(matrix.data)
+            for start in range(0, data.shape[0], _N_VALUES):
+                yield data[start : min(start + _N_VALUES, data.shape[0])]
+        elif len(matrix.shape) == 2 and matrix.dtype.kind in "biuf":
+            for (_, _, value), _ in dense_steps(matrix):
+                yield value

@@ -98,7 +98,7 @@ class Input:
         if self._opened is None:
             path = self.name
             if self._is_directory:
-                from cytotrace2_lite.read.mtx import find_matrix
+                from cytotrace2_lite.read._directory import find_matrix
 
                 path = find_matrix(path)
             self._opened = InputFile(path)
@@ -266,6 +266,7 @@ def read_expression(
     use_raw: bool = False,
     orientation: str = "auto",
     duplicate_genes: str = "error",
+    gene_column: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     max_bytes: int = MAX_BYTES,
     threads: int = 1,
@@ -281,7 +282,7 @@ def read_expression(
         are checked, but not kept. By default, all are kept.
     genes, cells, progress, max_bytes
         As for `Input.read`.
-    layer, use_raw, orientation, duplicate_genes, threads
+    layer, use_raw, orientation, duplicate_genes, gene_column, threads
         As in `ReadOptions`.
 
     Returns
@@ -296,7 +297,9 @@ def read_expression(
     """
     with open_input(data) as source:
         return source.read(
-            ReadOptions(is_known, layer, use_raw, orientation, duplicate_genes, threads),
+            ReadOptions(
+                is_known, layer, use_raw, orientation, duplicate_genes, threads, gene_column
+            ),
             genes=genes,
             cells=cells,
             progress=progress,

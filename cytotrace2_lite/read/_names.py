@@ -10,7 +10,7 @@ from cytotrace2_lite.genes.dates import is_date
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cytotrace2_lite.read._options import IsKnown, ReadOptions
 
@@ -94,6 +94,7 @@ def choose_gene_names(
     where: str,
     candidates: Mapping[str, Sequence[str]],
     options: ReadOptions,
+    further: Callable[[], Mapping[str, Sequence[str]]] = dict,
 ) -> tuple[str, list[str]]:
     """Choose the names of which most are known genes.
 
@@ -108,6 +109,8 @@ def choose_gene_names(
         Names of all genes, by where they are from. Of equally good ones the first is taken.
     options
         Which names are known, and whether names may be repeated.
+    further
+        Gives further candidates, which are only taken if far more of their names are known.
 
     Returns
     -------
@@ -125,6 +128,13 @@ def choose_gene_names(
         for origin, names in candidates.items()
     }
     best = max(n_known, key=lambda origin: n_known[origin])
+    if is_known is not None and n_known[best] < _AS_GOOD * len(candidates[best]):
+        for origin, names in further().items():
+            number = int(is_known(list(set(names))).sum())
+            is_poor = n_known[best] < _MIN_SHARE_OF_GENES * len(names)
+            may_repeat = options.duplicate_genes != "error" or is_poor
+            if n_known[best] < _AS_GOOD * number and (may_repeat or len(set(names)) == len(names)):
+                candidates, n_known, best = {origin: names}, {origin: number}, origin
     if options.duplicate_genes == "error" and len(set(candidates[best])) < len(candidates[best]):
         unique = [
             origin

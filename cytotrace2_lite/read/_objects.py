@@ -54,7 +54,11 @@ def open_object(
         return opener(data, options)
     from cytotrace2_lite.read.matrix import Matrix
 
-    options.refuse("a matrix", matrix=True)
+    if hasattr(data, "collect") and hasattr(data, "collect_schema"):
+        raise UsageError(
+            f"the values of this {type(data).__name__} are not read yet: pass .collect()."
+        )
+    options.refuse("a matrix", matrix=True, gene_column=True)
     if data is None:
         raise UsageError("data is None: pass the path of a table, a matrix, a table or an AnnData.")
     if genes is None:

@@ -41,6 +41,11 @@ class ReadOptions:
         What to do with genes of one name: "error", keep the "first", or "sum".
     threads
         How many threads may parse text. The result does not depend on it.
+    gene_column
+        Which names of the genes to take: a column of `var` of AnnData, "symbols" or "ids" of 10x
+        data. If it is None, those of which most are known genes.
+    max_memory
+        Bytes of memory that reading may take; None for what the machine has.
 
     Raises
     ------
@@ -54,6 +59,8 @@ class ReadOptions:
     orientation: str = "auto"
     duplicate_genes: str = "error"
     threads: int = 1
+    gene_column: str | None = None
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -67,7 +74,7 @@ class ReadOptions:
         if self.layer is not None and self.use_raw:
             raise UsageError("a layer and raw are two matrices: choose one of them.")
 
-    def refuse(self, what: str, *, matrix: bool = False, orientation: bool = False) -> None:
+    def refuse(self, what: str, *, matrix: bool = False, gene_column: bool = False) -> None:
         """Raise if an option is given that has no meaning for an input.
 
         Parameters
@@ -76,8 +83,8 @@ class ReadOptions:
             The input, for the message: "a text table".
         matrix
             Whether to refuse `layer` and `use_raw`.
-        orientation
-            Whether to refuse `orientation`.
+        gene_column
+            Whether to refuse `gene_column`.
 
         Raises
         ------
@@ -87,7 +94,7 @@ class ReadOptions:
         if matrix and (self.layer is not None or self.use_raw):
             option = "raw" if self.use_raw else "layers"
             raise UsageError(f"{what} has no {option}: leave the option out.")
-        if orientation and self.orientation != "auto":
+        if gene_column and self.gene_column is not None:
             raise UsageError(
-                f"{what} says itself which axis has the genes: leave the orientation out."
+                f"{what} has no columns of gene names to choose from: leave the gene column out."
             )

@@ -58,6 +58,8 @@ class Source:
         Number of genes that were left out, or added to another gene, because of their name.
     companions
         Files that name the axes.
+    instead_of
+        "X", if another matrix was read because `X` does not hold whole numbers; else None.
     """
 
     format: str
@@ -72,6 +74,7 @@ class Source:
     duplicate_genes: str = "error"
     n_duplicates: int = 0
     companions: tuple[Companion, ...] = ()
+    instead_of: str | None = None
 
     def describe(self) -> str:
         """Say in a line what was read."""
@@ -88,9 +91,11 @@ class Source:
 
     def hint(self) -> str:
         """End a message on values that are not counts: say which other matrices there are."""
-        if not self.other_matrices:
+        # Another modality of MuData has no counts of genes.
+        names = [name for name in self.other_matrices if not name.startswith("mod[")]
+        if not names:
             return ""
-        others = ", ".join(self.other_matrices)
+        others = ", ".join(names)
         return (
             f" It was {self.matrix}; there is also {others} (--layer, --use-raw; layer=, use_raw= "
             "in Python)."

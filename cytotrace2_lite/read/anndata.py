@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read._names import GENE_COLUMNS
+from cytotrace2_lite.read._frames import choose_gene_column, choose_matrix, counts_beside
 from cytotrace2_lite.read._source import Source
-from cytotrace2_lite.read.matrix import Matrix
+from cytotrace2_lite.read.matrix import Matrix, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.read._options import ReadOptions
 
-__all__ = ["choose_matrix", "from_anndata", "is_anndata", "is_gene_column"]
+__all__ = ["from_anndata", "is_anndata"]
 
 
 def is_anndata(data: Any) -> bool:
@@ -35,47 +37,6 @@ def is_anndata(data: Any) -> bool:
     return hasattr(type(data), "X") and all(hasattr(data, name) for name in names)
 
 
-def is_gene_column(name: str) -> bool:
-    """Tell from its name whether a column of `var` may name the genes."""
-    return name.lower().replace(" ", "_").replace("-", "_") in GENE_COLUMNS
-
-
-def choose_matrix(
-    where: str, *, has_x: bool, layers: Sequence[str], has_raw: bool, options: ReadOptions
-) -> tuple[str, tuple[str, ...]]:
-    """Choose one of the matrices of AnnData.
-
-    Parameters
-    ----------
-    where
-        The input, for the message.
-    has_x, layers, has_raw
-        What there is.
-    options
-        Which of them to read.
-
-    Returns
-    -------
-    tuple
-        The name of the matrix, "X", "raw.X" or "layers['NAME']", and those of the others.
-
-    Raises
-    ------
-    InputError
-        There is no such matrix.
-    """
-    names = ["X"] * has_x + ["raw.X"] * has_raw + [f"layers[{layer!r}]" for layer in layers]
-    chosen = "X"
-    if options.use_raw:
-        chosen = "raw.X"
-    elif options.layer is not None:
-        chosen = f"layers[{options.layer!r}]"
-    if chosen not in names:
-        there = f"There is {', '.join(names)}." if names else "There is no other matrix either."
-        raise InputError(f"{where}: there is no {chosen}. {there}")
-    return chosen, tuple(name for name in names if name != chosen)
-
-
 def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     """Make a reader of a matrix of an AnnData object, which may be on disk.
 
@@ -84,39 +45,72 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     data
         The object; it is not changed.
     options
-        Which matrix, and whether two genes may have one name.
+        Which matrix, whether its rows are genes, and which names they have.
 
     Returns
     -------
     Matrix
         Its cells are `obs_names`. Its genes are `var_names`, or a column of `var` if that has more
-        known genes.
+        known genes. If the rows are genes, it is the other way round.
 
     Raises
     ------
     InputError
-        There is no such matrix, or a name is repeated.
+        There is no such matrix, a name is repeated, or the object is not in memory.
     UsageError
-        An orientation is given; the rows of AnnData are always cells.
+        There is no such column of names.
     """
-    options.refuse("an AnnData object", orientation=True)
+    for frame in (data.obs, data.var):
+        if not hasattr(frame, "iloc"):
+            raise InputError(
+                "AnnData: its obs and var are not in memory. Pass adata.to_memory() instead."
+            )
     x = data.X  # a copy where the object is a view of another
     raw: Any = getattr(data, "raw", None)
+    # Newer versions of anndata have a layer None, which is X.
+    layers = {f"layers[{str(layer)!r}]": layer for layer in data.layers if layer is not None}
     chosen, others = choose_matrix(
         "AnnData",
         has_x=x is not None,
-        layers=[str(layer) for layer in data.layers],
+        layers=[str(layer) for layer in layers.values()],
         has_raw=raw is not None,
         options=options,
     )
-    if options.use_raw:
-        matrix, var = raw.X, raw.var
-    else:
-        matrix = x if options.layer is None else data.layers[options.layer]
-        var = data.var
-    genes = {"var_names": list(var.index)}
-    for column in var.columns:
-        if is_gene_column(str(column)) and not var[column].isna().any():
-            genes[f"var[{column!r}]"] = list(var[column])
-    source = Source("AnnData", matrix=chosen, other_matrices=others)
-    return Matrix(matrix, genes, list(data.obs_names), options, source, f"AnnData {chosen}")
+
+    def matrix_of(name: str) -> Any:
+        if name == "raw.X":
+            return raw.X
+        return data.layers[layers[name]] if name in layers else x
+
+    def values(name: str) -> Iterable[NDArray[Any]]:
+        matrix = matrix_of(name)
+        return values_of(matrix) if matrix.shape[0] == len(data.obs_names) else ()
+
+    chosen, others, instead_of = counts_beside(chosen, others, values, options)
+    var, cells = raw.var if chosen == "raw.X" else data.var, data.obs
+    of_genes = "var"
+    if options.orientation == "genes-x-cells":
+        var, cells, of_genes = cells, var, "obs"
+    columns = {str(column): _reader(var, i) for i, column in enumerate(var.columns)}
+    index = (f"{of_genes}_names", [str(name) for name in var.index])
+    what = f"AnnData {chosen}"
+    origin, genes = choose_gene_column(what, of_genes, index, columns, options)
+    source = Source("AnnData", matrix=chosen, other_matrices=others, instead_of=instead_of)
+    names = [str(name) for name in cells.index]
+    return Matrix(matrix_of(chosen), {origin: genes}, names, options, source, what)
+
+
+def _reader(frame: Any, position: int) -> Callable[[], Sequence[Any] | None]:
+    """Give a function that reads a column, with None for missing values, if it has names."""
+
+    def read() -> Sequence[Any] | None:
+        column = frame.iloc[:, position]
+        values = [
+            None if is_missing else value
+            for value, is_missing in zip(column, column.isna(), strict=True)
+        ]
+        if any(not isinstance(value, (str, int, type(None))) for value in values):
+            return None
+        return values if any(value is not None for value in values) else None
+
+    return read

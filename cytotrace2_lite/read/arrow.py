@@ -6,7 +6,7 @@ import json
 import math
 import mmap
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,13 +57,30 @@ def from_arrow(table: Any, options: ReadOptions) -> Table:
     InputError
         It is no such table, or something is wrong with the names.
     """
-    options.refuse("an Arrow table", matrix=True)
-    table = pa.table(table)
+    options.refuse("an Arrow table", matrix=True, gene_column=True)
+    table = _arrow_table(table)
 
     def read(positions: Sequence[int]) -> list[Any]:
         return [table.column(i) for i in positions]
 
     return _table(None, table.schema, read, options, Source("pyarrow.Table"))
+
+
+def _arrow_table(data: Any) -> Any:
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        problem = str(error).splitlines()[0]
+    # An older pyarrow does not know all types of Polars, which knows how to give older ones.
+    with suppress(Exception):
+        table = data.to_arrow()
+        if isinstance(table, pa.Table):
+            return table
+    kind = type(data).__name__
+    raise InputError(
+        f"this {kind} cannot be read as an Arrow table ({problem}). One column must have names, "
+        "all others numbers of at most 64 bits."
+    )
 
 
 def open_parquet(file: InputFile, options: ReadOptions) -> Table:
@@ -88,7 +105,7 @@ def open_parquet(file: InputFile, options: ReadOptions) -> Table:
     """
     import pyarrow.parquet as pq
 
-    options.refuse(_WHAT, matrix=True)
+    options.refuse(_WHAT, matrix=True, gene_column=True)
     with _reading(file):
         opened = pq.ParquetFile(pa.PythonFile(file.anywhere(), mode="r"))
         schema = opened.schema_arrow
@@ -140,7 +157,7 @@ def open_arrow_stream(file: InputFile, options: ReadOptions) -> Table:
 def _of_ipc(file: InputFile, open_again: Callable[..., Any], options: ReadOptions) -> Table:
     from pyarrow import ipc
 
-    options.refuse(_WHAT, matrix=True)
+    options.refuse(_WHAT, matrix=True, gene_column=True)
     with _reading(file):
         schema = open_again().schema
 
@@ -178,9 +195,10 @@ def _table(
     names = read_fields([index])[0]
     with _reading(file, "the names of the rows"):
         names.validate(full=True)  # that they are UTF-8
-    if names.null_count:
+    rows = names.to_pylist()
+    if None in rows:
         raise InputError(f"{where}column {shown(schema.field(index).name)} lacks names of rows.")
-    rows = [str(row) for row in names.to_pylist()]
+    rows = [str(row) for row in rows]
     columns = [columns[i] for i in fields]
 
     def read(start: int, stop: int) -> NDArray[np.float64]:
@@ -192,7 +210,9 @@ def _table(
                     f"{where}row {shown(row)}, column {shown(columns[start + i])}: the value is "
                     "missing. Write 0 where nothing was counted."
                 )
-            values[i] = column.cast(pa.float64(), safe=False).to_numpy()
+            # Older versions of pyarrow do not cast half floats; NumPy does.
+            is_half = pa.types.is_float16(column.type)
+            values[i] = (column if is_half else column.cast(pa.float64(), safe=False)).to_numpy()
         return values
 
     return Table(name, rows, columns, read, options, source, file)
@@ -216,7 +236,8 @@ def _position_of_names(where: str, schema: Any) -> int:
     kind = schema.field(0).type if len(schema) else pa.null()
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    is_string_view = getattr(pa.types, "is_string_view", lambda _: False)  # not in older versions
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_string_view(kind)):
         raise InputError(
             f"{where}the rows have no names: the first column must be of strings, or the table "
             "have an index as pandas writes it."

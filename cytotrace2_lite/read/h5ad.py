@@ -5,24 +5,30 @@ Source: "On-disk format" in the documentation of anndata; of versions before 0.7
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup
-from cytotrace2_lite.read._names import check_cells, choose_gene_names
+from cytotrace2_lite.read._frames import choose_gene_column, choose_matrix, counts_beside
+from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup, values_of
+from cytotrace2_lite.read._names import check_cells
 from cytotrace2_lite.read._source import Source
-from cytotrace2_lite.read.anndata import choose_matrix, is_gene_column
 from cytotrace2_lite.read.hdf5 import attribute, child, in_file, strings, whole
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from cytotrace2_lite.read._options import ReadOptions
 
-__all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "row_names"]
+__all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "open_mudata", "row_names"]
+
+_RNA = "rna"  # the modality of gene expression in MuData
 
 
 def is_h5ad(file: Any) -> bool:
@@ -117,22 +123,21 @@ def open_h5ad(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
     file
         Its content.
     options
-        Which matrix, and whether two genes may have one name.
+        Which matrix, whether its rows are genes, and which names they have.
 
     Returns
     -------
     NamedMatrix
         Its cells are the index of `obs`. Its genes are the index of `var`, or a column of `var` if
-        that has more known genes.
+        that has more known genes. If the rows are genes, it is the other way round.
 
     Raises
     ------
     InputError
         There is no such matrix, something is missing, or a name is repeated.
     UsageError
-        An orientation is given: the rows of AnnData are cells.
+        There is no such column of names.
     """
-    options.refuse(f"{path}: a .h5ad file", orientation=True)
     layers = child(path, file, "layers")
     raw = child(path, file, "raw")
     # Before anndata 0.7, the members of raw were members of the root.
@@ -148,27 +153,91 @@ def open_h5ad(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
         has_raw=raw_x is not None,
         options=options,
     )
-    item, var = x, child(path, file, "var")
-    if options.use_raw:
-        item, var = raw_x, raw_var
-    elif options.layer is not None:
-        item = child(path, layers, options.layer)
-    cells = row_names(path, child(path, file, "obs"))
+
+    def matrix_of(name: str) -> Any:
+        if name == "raw.X":
+            return _matrix(path, raw_x)
+        layer = next((layer for layer in layers or () if name == f"layers[{layer!r}]"), None)
+        return _matrix(path, x if layer is None else child(path, layers, layer))
+
+    def values(name: str) -> Iterable[NDArray[Any]]:
+        matrix = matrix_of(name)
+        return values_of(path, matrix) if matrix.shape[0] == matrix_of(chosen).shape[0] else ()
+
+    chosen, others, instead_of = counts_beside(chosen, others, values, options)
+    var, cells_frame = child(path, file, "var"), child(path, file, "obs")
+    if chosen == "raw.X":
+        var = raw_var
+    of_genes = "var"
+    by_gene = options.orientation == "genes-x-cells"
+    if by_gene:
+        var, cells_frame, of_genes = cells_frame, var, "obs"
+    cells = row_names(path, cells_frame)
     check_cells(path, cells)
-    columns = {"the index of var": row_names(path, var)}
-    for column in _columns(var):
-        if is_gene_column(column) and (names := _names(path, var, column)) is not None:
-            columns[f"var[{column!r}]"] = names
-    origin, genes = choose_gene_names(path, columns, options)
+    names = row_names(path, var)
+    index = _index_name(var)
+    columns = {
+        column: partial(_names, path, var, column)
+        for column in _columns(var)
+        if column not in {index, "__categories"}
+    }
+    origin, genes = choose_gene_column(
+        path, of_genes, (f"the index of {of_genes}", names), columns, options
+    )
     source = Source(
         "h5ad",
         path,
         matrix=chosen,
         other_matrices=others,
-        orientation="cells x genes",
+        orientation="genes x cells" if by_gene else "cells x genes",
         gene_names=origin,
+        instead_of=instead_of,
     )
-    return NamedMatrix(_matrix(path, item), cells, genes, np.arange(len(genes)), source)
+    gene_of = np.arange(len(genes))
+    return NamedMatrix(matrix_of(chosen), cells, genes, gene_of, source, by_gene)
+
+
+def open_mudata(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
+    """Find the matrix and the names of the modality `rna` of MuData.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    file
+        Its content.
+    options
+        As for `open_h5ad`.
+
+    Returns
+    -------
+    NamedMatrix
+        As of the `.h5ad` file of this modality. The source names the others.
+
+    Raises
+    ------
+    InputError
+        There is no such modality, or as `open_h5ad`.
+    UsageError
+        As `open_h5ad`.
+    """
+    modalities = child(path, file, "mod")
+    names = list(modalities)
+    if _RNA not in names:
+        there = f"has {first_few(names, most=20)}" if names else "is empty"
+        raise InputError(
+            f"{path}: this MuData file has no modality {_RNA!r}; it {there}. In Python, "
+            f'mudata.read_h5mu("{path}")["NAME"].write_h5ad("expr.h5ad") writes one of them.'
+        )
+    named = open_h5ad(path, child(path, modalities, _RNA), options)
+    others = tuple(f"mod[{name!r}]" for name in names if name != _RNA)
+    source = replace(
+        named.source,
+        format="h5mu",
+        matrix=f"{named.source.matrix} of mod[{_RNA!r}]",
+        other_matrices=(*named.source.other_matrices, *others),
+    )
+    return named._replace(source=source)
 
 
 def _matrix(path: str, item: Any) -> Any:
@@ -208,9 +277,9 @@ def row_names(path: str, frame: Any) -> list[str]:
     if frame is None:
         raise InputError(f"{path}: there is no obs or no var. The file is damaged.")
     names = _names(path, frame, _index_name(frame))
-    if names is None:
+    if names is None or None in names:
         raise InputError(f"{path}: {frame.name} has no names of its rows. The file is damaged.")
-    return names
+    return [str(name) for name in names]
 
 
 def _index_name(frame: Any) -> str:
@@ -220,12 +289,12 @@ def _index_name(frame: Any) -> str:
     return next((name for name in columns if name in {"_index", "index"}), columns[0])
 
 
-def _names(path: str, frame: Any, name: str) -> list[str] | None:
-    """Read a column of names; None if it holds something else, or some are missing."""
+def _names(path: str, frame: Any, name: str) -> list[str | None] | None:
+    """Read a column of names, with None for missing ones; None if it holds something else."""
     values = _column(path, frame, name)
-    if values is None or any(type(value) not in {str, int} for value in values):
+    if values is None or any(type(value) not in {str, int, type(None)} for value in values):
         return None
-    return [str(value) for value in values]
+    return [None if value is None else str(value) for value in values]
 
 
 def _column(path: str, frame: Any, name: str) -> list[Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError
@@ -42,6 +42,20 @@ _LARGEST_CHUNK = 1 << 30
 _FEW_VALUES = 128
 _MANY_CHUNKS = 10_000
 _BYTES_OF_OBJECT = 64  # of a name or label in Python
+# Those that hdf5plugin has. Source: "Registered Filter Plugins" of the HDF Group.
+_FILTERS = {
+    307: "bzip2",
+    32001: "Blosc",
+    32004: "LZ4",
+    32008: "Bitshuffle",
+    32013: "ZFP",
+    32015: "Zstandard",
+    32017: "SZ",
+    32018: "FCIDECOMP",
+    32024: "SZ3",
+    32026: "Blosc2",
+    32028: "Sperr",
+}
 
 
 def require_h5py(path: str | os.PathLike[str]) -> Any:
@@ -215,8 +229,34 @@ def in_file(path: str, item: Any) -> Any:
     if getattr(item, "external", None) or getattr(item, "is_virtual", False):
         raise _elsewhere(path, item.name)
     if hasattr(item, "dtype"):
+        _check_filters(path, item)
         _check_claims(path, item)
     return item
+
+
+def _check_filters(path: str, dataset: Any) -> None:
+    """Make sure that a dataset can be decompressed. hdf5plugin is loaded if that needs it."""
+    import h5py
+
+    filters = dataset.id.get_create_plist()
+    for code in (filters.get_filter(i)[0] for i in range(filters.get_nfilters())):
+        if h5py.h5z.filter_avail(code):
+            continue
+        has_plugin = False
+        with suppress(ImportError):
+            import hdf5plugin  # noqa: F401 (it adds filters)
+
+            has_plugin = True
+        if not h5py.h5z.filter_avail(code):
+            name = _FILTERS.get(code, f"the filter {code} of HDF5")
+            raise InputError(
+                f"{path}: {shown(dataset.name)} is compressed with {name}, which h5py cannot read "
+                + (
+                    "alone: pip install hdf5plugin."
+                    if code in _FILTERS and not has_plugin
+                    else 'here. Write the file with compression="gzip".'
+                )
+            )
 
 
 def _check_claims(path: str, dataset: Any) -> None:

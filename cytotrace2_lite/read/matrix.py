@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 
+from cytotrace2_lite.counts.arriving import coo_without_summing
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps, sliced_steps
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
+from cytotrace2_lite.read._values import Objects, array_of, numbers
+from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
 
-__all__ = ["Matrix"]
+__all__ = ["Matrix", "values_of"]
+
+_N_VALUES = 1 << 20  # at a time
 
 
 class Matrix:
@@ -64,9 +71,11 @@ class Matrix:
         name: str = "",
     ) -> None:
         self.name = name
+        if not issparse(matrix) and hasattr(matrix, "tocsr"):  # a sparse array of another package
+            matrix = matrix.tocsr()
         # NumPy would load these from disk as a whole.
         is_lazy = issparse(matrix) or hasattr(matrix, "read_direct") or hasattr(matrix, "format")
-        given: Any = matrix if is_lazy else np.asarray(matrix)
+        given: Any = matrix if is_lazy else array_of(matrix, name)
         if len(given.shape) != 2:
             raise UsageError(
                 f"{prefix(name)}the matrix has {len(given.shape)} dimensions; it must be cells x "
@@ -76,10 +85,7 @@ class Matrix:
             raise InputError(f"{prefix(name)}the matrix holds {given.dtype}, not real numbers.")
         self._transposed = options.orientation == "genes-x-cells"
         if issparse(given):
-            given = given if given.format in {"csr", "csc"} else given.tocsr()
-            if not given.has_canonical_format:
-                given = given.copy()
-                given.sum_duplicates()
+            given = given if given.format in {"csr", "csc"} else _compressed(given)
         self._matrix = given
         n_cells, n_genes = given.shape[::-1] if self._transposed else given.shape
         self.cells = [str(name) for name in (range(n_cells) if cells is None else cells)]
@@ -132,18 +138,58 @@ class Matrix:
             self.n_total, self.unit = max(matrix.shape), "rows"
         else:
             by_column = False
+            if matrix.dtype.kind == "O":
+                matrix = Objects(matrix, self._name_of)
             steps = dense_steps(matrix)
             self.n_total = matrix.shape[0] * matrix.shape[1]
         for (row, column, value), done in steps:
             self.n_read = done
             cell, gene = (column, row) if by_column != self._transposed else (row, column)
-            try:
-                number = value.astype(np.float64, copy=False)
-            except (TypeError, ValueError) as error:
-                raise InputError(
-                    f"{prefix(self.name)}the matrix does not hold numbers: {error}."
-                ) from error
-            yield block_of(self.name, self.genes, self.cells, gene, cell, number, hint=hint)
+            if value.dtype.kind == "O":
+                names = [self._name_of_value(*pair) for pair in zip(gene, cell, strict=True)]
+                found = numbers(value, names.__getitem__)
+            else:
+                found = value
+            yield block_of(self.name, self.genes, self.cells, gene, cell, found, hint=hint)
 
     def close(self) -> None:
         """Do nothing: the matrix is the caller's."""
+
+    def _name_of(self, row: int, column: int) -> str:
+        gene, cell = (row, column) if self._transposed else (column, row)
+        return self._name_of_value(gene, cell)
+
+    def _name_of_value(self, gene: int, cell: int) -> str:
+        return f"{prefix(self.name)}gene {shown(self.genes[gene])}, cell {shown(self.cells[cell])}"
+
+
+def _compressed(matrix: Any) -> Any:
+    """Make a CSR matrix in which values of one place are not added up: their type may be small."""
+    coo = matrix.tocoo(copy=False)
+    return coo_without_summing(coo.data, coo.row, coo.col, coo.shape).tocsr()
+
+
+def values_of(matrix: Any) -> Iterator[NDArray[Any]]:
+    """Give the values of a matrix some at a time, of one that is not sparse without zeros.
+
+    Parameters
+    ----------
+    matrix
+        As for `Matrix`. Of one that NumPy would have to make first, there are none.
+    """
+    if getattr(getattr(matrix, "dtype", None), "kind", "O") not in "biuf":
+        return
+    if issparse(matrix):
+        data = matrix.data if matrix.format in {"csr", "csc", "coo"} else matrix.tocsr().data
+        for start in range(0, len(data), _N_VALUES):
+            yield data[start : start + _N_VALUES]
+    elif len(getattr(matrix, "shape", ())) == 2:
+        is_on_disk = hasattr(matrix, "read_direct")
+        if isinstance(matrix, np.ndarray) or is_on_disk:
+            steps = dense_steps(matrix)
+        elif hasattr(matrix, "format"):
+            steps = sliced_steps(matrix)
+        else:
+            return
+        for (_, _, value), _ in steps:
+            yield value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, columns_are_genes
 from cytotrace2_lite.read._source import Source
+from cytotrace2_lite.read._values import is_missing, is_number, numbers
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
@@ -142,27 +144,44 @@ def from_pandas(frame: Any, options: ReadOptions) -> Table:
     InputError
         Something is wrong with the names. A column that is not of numbers is found when it is read.
     """
-    options.refuse("a data frame", matrix=True)
+    options.refuse("a data frame", matrix=True, gene_column=True)
+
+    kinds = [_kind_of(kind) for kind in frame.dtypes]
+    rows, columns = [str(name) for name in frame.index], [str(name) for name in frame.columns]
 
     def read(start: int, stop: int) -> NDArray[np.float64]:
-        some = frame.iloc[:, start:stop]
-        try:
-            values: NDArray[np.float64] = some.to_numpy(dtype=np.float64, na_value=np.nan).T
-        except (TypeError, ValueError):
-            column = next(i for i in range(start, stop) if not _is_numeric(frame.iloc[:, i]))
-            raise InputError(
-                f"column {shown(frame.columns[column])} does not hold numbers. Make it the index "
-                "or leave it out."
-            ) from None
+        values = np.empty((stop - start, len(rows)))
+        if all(kinds[i] == "number" for i in range(start, stop)):
+            values[:] = frame.iloc[:, start:stop].to_numpy(dtype=np.float64, na_value=np.nan).T
+            return values
+        for i in range(start, stop):
+            column = frame.iloc[:, i]
+            if kinds[i] == "object":
+                objects = column.to_numpy(dtype=object)
+                if any(is_number(value) or is_missing(value) for value in objects):
+                    values[i - start] = numbers(objects, partial(name_of, i), missing=np.nan)
+                    continue
+            if kinds[i] != "number":
+                raise InputError(
+                    f"column {shown(columns[i])} does not hold numbers. Make it the index or leave "
+                    "it out."
+                )
+            values[i - start] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return values
 
-    rows, columns = map(str, frame.index), map(str, frame.columns)
-    return Table("", list(rows), list(columns), read, options, Source("pandas.DataFrame"))
+    def name_of(column: int, row: int) -> str:
+        return f"row {shown(rows[row])}, column {shown(columns[column])}"
+
+    return Table("", rows, columns, read, options, Source("pandas.DataFrame"))
 
 
-def _is_numeric(column: Any) -> bool:
-    try:
-        column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _kind_of(kind: Any) -> str:
+    """Tell what a column of pandas holds by its type: "number", "object", or "other"."""
+    if hasattr(kind, "categories"):
+        return "number" if _kind_of(kind.categories.dtype) == "number" else "other"
+    if hasattr(kind, "pyarrow_dtype"):
+        name = str(kind.pyarrow_dtype)
+        return "number" if kind.kind in "biuf" or name.startswith("decimal") else "other"
+    if kind.kind in "biuf":
+        return "number"
+    return "object" if isinstance(kind, np.dtype) and kind.kind == "O" else "other"

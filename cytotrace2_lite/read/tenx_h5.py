@@ -14,11 +14,13 @@ from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._source import Source
-from cytotrace2_lite.read._tenx import gene_expression
+from cytotrace2_lite.read._tenx import chosen_names, gene_expression
 from cytotrace2_lite.read.hdf5 import child, strings, whole
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cytotrace2_lite.read._options import ReadOptions
 
 __all__ = ["genomes", "open_10x"]
@@ -67,7 +69,8 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
     Returns
     -------
     NamedMatrix
-        Its cells are the barcodes, its genes the features of the type gene expression.
+        Its cells are the barcodes, its genes the features of the type gene expression. If the
+        orientation is "cells-x-genes", it is the other way round.
 
     Raises
     ------
@@ -77,7 +80,6 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
         Options do not fit the file.
     """
     groups = genomes(path, file)
-    options.refuse(f"{path}: a 10x .h5 file", orientation=True)
     if len(groups) == 1 or options.use_raw:
         options.refuse(f"{path}: a 10x .h5 file of one genome", matrix=True)
     if len(groups) > 1 and options.layer not in groups:
@@ -101,8 +103,15 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
     gene_of = np.full(n_features, -1)
     gene_of[kept] = np.arange(len(kept))
     cells = strings(child(path, group, "barcodes"))
+    candidates: Mapping[str, Sequence[str]] = {
+        origin: [names[i] for i in kept] for origin, names in columns.items()
+    }
+    by_gene = options.orientation == "cells-x-genes"
+    if by_gene:  # the features are cells, and the barcodes genes
+        gene_of = np.arange(len(cells))
+        candidates, cells = {"barcodes": cells}, columns.get("ids") or columns["symbols"]
     check_cells(path, cells)
-    candidates = {origin: [names[i] for i in kept] for origin, names in columns.items()}
+    candidates = chosen_names(path, candidates, options)
     origin, genes = choose_gene_names(path, candidates, options)
     n_rows, n_columns = whole(child(path, group, "shape")).tolist()  # features x barcodes, CSC
     source = Source(
@@ -110,8 +119,8 @@ def open_10x(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
         path,
         matrix=name if len(groups) > 1 else None,
         other_matrices=tuple(other for other in groups if other != name),
-        orientation="genes x cells",
-        gene_names=f"{origin} of {table.name}",
+        orientation="cells x genes" if by_gene else "genes x cells",
+        gene_names=f"{origin} of {group.name if by_gene else table.name}",
     )
     matrix = SparseGroup(path, group, (n_columns, n_rows), by_row=True)
-    return NamedMatrix(matrix, cells, genes, gene_of, source)
+    return NamedMatrix(matrix, cells, genes, gene_of, source, by_gene)

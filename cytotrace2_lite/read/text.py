@@ -75,7 +75,7 @@ class TextTable(StreamReader):
     def __init__(
         self, stream: ByteStream, options: ReadOptions, *, block_size: int = 1 << 21
     ) -> None:
-        options.refuse("a text table", matrix=True)
+        options.refuse("a text table", matrix=True, gene_column=True)
         self._stream = stream
         self.name = stream.name
         self._delimiter = b"\t"
@@ -117,7 +117,7 @@ class TextTable(StreamReader):
         ------
         InputError
             A line has more or fewer fields than the header, no name or the name of another line,
-            or a value is missing, negative, infinite or not a number. The first such error is raised.
+            or a value is missing, negative, infinite or not a number. The first such line counts.
         """
         for text, scanned in in_order(self._scan, self._texts, self._threads, caller_works=True):
             if scanned is None:

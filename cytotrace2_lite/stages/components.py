@@ -12,7 +12,6 @@ with ARPACK).
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from cytotrace2_lite.stages.krylov import (
     tolerance,
 )
 from cytotrace2_lite.stages.standardised import VECTORS_PER_PRODUCT
+from cytotrace2_lite.system.threads import thread_pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def principal_components(
     n_cells = len(cells.scale)
     noise = _NOISE * np.finfo(np.float64).eps * n_cells * cells.n_genes
     scratch = Scratch()
-    with ThreadPoolExecutor(threads) as pool:
+    with thread_pool(threads) as pool:
 
         def product(
             vectors: NDArray[np.float64], dtype: type[Any] = np.float64

@@ -12,14 +12,13 @@ Source: cytotrace2_py 1.1.0.4 `neighborhood_smoothing` (behaviour: scikit-learn'
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cytotrace2_lite.stages.preprocess import log2_cpm
-from cytotrace2_lite.system.threads import in_order
+from cytotrace2_lite.system.threads import in_order, thread_pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +148,7 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> Standardised
         others = step[:, n_dense:n_expressed]
         return others.data, others.indices + np.int32(cells.start), np.diff(others.indptr)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with thread_pool(threads) as pool:
         n_expressing = np.zeros(n_genes, dtype=np.intp)
         for n_values in pool.map(expressing, steps):
             n_expressing += n_values

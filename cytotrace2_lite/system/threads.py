@@ -1,56 +1,37 @@
-"""Work shared among threads: results in order, and BLAS kept out of it."""
+"""Work shared among threads, whose BLAS is limited as that of the calling thread."""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from cytotrace2_lite.system.blas import limit_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
-__all__ = ["in_order", "one_blas_thread"]
+__all__ = ["in_order", "thread_pool"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_lock = threading.Lock()
-_n_inside = 0
-_limits: Any = None
 
+def thread_pool(threads: int) -> ThreadPoolExecutor:
+    """Make a pool of threads that may call BLAS as the calling thread may.
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS from sharing products among threads of its own, while any thread is inside.
+    Parameters
+    ----------
+    threads
+        How many, at least 1.
 
-    Threads of this package share the work already: each of them would wait for those of all the
-    others, and sums be split as the number of processors has it.
-
-    Without threadpoolctl, nothing is done. pynndescent needs scikit-learn, which needs it, so it is
-    there unless somebody took it away.
+    Returns
+    -------
+    ThreadPoolExecutor
+        To be used in a `with` statement, as its threads must end with the work.
     """
-    global _limits, _n_inside  # noqa: PLW0603 (as the setting is: one for the process)
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        yield
-        return
-    import scipy.linalg  # noqa: F401 (SciPy has a BLAS of its own, which must be loaded by now)
-
-    with _lock:
-        if not _n_inside:
-            _limits = ThreadpoolController().limit(limits=1, user_api="blas")
-        _n_inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _n_inside -= 1
-            if not _n_inside:
-                _limits.restore_original_limits()
+    return ThreadPoolExecutor(threads, initializer=limit_worker)
 
 
 def in_order(
@@ -86,7 +67,7 @@ def in_order(
     if threads == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads - caller_works) as pool:
+    with thread_pool(threads - caller_works) as pool:
         pending: deque[Future[Answer]] = deque()
         try:
             for item in items:

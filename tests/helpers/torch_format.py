@@ -48,12 +48,14 @@ def tensor_pickle(key, array, shape=None):
 
 
 def write_archive(path, pickled, arrays, **entry_options):
-    """Write a PyTorch archive from a pickle and the arrays of its storages."""
+    """Write a PyTorch archive from a pickle and the arrays of its storages, always the same."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled, **entry_options)
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), pickled, **entry_options)
         for key, array in enumerate(arrays):
-            archive.writestr(f"archive/data/{key}", array.tobytes(), **entry_options)
-        archive.writestr("archive/version", b"3\n")
+            archive.writestr(
+                zipfile.ZipInfo(f"archive/data/{key}"), array.tobytes(), **entry_options
+            )
+        archive.writestr(zipfile.ZipInfo("archive/version"), b"3\n")
     return path
 
 

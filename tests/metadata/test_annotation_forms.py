@@ -65,6 +65,15 @@ class TestWithoutAHeader:
         with pytest.raises(ct2.InputError, match="no cell below its header line"):
             read_annotation(path).matched(["c2"])
 
+    def test_without_a_label(self, tmp_path):
+        path = tmp_path / "a"
+        path.write_text("c1")
+        message = (
+            r"a: the first line has no label: it needs a cell id and a label separated by a tab"
+        )
+        with pytest.raises(ct2.InputError, match=message):
+            read_annotation(path).matched(["c1"])
+
     def test_named_twice(self, tmp_path):
         path = tmp_path / "a"
         path.write_text("c1\tx\nc2\ty\nc1\tz\n")

@@ -16,7 +16,7 @@ from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import MappingReport
 from cytotrace2_lite.genes.mapping import Superseded
-from cytotrace2_lite.models.ensemble import ModelInfo
+from cytotrace2_lite.models.info import ModelInfo
 from cytotrace2_lite.output import keys, report
 from cytotrace2_lite.pipeline import prepare, score_cells
 from cytotrace2_lite.read import Source, read_expression
@@ -34,6 +34,7 @@ PARAMETERS = ["species", "batch_size", "smooth_batch_size", "seed", "max_cores",
 SOURCE = [
     *("format", "path", "compression", "n_bytes", "sha256", "matrix", "other_matrices"),
     *("orientation", "gene_names", "duplicate_genes", "n_duplicates", "companions"),
+    "instead_of",
 ]
 SIZE = ["n_cells", "n_genes", "max_value"]
 GENES = [

@@ -15,6 +15,8 @@ from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli import main as cli
+from cytotrace2_lite.cli.interrupt import interrupt
+from cytotrace2_lite.cli.run import run as run_command
 from cytotrace2_lite.plots import FORMATS, files, umap
 
 DATA = Path(__file__).parents[1] / "data"
@@ -118,11 +120,11 @@ class TestCommandLine:
     @pytest.mark.parametrize("swallowed", [False, True])
     @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
     def test_interrupt(self, run, monkeypatch, swallowed, handler):
-        def interrupt(*_, **__):
-            cli._interrupt.number = signal.SIGINT
+        def stop(*_, **__):
+            interrupt.number = signal.SIGINT
             raise ImportError("NumPy") if swallowed else KeyboardInterrupt
 
-        monkeypatch.setattr(umap, "compute_umap", interrupt)
+        monkeypatch.setattr(umap, "compute_umap", stop)
         before = signal.signal(signal.SIGINT, handler)  # one that a job in the background has
         try:
             code, err = run("-a", "labels.txt")
@@ -144,5 +146,5 @@ def test_upstreams_function_draws_too(tmp_path, monkeypatch):
 
 
 def test_formats_of_the_command_line():
-    (option,) = (option for option in cli.run.params if option.name == "plot_format")
+    (option,) = (option for option in run_command.params if option.name == "plot_format")
     assert tuple(option.type.choices) == FORMATS

@@ -291,8 +291,11 @@ class TestRealFiles:
         expression, source = read_expression(path, is_known, layer="counts")
         same(expression, example)
         assert source.other_matrices == ("X", "raw.X")
+        expression, source = read_expression(path, is_known)
+        same(expression, example)
+        assert (source.matrix, source.instead_of) == ("layers['counts']", "X")
         with pytest.raises(ct2.InputError) as caught:
-            read_expression(path, is_known)
+            read_expression(path, is_known, layer="X")
         assert str(caught.value) == (
             f"{path}: gene 'Camk1d', cell 'TTTGCGCTCTCTGCTG-1': the value -0.429021 is negative. "
             "Give raw counts, CPM or TPM, and 0 where nothing was counted. It was X; there is also "

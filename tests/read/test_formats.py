@@ -142,22 +142,11 @@ class TestHdf5:
         assert Path("t.tar").read_bytes()[512:516] == b"\x89HDF"
         assert message("t.tar").startswith("t.tar: this is a tar archive, which is not read; ")
 
-    def test_mudata_with_obs_and_var(self, h5py, data, tmp_path):
-        """As mudata writes it: tables of all cells and all genes beside the modalities."""
-        formats.h5ad(data, tmp_path / "t.h5mu")
-        with h5py.File("t.h5mu", "r+") as file:
-            del file["X"]
-            file.attrs["encoding-type"] = "MuData"
-            file.create_group("mod/rna")
-        assert message("t.h5mu") == (
-            "t.h5mu: this is a MuData file, which is not read. In Python, "
-            'mudata.read_h5mu("t.h5mu")["rna"].write_h5ad("expr.h5ad") converts it.'
-        )
-
     def test_a_path_with_braces(self, h5py):
         with h5py.File("{path}{0}.h5", "w") as file:
-            file.create_group("mod")
-        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is a MuData file, which ")
+            file.create_group("row_attrs")
+            file.create_group("col_attrs")
+        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is a Loom file, which ")
 
 
 def test_a_row_that_is_read_names_a_reader():

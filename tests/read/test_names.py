@@ -44,11 +44,18 @@ class TestNames:
         expression, source = read_expression(self.adata(list("wxyz"), gene_ids=ids), is_known)
         assert (expression.genes, source.gene_names) == (ids, "var['gene_ids']")
 
-    def test_columns_of_other_names_or_with_gaps_are_left_alone(self):
+    def test_columns_of_other_names_or_with_gaps(self):
         odd = list("wxyz")
-        for columns in ({"mouse_ortholog": GENES}, {"gene_symbols": [*GENES[:3], None]}):
+        gaps = [*GENES[:3], None]
+        for columns, origin in (
+            ({"mouse_ortholog": GENES}, "var['mouse_ortholog']"),
+            ({"gene_symbols": gaps}, "var['gene_symbols'] (1 name from var_names)"),
+        ):
             _, source = read_expression(self.adata(odd, **columns), is_known)
-            assert source.gene_names == "var_names"
+            assert source.gene_names == origin
+        # Only where far more of their names are known.
+        _, source = read_expression(self.adata(GENES, real_gene_name=gaps), is_known)
+        assert source.gene_names == "var_names"
 
     def test_ids_rather_than_repeated_symbols(self):
         ids = ["ENSMUSG00000029580", "ENSMUSG00000057666", "ENSMUSG00000012396", "x"]

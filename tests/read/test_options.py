@@ -30,9 +30,12 @@ def test_options_without_meaning(data):
         "duplicate_genes is None; it must be one of 'error', 'first', 'sum'."
     )
     folder = formats.directory_v2(data, Path("v2"))
-    assert message(folder, error=error, orientation="genes-x-cells") == (
-        "a 10x directory says itself which axis has the genes: leave the orientation out."
+    assert message(folder, error=error, layer="x") == (
+        "a 10x directory has no layers: leave the option out."
     )
+    no_columns = "has no columns of gene names to choose from: leave the gene column out."
+    assert message(path, error=error, gene_column="x") == f"a text table {no_columns}"
+    assert message(COUNTS, error=error, genes=GENES, gene_column="x") == f"a matrix {no_columns}"
     assert message(COUNTS, error=error, genes=GENES, layer="x") == (
         "a matrix has no layers: leave the option out."
     )

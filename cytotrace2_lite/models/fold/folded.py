@@ -16,7 +16,7 @@ Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class FoldedEnsemble:
         Parameters
         ----------
         members
-            The members, in the order in which the model is to have them.
+            The members, in the order that they will have in the model.
 
         Returns
         -------
@@ -167,7 +167,8 @@ def fold_member(
     )
 
 
-class _Module(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Module:
     """A folded module; its vectors are float64, shape (14271,)."""
 
     threshold: float

@@ -1,9 +1,9 @@
 """Read the tensors of a PyTorch file (zip + pickle) without PyTorch and without unpickling.
 
-The pickle is walked opcode by opcode by a machine that knows how to build dictionaries, tuples and
-descriptions of tensors, and nothing else: no name is ever looked up, so nothing can run. A file
-that names anything but the handful of functions PyTorch uses for plain tensors is refused, by that
-name. Sizes are checked against the zip entries before any tensor is read.
+The pickle is read opcode by opcode by code that can only build dictionaries, tuples and
+descriptions of tensors. No name in it is ever looked up, so nothing in it can run. A file that
+names anything but the few functions that PyTorch uses for plain tensors is refused, with a message
+that says which name. Sizes are compared with the zip entries before any tensor is read.
 
 Source: the layout written by `torch.save` since PyTorch 1.6 (`torch/serialization.py`).
 """
@@ -215,7 +215,7 @@ class TorchFile:
             raise ModelError(f"{self._path}: {name} is compressed, as torch.save never does.")
         try:
             data = self._zip.read(info)
-        # ValueError: of a name in the archive that is no text.
+        # ValueError: a name in the archive is not text.
         except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
             raise ModelError(f"{self._path}: {name} is damaged ({_reason(error)}).") from error
         if len(data) != info.file_size:
@@ -239,7 +239,7 @@ class TorchFile:
 
     def _storage(self, identifier: Any) -> _Storage:
         kind, storage_type, key, _, n_items = identifier
-        # Text only: a tuple of tuples may be small here and endless when written out.
+        # Text only: a tuple of tuples may be short here and endless when it is shown.
         if type(key) is not str:
             raise ModelError("a storage has no name.")
         dtype: np.dtype[Any] = _STORAGE_DTYPES[storage_type.name]
@@ -250,7 +250,7 @@ class TorchFile:
 
 
 def _run_pickle(pickled: bytes, storage: Any) -> Any:
-    """Walk the opcodes of a pickle of plain tensors; `storage` resolves persistent identifiers."""
+    """Read the opcodes of a pickle of plain tensors; `storage` resolves persistent identifiers."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
@@ -312,7 +312,7 @@ def _run_pickle(pickled: bytes, storage: Any) -> Any:
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(_call(function, arguments))
             case "BUILD":
-                stack.pop()  # version numbers of the modules, which state dictionaries carry along
+                stack.pop()  # version numbers of the modules, which state dictionaries have, too
             case name:
                 raise ModelError(f"the pickle uses {name}, which plain tensors do not need.")
     (content,) = stack

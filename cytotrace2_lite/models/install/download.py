@@ -13,11 +13,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.errors import ModelError, UsageError
+from cytotrace2_lite.models.install.installation import DownloadProgress
 from cytotrace2_lite.models.install.official import REPOSITORY, git_blob_id
 from cytotrace2_lite.text import shown
 
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cytotrace2_lite.models.install.installation import Report
     from cytotrace2_lite.models.install.official import OfficialEnsemble, OfficialFile
 
-    #: Called with a sentence, or with how far a download is.
-    Report = Callable[[str | "DownloadProgress"], None]
-
-__all__ = ["DownloadProgress", "Report", "download_ensemble", "mirror_url"]
+__all__ = ["download_ensemble", "mirror_url"]
 
 _TIMEOUT_SECONDS = 30.0  # for a connection, and for every block of an answer
 _OPEN_SECONDS = 120.0  # from a request to the first byte of the file, whatever comes in between
@@ -39,28 +38,6 @@ _ATTEMPTS = 5
 _BACK_OFF_SECONDS = 1.0  # doubles with every attempt
 _MAX_WAIT_SECONDS = 60.0
 _BLOCK_BYTES = 1 << 18
-
-
-class DownloadProgress(NamedTuple):
-    """How far the download of one file of several is.
-
-    Attributes
-    ----------
-    number, n_files
-        Which file, from 1, and how many there are.
-    name
-        Name of the file.
-    n_bytes
-        Number of bytes that are there.
-    done
-        Whether the file is complete and is the official one.
-    """
-
-    number: int
-    n_files: int
-    name: str
-    n_bytes: int
-    done: bool
 
 
 class _TransferError(Exception):
@@ -213,9 +190,9 @@ def _download(
             time.sleep(wait)
     raise ModelError(
         f"{url}: the download failed {_ATTEMPTS} times, the last time with: {fault}. Nothing was "
-        "installed; what came is kept, and the same command goes on from there. Check the network "
-        "and the proxy (https_proxy), or try --mirror URL, or fetch the files by other means and "
-        "use --from DIR."
+        "installed; what arrived is kept, and the same command goes on from there. Check the "
+        "network and the proxy (https_proxy), or try --mirror URL, or fetch the files by other "
+        "means and use --from DIR."
     ) from fault
 
 
@@ -230,7 +207,7 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
         except ValueError:
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server sends on to {shown(headers.get('Location', ''))}, "
+                f"{req.full_url}: the server redirects to {shown(headers.get('Location', ''))}, "
                 "which is no URL. Try --mirror, or --from DIR."
             ) from None
 
@@ -250,15 +227,15 @@ class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
         if here.hostname != host or there.scheme not in ("http", "https"):
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server sends on to another host, {host or shown(newurl)}, "
+                f"{req.full_url}: the server redirects to another host, {host or shown(newurl)}, "
                 "which is not followed. If you trust that host, name it with --mirror."
             )
         if here.scheme == "https" and there.scheme == "http":
             fp.close()
             raise ModelError(
-                f"{req.full_url}: the server sends on from https to http, where anybody on the way "
-                "may read and alter what is sent, which is not followed. Try --mirror, or --from "
-                "DIR."
+                f"{req.full_url}: the server redirects from https to http, where anybody on the "
+                "way may read and alter what is sent. That is not followed. Try --mirror, or "
+                "--from DIR."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -281,10 +258,10 @@ def _attempt(
         return None
     part.unlink()
     if not is_sure:
-        return _TransferError("the file came incomplete")
+        return _TransferError("the file arrived incomplete")
     raise ModelError(
         f"{url}: not the file its authors published (git blob id {received[:12]}, not "
-        f"{blob_id[:12]}). It was thrown away. The server has another file, or a proxy alters what "
+        f"{blob_id[:12]}). It was deleted. The server has another file, or a proxy alters what "
         "it passes on: try --mirror, another network, or --from DIR."
     )
 
@@ -321,8 +298,8 @@ def _receive(
             for block in _blocks(response, length):
                 if is_page or (n_bytes == 0 and _looks_like_html(block)):
                     raise ModelError(
-                        f"{url}: a web page came instead of the file, as from the login page of a "
-                        "network or from a proxy. Open the address in a browser to see it; then "
+                        f"{url}: a web page came instead of the file, such as the login page of a "
+                        "network or of a proxy. Open the address in a browser to see it; then "
                         "try again, or use --mirror or --from DIR."
                     )
                 n_bytes += len(block)
@@ -346,7 +323,7 @@ def _open(
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise ModelError(
                 f"{request.full_url}: the server's certificate is not trusted "
-                f"({reason.verify_message}). If a proxy of your institute stands between, name its "
+                f"({reason.verify_message}). If your institute has a proxy, name its "
                 "certificate in the environment variable SSL_CERT_FILE, or use --from DIR."
             ) from error
         raise _TransferError(_reason(reason)) from error
@@ -354,16 +331,15 @@ def _open(
         raise ModelError(f"{request.full_url}: no host can have this name. Check it.") from error
     except ValueError as error:  # urllib's, of a proxy that is no URL
         raise ModelError(
-            f"{request.full_url}: the proxy of the environment is no URL ({error}). Set "
-            "https_proxy=http://HOST:PORT, or unset it."
+            f"{request.full_url}: the proxy of the environment is no URL ({error}). Unset "
+            "https_proxy, or set it to http://HOST:PORT."
         ) from error
 
 
 def _within(seconds: float, open_: Callable[[], Any]) -> Any:
     """Open a connection, but do not wait longer than that.
 
-    The time-out of a socket starts anew with every byte, and so with every interim answer: a server
-    may keep a caller for ever. The thread that waits for it is left behind.
+    The time-out of a socket starts anew with every byte: a server might keep a caller for ever.
     """
     answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
@@ -388,7 +364,7 @@ def _refusal(error: urllib.error.HTTPError, url: str, part: Path) -> ModelError 
     answer = f"{error.code} {error.reason}"
     if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)  # it is longer than the file
-        return _TransferError("the part that was there does not fit the file")
+        return _TransferError("the part that was downloaded before does not fit the file")
     if error.code in (408, 429) or error.code >= 500:
         asked = error.headers.get("Retry-After", "")
         return _TransferError(
@@ -434,7 +410,7 @@ def _refuse_longer(url: str, n_bytes: int, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise ModelError(
             f"{url}: longer than {max_bytes / 1e6:.0f} MB, which no file of the ensemble is. The "
-            "server has something else there: try --mirror or --from DIR."
+            "server has another file there: try --mirror or --from DIR."
         )
 
 

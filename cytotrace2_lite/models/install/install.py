@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cytotrace2_lite.models.install.download import Report
-    from cytotrace2_lite.models.install.sources import Installation
+    from cytotrace2_lite.models.install.installation import Installation, Report
 
 __all__ = ["install", "is_installed"]
 

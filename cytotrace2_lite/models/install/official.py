@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "BACKGROUND",
     "LICENCE",
     "LICENCE_TEXT",
     "LICENCE_URL",
@@ -38,6 +39,8 @@ LICENCE_TEXT = (
     "and may not be passed on. For commercial use, write to their authors. What counts is the text "
     f"of the licence: {LICENCE_URL}"
 )
+#: Name of the matrix of control genes, without `.pt`.
+BACKGROUND = "background"
 #: Where the authors publish the files, by commit and path.
 REPOSITORY = "https://raw.githubusercontent.com/digitalcytometry/cytotrace2"
 # Members have 4 to 8 MB, control genes 28 MB. A longer file is something else, and is not stored.
@@ -45,7 +48,6 @@ MAX_BACKGROUND_BYTES = 64 << 20
 _MAX_MEMBER_BYTES = 20 << 20
 
 _MANIFEST = Path(__file__).parents[2] / "data" / "official_models.tsv"
-_BACKGROUND = "background"
 _BLOCK_BYTES = 1 << 18  # read at a time
 
 
@@ -77,7 +79,7 @@ class OfficialFile(NamedTuple):
     @property
     def max_bytes(self) -> int:
         """A longer file cannot be this one."""
-        return MAX_BACKGROUND_BYTES if self.member == _BACKGROUND else _MAX_MEMBER_BYTES
+        return MAX_BACKGROUND_BYTES if self.member == BACKGROUND else _MAX_MEMBER_BYTES
 
 
 class OfficialEnsemble(NamedTuple):
@@ -120,8 +122,8 @@ def official_ensembles() -> dict[str, OfficialEnsemble]:
             files[version].append(OfficialFile(*fields))
     ensembles = {}
     for name, version in OFFICIAL_MODELS.items():
-        members = tuple(file for file in files[version] if file.member != _BACKGROUND)
-        background = next((file for file in files[version] if file.member == _BACKGROUND), None)
+        members = tuple(file for file in files[version] if file.member != BACKGROUND)
+        background = next((file for file in files[version] if file.member == BACKGROUND), None)
         ensembles[name] = OfficialEnsemble(name, version, members, background)
     return ensembles
 

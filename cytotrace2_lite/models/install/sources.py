@@ -9,15 +9,15 @@ import hashlib
 import importlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.errors import CytoTRACE2Error, ModelError, UsageError
 from cytotrace2_lite.models import onnx_file
-from cytotrace2_lite.models.fold.members import BACKGROUND
 from cytotrace2_lite.models.install.download import download_ensemble, mirror_url
+from cytotrace2_lite.models.install.installation import Installation
 from cytotrace2_lite.models.install.official import (
+    BACKGROUND,
     LICENCE,
     LICENCE_TEXT,
     MAX_BACKGROUND_BYTES,
@@ -30,37 +30,17 @@ from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from cytotrace2_lite.models.install.download import Report
+    from cytotrace2_lite.models.install.installation import Report
     from cytotrace2_lite.models.install.official import OfficialEnsemble
 
-__all__ = ["MIRROR_VARIABLE", "Installation", "from_files", "from_network"]
+__all__ = ["MIRROR_VARIABLE", "from_files", "from_network"]
 
 #: Environment variable with the URL of a mirror of the authors' repository.
 MIRROR_VARIABLE = "CT2_LITE_MIRROR"
 
 _MAX_ENTRIES = 200_000  # files and folders looked at below a directory
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A model to be installed, found to be usable as far as that can be told before a download.
-
-    Attributes
-    ----------
-    name
-        Name of the model.
-    official
-        Version of the official ensemble, if it is one, so that its licence applies; else empty.
-    content
-        Function that gives the content of the model file. It gets a folder for downloads and a
-        function to call with what is going on.
-    """
-
-    name: str
-    official: str
-    content: Callable[[Path, Report], bytes]
 
 
 def from_network(name: str, mirror: str | None = None) -> Installation:
@@ -155,10 +135,10 @@ def _from_directory(source: Path, official: str | None, name: str | None) -> Ins
     ensembles = official_ensembles()
     candidates = [ensembles[official]] if official else list(ensembles.values())
     known = {file.blob_id for ensemble in ensembles.values() for file in ensemble.files}
-    strangers = [
+    unofficial = [
         path
         for path, blob_id in blob_ids.items()
-        if blob_id not in known and path.name != BACKGROUND
+        if blob_id not in known and path.name != f"{BACKGROUND}.pt"
     ]
     complete = [one for one in candidates if all(file.blob_id in by_id for file in one.files)]
     if len(complete) > 1:
@@ -169,7 +149,7 @@ def _from_directory(source: Path, official: str | None, name: str | None) -> Ins
     if complete:
         ensemble = complete[0]
         folders = {by_id[file.blob_id].parent for file in ensemble.members}
-        extra = next((path for path in strangers if path.parent in folders), None)
+        extra = next((path for path in unofficial if path.parent in folders), None)
         if extra is None:
             _require_onnx()
             return Installation(
@@ -183,15 +163,16 @@ def _from_directory(source: Path, official: str | None, name: str | None) -> Ins
                 "it elsewhere."
             )
     if name is None or official is not None:
-        raise _incomplete(source, candidates, blob_ids, strangers)
+        raise _incomplete(source, candidates, blob_ids, unofficial)
     return _from_own_members(source, list(blob_ids), name)
 
 
 def _from_own_members(source: Path, paths: list[Path], name: str) -> Installation:
+    """Prepare members that are not the official ones, once they are as many as those."""
     from cytotrace2_lite.models.fold.export import export
     from cytotrace2_lite.models.fold.members import find_background, member_version
 
-    members = [path for path in paths if path.name != BACKGROUND]
+    members = [path for path in paths if path.name != f"{BACKGROUND}.pt"]
     folders = sorted({path.parent for path in members})
     if len(folders) != 1:
         places = ", ".join(map(str, folders)) or "none"
@@ -205,7 +186,7 @@ def _from_own_members(source: Path, paths: list[Path], name: str) -> Installatio
     if len(members) != n_members:
         raise ModelError(
             f"{folders[0]}: {len(members)} members, not {n_members}, as an ensemble of version "
-            f"{version} has. Complete it, or take away what does not belong to it."
+            f"{version} has. Complete it, or remove what does not belong to it."
         )
     if ensemble.background is not None:
         try:
@@ -225,6 +206,7 @@ def _from_own_members(source: Path, paths: list[Path], name: str) -> Installatio
 
 
 def _from_model_file(source: Path, official: str | None, name: str | None) -> Installation:
+    """Prepare a copy of a model file."""
     from cytotrace2_lite.models.ensemble import Ensemble
 
     content = read_model(source)
@@ -247,8 +229,8 @@ def _from_model_file(source: Path, official: str | None, name: str | None) -> In
     def give(_: Path, report: Report) -> bytes:
         if version:
             report(
-                "The file is whole, and says that it was folded from the official files. That is "
-                "the word of whoever made it; only an installation from the members checks them."
+                "The file is whole, and says that it was folded from the official files. Anybody "
+                "could write that; only an installation from the members compares their digests."
             )
         return content
 
@@ -279,24 +261,24 @@ def _incomplete(
     source: Path,
     candidates: list[OfficialEnsemble],
     blob_ids: Mapping[Path, str],
-    strangers: list[Path],
+    unofficial: list[Path],
 ) -> ModelError:
-    """Say which files are missing from the official ensemble of which the most are there."""
+    """Say which files are missing from the official ensemble that is most complete."""
     present = set(blob_ids.values())
 
     def count(ensemble: OfficialEnsemble) -> int:
         return sum(file.blob_id in present for file in ensemble.members)
 
     nearest = max(candidates, key=count)
-    odd = f" By its digest {strangers[0]} is no official file." if strangers else ""
+    other = f" By its digest {unofficial[0]} is no official file." if unofficial else ""
     own = " An ensemble that is not the official one is installed with --name NAME."
     if count(nearest) == 0:
-        return ModelError(f"{source}: holds no member of {nearest.name}.{odd}{own}")
+        return ModelError(f"{source}: holds no member of {nearest.name}.{other}{own}")
     missing = [file.filename for file in nearest.files if file.blob_id not in present]
     names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
     return ModelError(
         f"{source}: has {count(nearest)} of the {len(nearest.members)} members of {nearest.name}; "
-        f"missing: {names}.{odd}{own if odd else ' Complete the directory.'}"
+        f"missing: {names}.{other}{own if other else ' Complete the directory.'}"
     )
 
 
@@ -333,7 +315,7 @@ def _fold(ensemble: OfficialEnsemble, files: Mapping[str, Path], report: Report)
         except OSError as error:
             raise _unreadable(path, error) from error
         if not unchanged:
-            raise ModelError(f"{path}: was changed since it was checked. Start again.")
+            raise ModelError(f"{path}: was changed after it was verified. Start again.")
         sources.append({"name": file.filename, "sha256": sha256, "git_blob_sha1": file.blob_id})
     background = None
     if ensemble.background is not None:

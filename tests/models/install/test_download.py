@@ -24,7 +24,7 @@ from cytotrace2_lite.models.install.official import official_ensembles
 
 
 class TestFaults:
-    """Each ends in a whole model, or in one sentence and nothing to be seen."""
+    """Each ends with a whole model, or with one sentence and no model."""
 
     @pytest.mark.parametrize(
         ("code", "message"),
@@ -161,7 +161,7 @@ class TestFaults:
     def test_redirect_to_no_url(self, fetch, home, target):
         code, err = fetch(reply(302, Location=target))
         assert code == 5
-        assert f"the server sends on to {target!r}, which is no URL. Try --mirror" in err
+        assert f"the server redirects to {target!r}, which is no URL. Try --mirror" in err
         assert nothing_visible(home)
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestFaults:
         if is_followed:
             assert redirects.redirect_request(*arguments).full_url == f"{there}://host/b"
             return
-        with pytest.raises(ModelError, match="sends on from https to http, where anybody on the"):
+        with pytest.raises(ModelError, match="redirects from https to http, where anybody on the"):
             redirects.redirect_request(*arguments)
 
     def test_interim_answers_without_end(self, fetch, server, monkeypatch):
@@ -218,7 +218,7 @@ class TestFaults:
     def test_redirect_to_another_host(self, fetch, server, home):
         code, err = fetch(reply(302, Location=f"http://localhost:{server.port}/alpha.pt"))
         assert code == 5
-        assert "alpha.pt: the server sends on to another host, localhost, which is not" in err
+        assert "alpha.pt: the server redirects to another host, localhost, which is not" in err
         assert len(server.asked("alpha")) == 1
         assert nothing_visible(home)
 

@@ -28,7 +28,7 @@ from helpers.repository import (
 from cytotrace2_lite.models import onnx_file
 from cytotrace2_lite.models.catalog import find_model
 from cytotrace2_lite.models.install import download, install
-from cytotrace2_lite.models.install.download import DownloadProgress
+from cytotrace2_lite.models.install.installation import DownloadProgress
 from cytotrace2_lite.models.install.official import git_blob_id, official_ensembles
 from cytotrace2_lite.models.install.sources import from_network
 from cytotrace2_lite.models.installed import OFFICIAL_MODELS

@@ -1,0 +1,275 @@
+"""Options that `run` and `check` share: what is read, and how it is scored.
+
+Each is defined once. A decorator adds them to a command in the order of its help, and gives their
+values to the command as one `Dataset`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cytotrace2_lite.base.options import RunOptions
+from cytotrace2_lite.base.parameters import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., None]
+
+__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
+
+_UNITS = " KMGT"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that the command line names, and how it is read and scored.
+
+    Attributes
+    ----------
+    expression
+        Path of the expression table, "-" for standard input; None where none was named.
+    annotation_path
+        The annotation, "" for none.
+    batch_key
+        Column with the sample of each cell; None where all cells are one sample.
+    options
+        What decides the scores; the model as it was named.
+    """
+
+    expression: str | None
+    annotation_path: str
+    batch_key: str | None
+    options: RunOptions
+
+    @property
+    def path(self) -> str:
+        """Path of the expression table. Without one, this raises a UsageError."""
+        if self.expression is None:
+            raise _once()
+        return self.expression
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """Bytes, as a number with a unit: 1.5G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Give the number of bytes."""
+        del param, ctx
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(I?B)?", value.strip().upper())
+        if not match:
+            self.fail(f"{value!r} is not a size. Give a number with a unit, such as 800M or 2G.")
+        base = 1024 if match[3] == "IB" else 1000
+        n_bytes = int(float(match[1]) * base ** _UNITS.index(match[2] or " "))
+        if n_bytes < 1:
+            self.fail(f"{value!r} is not a size. It must be at least one byte.")
+        return n_bytes
+
+
+def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Change the defaults of other options. `--preset` is read before them, as it is eager."""
+    del param
+    if value is not None:
+        ctx.default_map = {**(ctx.default_map or {}), **PRESETS[value]}
+
+
+# In the order of the help.
+_DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.argument("expression", required=False, metavar="EXPR"),
+    click.option("-f", "--input-path", metavar="EXPR", help="The same as the argument EXPR."),
+    click.option(
+        "-a",
+        "--annotation-path",
+        default="",
+        metavar="FILE|COLUMN",
+        help="Table of cell ids and labels, or the name of a column of obs of a .h5ad.",
+    ),
+    click.option(
+        "--batch-key",
+        metavar="COLUMN",
+        help="Column with the sample of each cell, in the annotation or, without one, in obs of a "
+        ".h5ad. Each sample is then scored by itself.",
+    ),
+    click.option(
+        "-sp",
+        "--species",
+        type=click.Choice(["mouse", "human"], case_sensitive=False),
+        default="mouse",
+        show_default=True,
+        help="Species of the gene names.",
+    ),
+    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X."),
+    click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X."),
+    click.option(
+        "--orientation",
+        type=click.Choice(["auto", "genes-x-cells", "cells-x-genes"]),
+        default="auto",
+        show_default=True,
+        help="Whether the rows of a table are genes or cells; auto decides by their names.",
+    ),
+    click.option(
+        "--duplicate-genes",
+        type=click.Choice(["error", "first", "sum"]),
+        default="error",
+        show_default=True,
+        help="What to do with several genes of the same name.",
+    ),
+    click.option(
+        "--gene-column",
+        metavar="NAME",
+        help="Names of the genes: a column of var of a .h5ad; symbols or ids of 10x data.  "
+        "[default: those of which the model knows most]",
+    ),
+    click.option(
+        "--orthologs",
+        metavar="FILE",
+        help="For other species, at your own risk: tab-separated table of genes, mouse symbols.",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(["paper"]),
+        is_eager=True,
+        expose_value=False,
+        callback=_use_preset,
+        help="Settings by name. paper: -bs 100000 -sbs 10000 -r 14, as in the paper. Options that "
+        "you give override them.",
+    ),
+    click.option(
+        "-bs",
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=10_000,
+        show_default=True,
+        help="Largest number of cells processed together.",
+    ),
+    click.option(
+        "-sbs",
+        "--smooth-batch-size",
+        type=click.IntRange(min=1),
+        default=1000,
+        show_default=True,
+        help="Largest number of cells smoothed by diffusion together.",
+    ),
+    click.option(
+        "-mc",
+        "--max-cores",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Number of threads.  [default: one per processor that this process may use]",
+    ),
+    click.option(
+        "--max-memory",
+        type=_Size(),
+        metavar="SIZE",
+        help="Memory that the program may take, such as 800M or 2G. Values that do not fit are "
+        "kept in a temporary file.  [default: what the machine has left]",
+    ),
+    click.option("-dpa", "--disable-parallelization", is_flag=True, help="Use one thread."),
+    click.option(
+        "-r",
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=14,
+        show_default=True,
+        help="Seed of the random splits into batches.",
+    ),
+)
+
+#: Adds `--strict`, which is in the options of the `Dataset`.
+strict_option = click.option(
+    "--strict", is_flag=True, help="Treat warnings about the data as errors."
+)
+
+#: Adds `-m`, which is in the options of the `Dataset`.
+model_option = click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
+)
+
+#: Adds `-q`.
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+
+
+def dataset_options(command: Command) -> Command:
+    """Add the options on a dataset to a command, which takes them as its argument `dataset`.
+
+    Parameters
+    ----------
+    command
+        It has the options of `model_option` and `strict_option`, too.
+
+    Returns
+    -------
+    callable
+        What `click.command` takes.
+    """
+
+    @wraps(command)
+    def with_dataset(
+        *,
+        expression: str | None,
+        input_path: str | None,
+        annotation_path: str,
+        batch_key: str | None,
+        species: str,
+        layer: str | None,
+        use_raw: bool,
+        orientation: str,
+        duplicate_genes: str,
+        gene_column: str | None,
+        orthologs: str | None,
+        model: str | None,
+        batch_size: int,
+        smooth_batch_size: int,
+        seed: int,
+        max_cores: int | None,
+        max_memory: int | None,
+        disable_parallelization: bool,
+        strict: bool,
+        **own: object,
+    ) -> None:
+        if expression is not None and input_path is not None:
+            raise _once()
+        dataset = Dataset(
+            expression=input_path if expression is None else expression,
+            annotation_path=annotation_path,
+            batch_key=batch_key,
+            options=RunOptions(
+                layer=layer,
+                use_raw=use_raw,
+                orientation=orientation,
+                duplicate_genes=duplicate_genes,
+                gene_column=gene_column,
+                species=species,
+                orthologs=orthologs,
+                model=model,
+                batch_size=batch_size,
+                smooth_batch_size=smooth_batch_size,
+                seed=seed,
+                max_cores=1 if disable_parallelization else max_cores,
+                max_memory=max_memory,
+                strict=strict,
+            ),
+        )
+        command(dataset=dataset, **own)
+
+    decorated: Command = with_dataset
+    for option in reversed(_DATASET_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def _once() -> click.UsageError:
+    command = click.get_current_context().command.name
+    return click.UsageError(f"Give the expression table once: ct2-lite {command} EXPR")
