@@ -16,7 +16,7 @@ from benchmarks import table
 from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli.main import cli
+from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""The command `ct2-lite check`."""
+"""The command `ct2-lite check`: whether a table can be scored, or the installation works."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _WARNINGS_FOUND = 6  # exit code, where it was asked for
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
 def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
-    """See whether EXPR is fit to be scored; without EXPR, whether this installation works.
+    """Check whether EXPR can be scored; without EXPR, whether this installation works.
 
-    EXPR is read and looked at as `run` does it before it computes anything: species and number of
+    EXPR is read and checked as `run` does before it computes anything: species and number of
     genes, log-transformed values, counts per cell, ids of the annotation, time and memory. Exit
     code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes; 6, with
     --strict: there are warnings.

@@ -1,4 +1,4 @@
-"""The command `ct2-lite run`."""
+"""The command `ct2-lite run`: score a file, write the results, draw plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# Notes that are said while the program works.
-_SAID = {
+# Notes of the check that are worth a line, and how it begins.
+_NOTES = {
     "input": "Input",
     "matrix": "Note:",
     "repeated_values": "Note:",
@@ -45,8 +45,8 @@ _SAID = {
     default="cytotrace2_results",
     show_default=True,
     metavar="DIR",
-    help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
-    "output, and neither run.json nor plots.",
+    help="Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
+    "written, to standard output.",
 )
 @click.option(
     "--extra-columns",
@@ -82,7 +82,10 @@ _SAID = {
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
-    "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
+    "-dv",
+    "--disable-verbose",
+    is_flag=True,
+    help="Print only which model is used, warnings and errors.",
 )
 @quiet_option
 @strict_option
@@ -121,8 +124,8 @@ def run(
             )
     if require_plots and (disable_plotting or to_stdout):
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
-    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
-    # where no memory is left, tries for ever: it must come before the data.
+    # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
+    # the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
@@ -142,8 +145,8 @@ def run(
             for finding in findings:
                 if finding.severity == "warning":
                     say(f"Warning: {finding}")
-                elif finding.code in _SAID and not is_silent:
-                    say(f"{_SAID[finding.code]} {finding.what}.")
+                elif finding.code in _NOTES and not is_silent:
+                    say(f"{_NOTES[finding.code]} {finding.what}.")
 
         scored = score_to_directory(
             path,
@@ -204,7 +207,7 @@ def _draw_plots(
         progress=reporter,
     )
     reporter.finish()
-    reporter.stop_if_asked()  # the exception may have been taken for an error of a library
+    interrupt.stop_if_asked()  # a library may have taken it for an error of its own
     for problem in problems:
         say(f"Warning: {problem}")
     if paths and not quiet:

@@ -262,7 +262,7 @@ def _not_written(path: Path, error: OSError) -> OutputError:
 
 
 def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
-    """Make the file that is to become another one, and lock it, which says that it is in use."""
+    """Make the file that will replace another one; its lock tells others that it is in use."""
     while True:
         part = _part_name(path)
         file = part.open("xb")
