@@ -17,7 +17,7 @@ from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.genes import features
 from cytotrace2_lite.output.tables import COLUMNS
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
