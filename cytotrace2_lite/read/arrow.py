@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read._about import refuse_about
 from cytotrace2_lite.read._names import prefix
 from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.tables import Table
@@ -193,6 +194,8 @@ def _table(
     for i in fields:
         kind = schema.field(i).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_bool(kind)):
+            if options.orientation != "cells-x-genes":
+                refuse_about(where, [schema.field(j).name for j in fields])
             raise InputError(
                 f"{where}column {shown(schema.field(i).name)} holds {kind}, not numbers. Leave it "
                 "out: one column has names, all others numbers."

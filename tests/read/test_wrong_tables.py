@@ -299,8 +299,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: line 3, gene 'Sox17', cell 'c2': '7,5' is not a number. Only the header and the "
-            "first column may hold text."
+            "t: line 3, gene 'Sox17', cell 'c2': '7,5' has a comma. Write numbers with a decimal "
+            "point, and with nothing between thousands."
         ),
         id="decimal commas",
     ),
