@@ -13,6 +13,7 @@ from scipy import sparse
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.read import ReadOptions, open_input, read_expression
+from cytotrace2_lite.read._blocks import dense_steps
 
 h5py = pytest.importorskip("h5py")
 pytestmark = pytest.mark.usefixtures("working_directory")
@@ -169,6 +170,15 @@ class TestLargeChunks:
                 values = file["X"][name][:]
                 del file["X"][name]
                 file["X"].create_dataset(name, data=values, chunks=chunks, compression="gzip")
+
+    @pytest.mark.parametrize("chunks", [(300, 400), (2, 400), (300, 2)])
+    def test_steps_of_a_dense_chunk_are_small(self, large, chunks):
+        """Indices of the values of a whole chunk would take many times its memory."""
+        formats.h5ad(large, "t.h5ad", "dense", chunks=chunks, compression="gzip")
+        with h5py.File("t.h5ad") as file:
+            sizes = [len(value) for (_, _, value), _ in dense_steps(file["X"])]
+        assert sum(sizes) == large.counts.nnz
+        assert max(sizes) <= 800
 
     def test_no_chunk_is_read_twice(self, large, monkeypatch):
         self.rewrite(large, "csr", (7000,))
