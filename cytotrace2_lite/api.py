@@ -33,7 +33,7 @@ from cytotrace2_lite.plots import (
 )
 from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
-from cytotrace2_lite.system.files import expanded
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os

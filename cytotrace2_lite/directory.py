@@ -28,7 +28,8 @@ from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
 from cytotrace2_lite.read import Input, open_input
-from cytotrace2_lite.system.files import check_replaceable, expanded, prepare_directory, write_whole
+from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 import click
 
 from cytotrace2_lite._version import __version__
-from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
@@ -64,6 +63,7 @@ def _refuse_options_without_table() -> None:
 
 def _check_table(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
     path = dataset.path
+    from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.directory import check_file
     from cytotrace2_lite.models.ensemble import Ensemble
 

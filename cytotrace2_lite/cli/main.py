@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import click
 from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.cli.interrupt import SIGNAL_WORDS, interrupt, listening
 from cytotrace2_lite.cli.progress import say
+from cytotrace2_lite.cli.stdout import is_of_stdout, stdout_error
 from cytotrace2_lite.errors import CytoTRACE2Error
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if sys.stderr is None:  # closed by the caller
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process lasts)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # An encoding that lacks a character, such as that of the locale C, costs no output.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with listening():
         code = _exit_code(arguments)
     if code == interrupt.exit_code:
@@ -71,6 +76,9 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return interrupt.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and is_of_stdout(error):
+            say(f"Error: {stdout_error(error)}")
+            return 1
         # NumPy turns a Ctrl-C into an ImportError while it is imported.
         if interrupt.number is not None:
             return interrupt.exit_code

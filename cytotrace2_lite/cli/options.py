@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cytotrace2_lite.base.options import RunOptions
-from cytotrace2_lite.base.parameters import PRESETS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cytotrace2_lite.base.options import RunOptions
 
     Command = Callable[..., None]
 
@@ -79,6 +78,8 @@ def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -
     """Change the defaults of other options. `--preset` is read before them, as it is eager."""
     del param
     if value is not None:
+        from cytotrace2_lite.base.parameters import PRESETS
+
         ctx.default_map = {**(ctx.default_map or {}), **PRESETS[value]}
 
 
@@ -239,6 +240,8 @@ def dataset_options(command: Command) -> Command:
         strict: bool,
         **own: object,
     ) -> None:
+        from cytotrace2_lite.base.options import RunOptions
+
         if expression is not None and input_path is not None:
             raise _once()
         dataset = Dataset(

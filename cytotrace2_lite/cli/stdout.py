@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 
 from cytotrace2_lite.errors import OutputError, UsageError
 
-__all__ = ["abandon_stdout", "check_stdout", "write_stdout"]
+__all__ = [
+    "abandon_stdout",
+    "check_stdout",
+    "is_of_stdout",
+    "stdout_error",
+    "write_stdout",
+]
 
 
 def check_stdout(file_format: str) -> None:
@@ -56,11 +63,34 @@ def write_stdout(content: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        abandon_stdout()
-        raise OutputError(
-            f"standard output: cannot be written ({error.strerror}). "
-            "What was written is not complete."
-        ) from error
+        raise stdout_error(error) from error
+
+
+def stdout_error(error: OSError) -> OutputError:
+    """Make the error of standard output that cannot be written, and write no more to it.
+
+    Parameters
+    ----------
+    error
+        Of a write, but not that nobody reads it.
+
+    Returns
+    -------
+    OutputError
+        To be raised.
+    """
+    abandon_stdout()
+    return OutputError(
+        f"standard output: cannot be written ({error.strerror}). What was written is not complete."
+    )
+
+
+def is_of_stdout(error: Exception) -> bool:
+    """Tell whether an error is one of writing to standard output, with which click writes."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, OSError) and any(
+        frame.f_globals.get("__name__") == "click.utils" for frame, _ in frames
+    )
 
 
 def abandon_stdout() -> None:

@@ -41,10 +41,10 @@ def _cgroup_quota() -> float | None:
     """Smallest number of processors that a control group allows; None without a limit."""
     quotas = []
     for group in _own_groups("cpu"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
             quota, period = (group / "cpu.max").read_text().split()
             quotas.append(int(quota) / int(period))
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
             quota, period = (
                 (group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
             )

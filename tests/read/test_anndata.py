@@ -186,8 +186,8 @@ def test_the_command_line_says_it():
     write("x.h5ad", LOGS, {"counts": COUNTS})
     done = CliRunner().invoke(cli, ["run", "x.h5ad", "-dpl"])
     assert done.exit_code == 0
-    assert f"Note: {SENTENCE}\n" in done.stderr
-    assert "log-transformed" not in done.stderr
+    assert f"Note: {SENTENCE}\n" in done.output
+    assert "log-transformed" not in done.output
     done = CliRunner().invoke(cli, ["check", "x.h5ad", "--layer", "X"])
     assert "log-transformed" in done.output
     assert SENTENCE not in done.output
