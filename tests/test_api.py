@@ -260,7 +260,7 @@ class TestMatrix:
                 ["Actb", "Gapdh"],
                 None,
                 ct2.InputError,
-                "the matrix does not hold numbers: could not convert string to float: 'y'.",
+                "gene 'Actb', cell '0': the value is the text '1', not a number.",
             ),
             (
                 np.zeros((2, 2, 2)),
