@@ -246,7 +246,7 @@ class TestMatrix:
                 ["Actb"],
                 None,
                 ct2.InputError,
-                "the matrix holds <U1, not real numbers.",
+                "gene 'Actb', cell '0': the value is the text 'x', not a number.",
             ),
             (
                 np.array([[1 + 2j]]),
