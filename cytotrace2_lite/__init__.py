@@ -4,9 +4,10 @@
 >>> result = ct2.run("expr.txt", species="human")
 >>> result.score, result.potency  # doctest: +SKIP
 
-`run` takes a file or a matrix and returns a `Result`; `Ensemble.load` loads a model once for many
-runs; `cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how
-two results differ.
+`run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores,
+`model_genes` which genes a model goes by; `Ensemble.load` loads a model once for many runs;
+`cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how two
+results differ.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite._version import __version__
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.api import check, cytotrace2, run
+    from cytotrace2_lite.api import check, cytotrace2, explain, run
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.parameters import PRESETS
     from cytotrace2_lite.base.potency import POTENCIES
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         SpeciesWarning,
         UsageError,
     )
+    from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.explanation.model_genes import model_genes
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.models.info import ModelInfo
     from cytotrace2_lite.output.comparison import Comparison, compare
@@ -56,6 +59,7 @@ __all__ = [
     "CytoTRACE2Warning",
     "EmptyCellWarning",
     "Ensemble",
+    "Explanation",
     "FewCellsWarning",
     "Finding",
     "GeneNameWarning",
@@ -78,6 +82,8 @@ __all__ = [
     "check",
     "compare",
     "cytotrace2",
+    "explain",
+    "model_genes",
     "run",
 ]
 
@@ -86,6 +92,7 @@ _MODULES = {
     "POTENCIES": "base.potency",
     "PRESETS": "base.parameters",
     "Ensemble": "models.ensemble",
+    "Explanation": "explanation.explanation",
     "Finding": "base.finding",
     "ModelInfo": "models.info",
     "Progress": "base.progress",
@@ -93,6 +100,8 @@ _MODULES = {
     "check": "api",
     "compare": "output.comparison",
     "cytotrace2": "api",
+    "explain": "api",
+    "model_genes": "explanation.model_genes",
     "run": "api",
 }
 

@@ -1,4 +1,7 @@
-"""The Python interface: `run`, and `cytotrace2` with upstream's signature."""
+"""The Python interface: `run`, `explain`, `check`, and `cytotrace2` with upstream's signature.
+
+Longer than 450 lines because each public function lists and explains all of its parameters.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.errors import PlotWarning
+from cytotrace2_lite.explanation.explain import explain_scores
+from cytotrace2_lite.explanation.groups import groups_of
+from cytotrace2_lite.explanation.means import ALL_CELLS, SCORE, potency_position
 from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
 )
+from cytotrace2_lite.metadata.samples import obs_column
 from cytotrace2_lite.output.anndata import annotate, check_annotatable
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots import (
@@ -26,7 +33,7 @@ from cytotrace2_lite.plots import (
 )
 from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
-from cytotrace2_lite.system.files import expanded
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os
@@ -37,11 +44,12 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.result import Result
 
 
-__all__ = ["check", "cytotrace2", "run"]
+__all__ = ["check", "cytotrace2", "explain", "run"]
 
 
 def run(
@@ -201,6 +209,99 @@ def run(
     if writes:
         annotate(data, result)
     return result
+
+
+def explain(
+    data: str | os.PathLike[str] | ArrayLike | Any,
+    *,
+    groups: ArrayLike | str | None = None,
+    of: str = SCORE,
+    reference: str = ALL_CELLS,
+    genes: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    orientation: Literal["auto", "genes-x-cells", "cells-x-genes"] = "auto",
+    duplicate_genes: Literal["error", "first", "sum"] = "error",
+    species: Literal["mouse", "human"] = "mouse",
+    orthologs: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | Ensemble | None = None,
+    batches: ArrayLike | str | None = None,
+    batch_size: int = 10_000,
+    smooth_batch_size: int = 1000,
+    seed: int = 14,
+    max_cores: int | None = None,
+    max_memory: int | None = None,
+    strict: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Explanation:
+    """Score the cells of a dataset, and divide the scores among the genes.
+
+    Parameters
+    ----------
+    data
+        As for `run`.
+    groups
+        The label of each cell (None, NaN or "" for none; at most 500 different ones), or the name
+        of a column of `obs` of AnnData; by default `CytoTRACE2_Potency`.
+    of
+        What is explained: "score", the raw score, or the name of a potency, its probability.
+    reference
+        What the cells are compared with: "all" for the mean of all cells, or the name of a group
+        for the mean of its cells.
+    genes, cells, layer, use_raw, orientation, duplicate_genes, species, orthologs, model
+        As for `run`.
+    batches, batch_size, smooth_batch_size, seed, max_cores, max_memory, strict, progress
+        As for `run`.
+
+    Returns
+    -------
+    Explanation
+        The mean shares of the groups, and those of every cell when asked for; it keeps the values
+        of the dataset. `explanation.scores` is what `run` returns, whose warnings it gives, too.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `run` raises; `UsageError` where `groups`, `of` or `reference` is not usable.
+    """
+    options = RunOptions(
+        genes=genes,
+        cells=cells,
+        layer=layer,
+        use_raw=use_raw,
+        orientation=orientation,
+        duplicate_genes=duplicate_genes,
+        species=species,
+        orthologs=orthologs,
+        model=model,
+        batches=batches,
+        batch_size=batch_size,
+        smooth_batch_size=smooth_batch_size,
+        seed=seed,
+        max_cores=max_cores,
+        max_memory=max_memory,
+        strict=strict,
+    )
+    potency_position(of)
+    with open_input(expanded(data)) as source:
+        key = groups if isinstance(groups, str) else ""
+        labels = obs_column(source, key) if key else groups
+        job = prepare_job(source, options, progress=progress)
+    if strict:
+        job.refuse_warnings()
+    _give_warnings(job.findings, stacklevel=3)
+    result = job.score(progress, release=False)
+    return explain_scores(
+        job.data,
+        job.ensemble,
+        result,
+        groups_of(labels, result, key),
+        of=of,
+        reference=reference,
+        threads=job.parameters.max_cores,
+        progress=progress,
+    )
 
 
 def check(

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.explanation.explain import explain_scores
+from cytotrace2_lite.explanation.files import check_options, explanation_files, remove_outdated
+from cytotrace2_lite.explanation.groups import BY_POTENCY, groups_of
 from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
 from cytotrace2_lite.metadata.coordinates import (
@@ -19,12 +22,14 @@ from cytotrace2_lite.metadata.coordinates import (
     obsm_embedding,
     read_embedding,
 )
+from cytotrace2_lite.metadata.samples import obs_column
 from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
 from cytotrace2_lite.read import Input, open_input
-from cytotrace2_lite.system.files import check_replaceable, expanded, prepare_directory, write_whole
+from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,9 +37,12 @@ if TYPE_CHECKING:
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.explanation.files import ExplainOptions
+    from cytotrace2_lite.job import Job
     from cytotrace2_lite.result import Result
 
-__all__ = ["Scored", "check_file", "score_to_directory"]
+__all__ = ["Scored", "check_file", "explain_to_directory", "score_to_directory"]
 
 
 class Scored(NamedTuple):
@@ -51,12 +59,15 @@ class Scored(NamedTuple):
         Cell id to label, of the annotation; None without one.
     threads
         How many threads drew the scores, and may compute a UMAP.
+    explanation
+        Which genes made the scores, where that was asked for.
     """
 
     result: Result
     counts: Counts
     labels: dict[str, str] | None
     threads: int
+    explanation: Explanation | None = None
 
 
 def check_file(
@@ -112,6 +123,7 @@ def score_to_directory(
     file_format: str = "txt",
     write_h5ad: str | os.PathLike[str] | None = None,
     keep_counts: bool = True,
+    explain: ExplainOptions | None = None,
 ) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
 
@@ -147,6 +159,8 @@ def score_to_directory(
         Name of a copy of the input with the results, as for `Result.write_h5ad`.
     keep_counts
         Whether a UMAP is to be computed of the counts; else less memory is taken.
+    explain
+        What is to be explained, and written beside the results.
 
     Returns
     -------
@@ -195,8 +209,13 @@ def score_to_directory(
             on_checked(job.findings)
         if options.strict:
             job.refuse_warnings()
-        result = job.score(progress, release=not keep_counts)
+        grouping = None if explain is None else _grouping(explain, source, job)
+        result = job.score(progress, release=not keep_counts and explain is None)
         contents: dict[Path, Any] = {}
+        explanation = None
+        if explain is not None and folder is not None:
+            explanation = _explain(job, result, explain, grouping, progress)
+            contents |= explanation_files(explanation, folder, explain)
         if folder is not None:
             contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
         if write_h5ad is not None:
@@ -209,11 +228,14 @@ def score_to_directory(
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder)
+        if explanation is not None:
+            remove_outdated(folder, contents)
     return Scored(
         result=result,
         counts=job.data.counts,
         labels=None if job.annotation is None else job.annotation.labels,
         threads=job.parameters.max_cores,
+        explanation=explanation,
     )
 
 
@@ -233,6 +255,119 @@ def _is_same_file(one: Path, other: str | os.PathLike[str]) -> bool:
         return one.samefile(other)
     except (OSError, ValueError):  # one of them is not there, or can be none
         return False
+
+
+def explain_to_directory(
+    input_path: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    options: RunOptions,
+    explain: ExplainOptions,
+    *,
+    annotation_path: str | os.PathLike[str] = "",
+    batch_key: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_checked: Callable[[list[Finding]], None] | None = None,
+) -> Explanation:
+    """Score the cells of a file, and write which genes made the scores.
+
+    All files are written, or none. The results themselves are not written.
+
+    Parameters
+    ----------
+    input_path, output_dir, options, annotation_path, batch_key, progress, on_checked
+        As for `score_to_directory`.
+    explain
+        What is explained and written.
+
+    Returns
+    -------
+    Explanation
+        As it was written.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `score_to_directory` raises; `UsageError` where there is no such group or gene.
+    """
+    report = progress or (lambda _: None)
+    input_path, annotation_path = expanded(input_path), expanded(annotation_path)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_input(input_path))
+        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
+        folder = Path(expanded(output_dir))
+        new = None if os.path.exists(folder) else folder  # noqa: PTH110
+        prepare_directory(folder)
+        stack.enter_context(_removed_on_error(new))
+        job = prepare_job(
+            source,
+            options,
+            annotation=annotation,
+            label_column=label_column,
+            batch_key=batch_key,
+            progress=progress,
+        )
+        if on_checked is not None:
+            on_checked(job.findings)
+        if options.strict:
+            job.refuse_warnings()
+        grouping = _grouping(explain, source, job)
+        result = job.score(progress, release=False)
+        explanation = _explain(job, result, explain, grouping, progress)
+        contents = explanation_files(explanation, folder, explain)
+        prepare_directory(folder)  # anew, where it was removed meanwhile
+        n_cells = len(result.cells)
+        report(Progress("write", 0, n_cells))
+        write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
+    remove_outdated(folder, contents)
+    return explanation
+
+
+class _Grouping(NamedTuple):
+    """The label of each cell, None for its potency, and where the labels are from."""
+
+    labels: list[str] | None
+    key: str
+
+
+def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
+    """Find the groups that are explained, and see that all that was asked for can be done."""
+    cells, annotation = job.data.cells, job.annotation
+    labels, key = None, explain.by or ""
+    if key == BY_POTENCY:
+        pass
+    elif key and source.is_h5ad and not (annotation and key in annotation.header):
+        labels = list(obs_column(source, key))
+    elif key:
+        if annotation is None:
+            raise UsageError(
+                "--by names a column of the annotation: give the file, too "
+                "(-a/--annotation-path). Only a .h5ad has labels of its own."
+            )
+        labels = annotation.column(key, cells)
+    elif annotation is not None:
+        labels, key = [annotation.labels.get(cell, "") for cell in cells], annotation.path
+    check_options(explain, labels, job.data.names)
+    return _Grouping(labels, key)
+
+
+def _explain(
+    job: Job,
+    result: Result,
+    explain: ExplainOptions,
+    grouping: _Grouping | None,
+    progress: Callable[[Progress], None] | None,
+) -> Explanation:
+    labels, key = grouping or (None, "")
+    return explain_scores(
+        job.data,
+        job.ensemble,
+        result,
+        groups_of(labels, result, key),
+        of=explain.of,
+        reference=explain.reference,
+        threads=job.parameters.max_cores,
+        progress=progress,
+    )
 
 
 def _embedding_of_file(

@@ -147,6 +147,7 @@ def prepare_job(
             threads=parameters.max_cores,
             gene_column=options.gene_column,
             max_memory=parameters.max_memory,
+            is_gene=lambda names: is_known(names, "mouse") | is_known(names, "human"),
         ),
         genes=options.genes,
         cells=options.cells,

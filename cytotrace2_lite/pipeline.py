@@ -109,6 +109,8 @@ class ModelInput:
         Largest value over all genes of the input.
     seconds
         Time it took.
+    names
+        What the input calls each feature of the model, "" where it has none; length 14271.
     """
 
     counts: Counts
@@ -117,6 +119,7 @@ class ModelInput:
     findings: list[Finding]
     max_value: float
     seconds: float
+    names: Sequence[str] = ()
 
 
 def prepare(
@@ -164,6 +167,10 @@ def prepare(
         )
     release_memory()
     _refuse_overflow(counts, mapping.feature, expression)
+    names = [""] * genes.N_FEATURES
+    for name, feature in zip(expression.genes, mapping.feature.tolist(), strict=True):
+        if feature >= 0:
+            names[feature] = name
     return ModelInput(
         counts,
         expression.cells,
@@ -171,6 +178,7 @@ def prepare(
         [*dataset.check_genes(expression.genes, mapping), *dataset.check_repeated(counts)],
         expression.max_value,
         time.perf_counter() - started,
+        names,
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.read import open_input
-from cytotrace2_lite.system.files import expanded, prepare_directory, write_whole
+from cytotrace2_lite.system.files import prepare_directory, write_whole
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os

@@ -1,10 +1,10 @@
-"""Make the pictures and texts of the tutorial with the program itself.
+"""Make the pictures and texts of the tutorial and of the page on genes with the program itself.
 
     python docs/make_pictures.py
 
 Needs `pip install '.[plot]'`. Run it after the model, the plots or the messages have changed. It
 writes the plots, reduced in size, to `docs/pictures`, and what the commands print to
-`docs/tutorial.md`.
+`docs/tutorial.md` and `docs/genes.md`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
 TUTORIAL = ROOT / "docs/tutorial.md"
+GENES = ROOT / "docs/genes.md"
 TABLE = "tests/data/enteric_300.txt.gz"
 ANNOTATION = "tests/data/enteric_300_annotation.txt"
+MARROW = "tests/data/palantir_300.txt.gz"
+MARROW_ANNOTATION = "tests/data/palantir_300_annotation.txt"
+EXPLAIN = (
+    *("explain", MARROW, "-sp", "human", "-a", MARROW_ANNOTATION, "-o", "marrow"),
+    *("--contrast", "HSC_MPP", "Mono", "--without", "CRHBP,HOPX"),
+)
+DOTS = "cytotrace2_genes_dots.png"
 WIDTH = 900  # pixels
 N_COLORS = 256
 N_LINES = 6
@@ -85,6 +93,9 @@ def main() -> None:
         TUTORIAL.write_text(page, encoding="utf-8")
         for path in sorted(results.glob("*.png")):
             (PICTURES / path.name).write_bytes(small(path))
+        page = with_text(GENES.read_text(encoding="utf-8"), "explain", say(directory, *EXPLAIN))
+        GENES.write_text(page, encoding="utf-8")
+        (PICTURES / DOTS).write_bytes(small(directory / "marrow" / DOTS))
 
 
 if __name__ == "__main__":

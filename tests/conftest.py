@@ -14,6 +14,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 from helpers import synthetic_ensemble, torch_format
+from helpers.wrong_inputs import Refusals
 
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import export
@@ -130,3 +131,12 @@ def put_model(models_home, model_files):
         return Path(shutil.copy(model_files[version], models_home / f"{name}.onnx"))
 
     return install
+
+
+@pytest.fixture
+def refusals(tmp_path, monkeypatch, capsys, model_files):
+    """Checks that commands refuse wrong files; see `helpers.wrong_inputs`."""
+    monkeypatch.chdir(tmp_path)
+    for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
+    return Refusals(tmp_path, model_files["1.1.0"], capsys)

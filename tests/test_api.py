@@ -475,65 +475,6 @@ assert not written, written
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-class TestBlas:
-    """BLAS reads its number of threads when it is loaded, so each test needs a process."""
-
-    def python(self, *arguments):
-        environment = os.environ | {"OPENBLAS_NUM_THREADS": "3"}
-        subprocess.run([sys.executable, *map(str, arguments)], check=True, env=environment)
-
-    def test_results_are_those_of_the_command_line(self, model_files, tmp_path):
-        pytest.importorskip("threadpoolctl")
-        rng = np.random.default_rng(0)
-        counts = rng.poisson(rng.gamma(0.3, 2, (1100, 400)))  # so many that sums are in parts
-        table = pd.DataFrame(counts.T, features()[:400], range(1100))
-        table.to_csv(tmp_path / "table.txt", sep="\t")
-        code = (
-            "import sys, warnings, cytotrace2_lite as ct2\n"
-            "warnings.simplefilter('ignore')\n"
-            "ct2.run(sys.argv[1], model=sys.argv[2], max_cores=2).write(sys.argv[3])\n"
-        )
-        table, model = tmp_path / "table.txt", model_files["1.1.0"]
-        self.python("-c", code, table, model, tmp_path / "python")
-        options = ["-m", model, "-o", tmp_path / "shell", "-q", "-dpl"]
-        self.python("-m", "cytotrace2_lite", "run", table, *options)
-        name = "cytotrace2_results.txt"
-        python, shell = ((tmp_path / way / name).read_bytes() for way in ("python", "shell"))
-        assert python == shell
-
-    def test_has_one_thread_while_anything_runs_and_its_own_afterwards(self):
-        pytest.importorskip("threadpoolctl")
-        code = """
-import scipy.linalg
-from threadpoolctl import threadpool_info
-from cytotrace2_lite.system.blas import one_blas_thread
-
-def threads():
-    return {pool["num_threads"] for pool in threadpool_info()}
-
-own = threads()
-assert own != {1}
-first, second = one_blas_thread(), one_blas_thread()
-first.__enter__()
-assert threads() == {1}
-second.__enter__()
-first.__exit__(None, None, None)
-assert threads() == {1}
-second.__exit__(None, None, None)
-assert threads() == own
-"""
-        self.python("-c", code)
-
-    def test_works_without_threadpoolctl(self):
-        code = (
-            "import sys\n"
-            "sys.modules['threadpoolctl'] = None\n"
-            "from cytotrace2_lite.system.blas import one_blas_thread\n"
-            "with one_blas_thread(): pass\n"
-        )
-        self.python("-c", code)
-
-
 def test_importing_is_light():
     code = (
         "import sys, cytotrace2_lite\n"

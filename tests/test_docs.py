@@ -16,7 +16,7 @@ from benchmarks import table
 from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
-from cytotrace2_lite.cli.main import cli
+from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +105,30 @@ def test_the_tutorial_runs_and_makes_what_it_says(checkout):
     assert len(named) == 7
     assert [name for name in sorted(named) if not (checkout.directory / name).is_file()] == []
     run_python(checkout, "tutorial.md")
+
+
+@needs_plots
+def test_the_page_on_genes_runs(checkout):
+    pytest.importorskip("pandas")
+    for block in blocks("genes.md", "bash"):
+        checkout("bash", "-euo", "pipefail", "-c", block)
+    run_python(checkout, "genes.md")
+    named = set(re.findall(r"`(cytotrace2_\w+\.(?:tsv|png))`", (DOCS / "genes.md").read_text()))
+    written = {path.name for path in (checkout.directory / "marrow").iterdir()}
+    assert named - written == {"cytotrace2_enrichment.tsv"}
+    digest = hashlib.sha256((ROOT / "models/open.onnx").read_bytes()).hexdigest()
+    text = (DOCS / "genes.md").read_text()
+    assert f"SHA-256 {digest[:12]}\n" in text, "run docs/make_pictures.py"
+
+
+def test_the_notebook_on_genes_was_executed():
+    document = json.loads((DOCS / "genes.ipynb").read_text())
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert (DOCS / "genes.ipynb").stat().st_size < 400_000
 
 
 @pytest.mark.parametrize("page", ["index.md", "running.md"])
@@ -247,7 +271,7 @@ def test_benchmarks_are_as_recorded():
 
 def test_pictures_are_small():
     pictures = list((DOCS / "pictures").glob("*.png"))
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     sizes = [picture.stat().st_size for picture in pictures]
     assert max(sizes) < 60_000
     assert sum(sizes) < 300_000

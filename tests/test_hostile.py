@@ -299,7 +299,7 @@ class TestReaders:
         self.refused(path, "the value is missing")
 
     def test_names_without_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("cytotrace2_lite.read.mtx._LARGEST_COMPANION", 1 << 23)
+        monkeypatch.setattr("cytotrace2_lite.read._companions._LARGEST", 1 << 23)
         data = formats.Dataset(csr_array(np.ones((2, 2), int)), ("c1", "c2"), ("A", "B"))
         folder = formats.directory_v2(data, tmp_path / "d")
         (folder / "barcodes.tsv").write_bytes(b"c\n" * (5 << 20))

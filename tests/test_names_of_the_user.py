@@ -8,7 +8,7 @@ import pytest
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.system.files import expanded
+from cytotrace2_lite.system.paths import expanded
 
 DATA = Path(__file__).parent / "data"
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
 datasets = importlib.import_module("datasets")
 
-MARKERS = ROOT / "tools" / "marker_sets.tsv"
+MARKERS = ROOT / "cytotrace2_lite" / "data" / "marker_sets.tsv"
 
 
 class TestMarkers:

@@ -197,6 +197,8 @@ class MarkerSet:
 def read_markers(path: Path) -> list[MarkerSet]:
     """Read a tab-separated table with the columns name, potency and genes (spaces between).
 
+    A column organ may stand before the genes, as in the collection of the package.
+
     Raises
     ------
     InputError
@@ -204,7 +206,7 @@ def read_markers(path: Path) -> list[MarkerSet]:
     """
     position = {gene: i for i, gene in enumerate(features())}
     header, *rows = [line.split("\t") for line in _lines(path)] or [[]]
-    if header != ["name", "potency", "genes"]:
+    if header not in (["name", "potency", "genes"], ["name", "potency", "organ", "genes"]):
         raise InputError(f"{path}: the header must be name, potency, genes, not {header}.")
     sets = []
     for number, row in enumerate(rows, start=2):
@@ -214,12 +216,12 @@ def read_markers(path: Path) -> list[MarkerSet]:
             raise InputError(
                 f"{path}, line {number}: {row[1]!r} is none of {', '.join(POTENCIES)}, + and -."
             )
-        unknown = [gene for gene in row[2].split() if gene not in position]
+        unknown = [gene for gene in row[-1].split() if gene not in position]
         if unknown:
             raise InputError(
                 f"{path}, line {number}: {unknown[0]!r} is no gene of the model (mouse symbols)."
             )
-        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[2].split()])))
+        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[-1].split()])))
     return sets
 
 

@@ -40,6 +40,7 @@ import scipy.sparse as sp
 from datasets import MIN_GENES, read_dataset, read_markers
 from scipy.optimize import brentq
 
+import cytotrace2_lite
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.genes import features
 from cytotrace2_lite.stages import preprocess
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, MarkerSet
     from numpy.typing import NDArray
 
+MARKERS = Path(cytotrace2_lite.__file__).parent / "data" / "marker_sets.tsv"
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
 MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
@@ -506,9 +508,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--markers",
         type=Path,
-        default=Path(__file__).with_name("marker_sets.tsv"),
+        default=MARKERS,
         metavar="FILE",
-        help="marker genes of the potencies (default: marker_sets.tsv beside this program); a "
+        help="marker genes of the potencies (default: the collection of the package); a "
         "table of the header alone trains without",
     )
     parser.add_argument("--leave-out", nargs="+", default=[], metavar="NAME", help="datasets")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.system.files import expanded
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os

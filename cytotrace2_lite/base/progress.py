@@ -14,9 +14,9 @@ class Progress(NamedTuple):
     ----------
     stage
         The stages of the scores are `"read"`, `"preprocess"`, `"predict"`, `"diffuse"`,
-        `"components"` and `"neighbors"`. `"write"` is told twice: before the files are written, and
-        when they are whole and are about to be put in place. Of plots, `"embed"` is the UMAP and
-        `"draw"` the drawing.
+        `"components"` and `"neighbors"`; `"explain"` divides them among the genes. `"write"` is
+        told twice: before the files are written, and when they are whole and are about to be put in
+        place. Of plots, `"embed"` is the UMAP and `"draw"` the drawing.
     done, total
         How much is done, and how much there is; both in `unit`. While reading, `total` is 0 where
         it is not known. Cells are those of the whole run that have counts and take part in the

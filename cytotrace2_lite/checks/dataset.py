@@ -309,7 +309,9 @@ def check_cells(
         )
     )
     share = float(np.mean(genes_per_cell < _GENES_OF_AN_EMPTY_DROPLET))
-    if len(cells) >= _MANY_CELLS and share >= _SHARE_OF_EMPTY_DROPLETS:
+    # A panel of few genes, as in spatial data, gives no cell many genes.
+    has_cells = genes_per_cell.max() >= MIN_GENES_PER_CELL
+    if has_cells and len(cells) >= _MANY_CELLS and share >= _SHARE_OF_EMPTY_DROPLETS:
         found.append(
             Finding(
                 "empty_droplets",

@@ -1,4 +1,4 @@
-"""The command `ct2-lite check`."""
+"""The command `ct2-lite check`: whether a table can be scored, or the installation works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 import click
 
 from cytotrace2_lite._version import __version__
-from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
@@ -34,9 +33,9 @@ _WARNINGS_FOUND = 6  # exit code, where it was asked for
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
 def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
-    """See whether EXPR is fit to be scored; without EXPR, whether this installation works.
+    """Check whether EXPR can be scored; without EXPR, whether this installation works.
 
-    EXPR is read and looked at as `run` does it before it computes anything: species and number of
+    EXPR is read and checked as `run` does before it computes anything: species and number of
     genes, log-transformed values, counts per cell, ids of the annotation, time and memory. Exit
     code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes; 6, with
     --strict: there are warnings.
@@ -64,6 +63,7 @@ def _refuse_options_without_table() -> None:
 
 def _check_table(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
     path = dataset.path
+    from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.directory import check_file
     from cytotrace2_lite.models.ensemble import Ensemble
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.cli.stdout import stdout_error
+from cytotrace2_lite.errors import CytoTRACE2Error
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 _BEYOND = 1
+
+
+class _NotComparedError(CytoTRACE2Error):
+    """The comparison was not made, or cannot be told; its code does not mean "differ"."""
+
+    exit_code = 3
 
 
 @click.command()
@@ -48,12 +57,20 @@ def compare(
 
     Cells are matched by name. Compared are upstream's five columns, and the extra ones that both
     files have. Ends with 0 where both have the same cells and all differences are within the
-    tolerances, with 1 where not, with 3 where a file cannot be used.
+    tolerances, with 1 where not, with 3 where a file cannot be used or the comparison cannot be
+    written.
     """
     from cytotrace2_lite.output.comparison import compare as compare_results
 
-    result = compare_results(a, b, tolerance=tolerance, labels=labels)
-    click.echo(_as_json(result) if as_json else _as_text(result))
+    try:
+        result = compare_results(a, b, tolerance=tolerance, labels=labels)
+        click.echo(_as_json(result) if as_json else _as_text(result))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _NotComparedError(str(stdout_error(error))) from error
+    except MemoryError as error:
+        raise _NotComparedError("out of memory. Use a machine with more.") from error
     ctx.exit(0 if result.within else _BEYOND)
 
 

@@ -1,4 +1,4 @@
-"""How the command line names the model it uses."""
+"""How the command line names the model that it uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["model_line"]
 
 
 def model_line(info: ModelInfo) -> str:
-    """Say in one line which model it is.
+    """Describe a model in one line.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The commands `ct2-lite models`: list, install, verify, path, remove."""
+"""The commands `ct2-lite models`: list, install, verify, path, genes, remove."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.cli.explain import number_or_all
 from cytotrace2_lite.cli.progress import DownloadReporter, say
+from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
 from cytotrace2_lite.errors import ModelError, UsageError
 from cytotrace2_lite.models.catalog import choose_model, describe, find_model, open_to_all
 from cytotrace2_lite.models.installed import (
@@ -183,6 +185,41 @@ def remove(model: str) -> None:
     except OSError as error:
         raise ModelError(f"{path}: cannot be removed ({error.strerror}).") from error
     say(f"Removed {path}")
+
+
+@models.command("genes")
+@click.argument("model", required=False, metavar="[NAME]")
+@click.option(
+    "--top",
+    default="20",
+    show_default=True,
+    metavar="N|all",
+    callback=number_or_all,
+    help="How many genes of each potency, up and down.",
+)
+@click.option(
+    "-sp",
+    "--species",
+    type=click.Choice(["mouse", "human"]),
+    default="mouse",
+    show_default=True,
+    help="Species of the names in the column gene.",
+)
+def show_genes(*, model: str | None, top: int | None, species: str) -> None:
+    """Print which genes a model goes by, for the score and for each potency.
+
+    A tab-separated table on standard output. The weight is what a gene adds where it is the 100th
+    of its cell with 1,500 CPM: for a potency to its logit, over the mean of all six; for the score
+    to the score of a cell that could be anything. members_up and members_down say in how many
+    members it raises and lowers.
+    """
+    check_stdout("txt")
+    from cytotrace2_lite.explanation.model_genes import model_gene_table
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.models.weights import read_weights
+
+    weights = read_weights(Ensemble.load(model).info)
+    write_stdout(model_gene_table(weights, n=top, species=species).to_bytes())
 
 
 def _ask_consent(installation: Installation, *, accepted: bool) -> None:

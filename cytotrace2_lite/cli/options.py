@@ -1,38 +1,44 @@
-"""Options that commands share, and what the command line makes of them."""
+"""Options that `run` and `check` share: what is read, and how it is scored.
+
+Each is defined once. A decorator adds them to a command in the order of its help, and gives their
+values to the command as one `Dataset`.
+"""
 
 from __future__ import annotations
 
-import functools
 import re
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from cytotrace2_lite.base.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cytotrace2_lite.base.options import RunOptions
+
+    Command = Callable[..., None]
+
 __all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
 
-_Command = TypeVar("_Command", bound="Callable[..., Any]")
+_UNITS = " KMGT"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a command is to look at, and how.
+    """A dataset that the command line names, and how it is read and scored.
 
     Attributes
     ----------
     expression
-        The path, "-" for standard input; None where the command was given none.
+        Path of the expression table, "-" for standard input; None where none was named.
     annotation_path
         The annotation, "" for none.
     batch_key
-        Column with the sample of each cell, if cells are scored by sample.
+        Column with the sample of each cell; None where all cells are one sample.
     options
-        What decides the scores.
+        What decides the scores; the model as it was named.
     """
 
     expression: str | None
@@ -42,13 +48,13 @@ class Dataset:
 
     @property
     def path(self) -> str:
-        """The path, without which the command is a usage error."""
+        """Path of the expression table. Without one, this raises a UsageError."""
         if self.expression is None:
             raise _once()
         return self.expression
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
     """Bytes, as a number with a unit: 1.5G."""
 
     name = "size"
@@ -60,16 +66,16 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
             return value
         match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(I?B)?", value.strip().upper())
         if not match:
-            self.fail(f"{value!r} is no size: give a number with a unit, such as 800M or 2G.")
+            self.fail(f"{value!r} is not a size. Give a number with a unit, such as 800M or 2G.")
         base = 1024 if match[3] == "IB" else 1000
-        n_bytes = int(float(match[1]) * base ** " KMGT".index(match[2] or " "))
+        n_bytes = int(float(match[1]) * base ** _UNITS.index(match[2] or " "))
         if n_bytes < 1:
-            self.fail(f"{value!r} is no size: it must be at least one byte.")
+            self.fail(f"{value!r} is not a size. It must be at least one byte.")
         return n_bytes
 
 
 def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Change the defaults of the options that follow."""
+    """Change the defaults of other options. `--preset` is read before them, as it is eager."""
     del param
     if value is not None:
         from cytotrace2_lite.base.parameters import PRESETS
@@ -77,7 +83,8 @@ def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -
         ctx.default_map = {**(ctx.default_map or {}), **PRESETS[value]}
 
 
-_DATASET = (
+# In the order of the help.
+_DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.argument("expression", required=False, metavar="EXPR"),
     click.option("-f", "--input-path", metavar="EXPR", help="The same as the argument EXPR."),
     click.option(
@@ -90,8 +97,8 @@ _DATASET = (
     click.option(
         "--batch-key",
         metavar="COLUMN",
-        help="Column of the annotation (without one, of obs of a .h5ad) with the sample of each "
-        "cell: score each sample by itself.",
+        help="Column with the sample of each cell, in the annotation or, without one, in obs of a "
+        ".h5ad. Each sample is then scored by itself.",
     ),
     click.option(
         "-sp",
@@ -108,14 +115,14 @@ _DATASET = (
         type=click.Choice(["auto", "genes-x-cells", "cells-x-genes"]),
         default="auto",
         show_default=True,
-        help="Whether the rows of a table are genes or cells; by default the names tell.",
+        help="Whether the rows of a table are genes or cells; auto decides by their names.",
     ),
     click.option(
         "--duplicate-genes",
         type=click.Choice(["error", "first", "sum"]),
         default="error",
         show_default=True,
-        help="What to do with genes of one name.",
+        help="What to do with several genes of the same name.",
     ),
     click.option(
         "--gene-column",
@@ -134,8 +141,8 @@ _DATASET = (
         is_eager=True,
         expose_value=False,
         callback=_use_preset,
-        help="Settings by name; paper: those of the paper, -bs 100000 -sbs 10000 -r 14. Other "
-        "options that you give override them.",
+        help="Settings by name. paper: -bs 100000 -sbs 10000 -r 14, as in the paper. Options that "
+        "you give override them.",
     ),
     click.option(
         "-bs",
@@ -158,14 +165,14 @@ _DATASET = (
         "--max-cores",
         type=click.IntRange(min=1),
         default=None,
-        help="Number of threads.  [default: all this process may use]",
+        help="Number of threads.  [default: one per processor that this process may use]",
     ),
     click.option(
         "--max-memory",
-        type=Size(),
+        type=_Size(),
         metavar="SIZE",
-        help="Memory the program may take, such as 800M or 2G; what does not fit lies in a "
-        "temporary file.  [default: what the machine leaves]",
+        help="Memory that the program may take, such as 800M or 2G. Values that do not fit are "
+        "kept in a temporary file.  [default: what the machine has left]",
     ),
     click.option("-dpa", "--disable-parallelization", is_flag=True, help="Use one thread."),
     click.option(
@@ -178,12 +185,12 @@ _DATASET = (
     ),
 )
 
-#: Warnings are errors.
+#: Adds `--strict`, which is in the options of the `Dataset`.
 strict_option = click.option(
-    "--strict", is_flag=True, help="Take warnings about the data for errors."
+    "--strict", is_flag=True, help="Treat warnings about the data as errors."
 )
 
-#: The model to score with.
+#: Adds `-m`, which is in the options of the `Dataset`.
 model_option = click.option(
     "-m",
     "--model",
@@ -191,44 +198,78 @@ model_option = click.option(
     help="A model's name or an .onnx file.  [default: see ct2-lite models list]",
 )
 
-#: Say little.
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
+#: Adds `-q`.
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 
 
-def dataset_options(command: _Command) -> _Command:
-    """Give a command the argument EXPR and the options on what is read and how it is scored.
+def dataset_options(command: Command) -> Command:
+    """Add the options on a dataset to a command, which takes them as its argument `dataset`.
 
     Parameters
     ----------
     command
-        Takes them as one keyword argument, `dataset`, and the name of the model as `model`.
+        It has the options of `model_option` and `strict_option`, too.
 
     Returns
     -------
     callable
-        With the options in their order, to be made a click command.
+        What `click.command` takes.
     """
-    names = {field.name for field in fields(RunOptions)}
 
-    @functools.wraps(command)
-    def with_dataset(**values: Any) -> Any:
-        expression, input_path = values.pop("expression"), values.pop("input_path")
+    @wraps(command)
+    def with_dataset(
+        *,
+        expression: str | None,
+        input_path: str | None,
+        annotation_path: str,
+        batch_key: str | None,
+        species: str,
+        layer: str | None,
+        use_raw: bool,
+        orientation: str,
+        duplicate_genes: str,
+        gene_column: str | None,
+        orthologs: str | None,
+        model: str | None,
+        batch_size: int,
+        smooth_batch_size: int,
+        seed: int,
+        max_cores: int | None,
+        max_memory: int | None,
+        disable_parallelization: bool,
+        strict: bool,
+        **own: object,
+    ) -> None:
+        from cytotrace2_lite.base.options import RunOptions
+
         if expression is not None and input_path is not None:
             raise _once()
-        if values.pop("disable_parallelization"):
-            values["max_cores"] = 1
         dataset = Dataset(
-            expression if input_path is None else input_path,
-            values.pop("annotation_path"),
-            values.pop("batch_key"),
-            RunOptions(**{name: values.pop(name) for name in names & set(values)}),
+            expression=input_path if expression is None else expression,
+            annotation_path=annotation_path,
+            batch_key=batch_key,
+            options=RunOptions(
+                layer=layer,
+                use_raw=use_raw,
+                orientation=orientation,
+                duplicate_genes=duplicate_genes,
+                gene_column=gene_column,
+                species=species,
+                orthologs=orthologs,
+                model=model,
+                batch_size=batch_size,
+                smooth_batch_size=smooth_batch_size,
+                seed=seed,
+                max_cores=1 if disable_parallelization else max_cores,
+                max_memory=max_memory,
+                strict=strict,
+            ),
         )
-        return command(dataset=dataset, **values)
+        command(dataset=dataset, **own)
 
-    wrapped: Any = with_dataset
-    for option in reversed(_DATASET):
-        wrapped = option(wrapped)
-    decorated: _Command = wrapped
+    decorated: Command = with_dataset
+    for option in reversed(_DATASET_OPTIONS):
+        decorated = option(decorated)
     return decorated
 
 

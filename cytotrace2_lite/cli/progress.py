@@ -35,6 +35,7 @@ _STAGES = {
     "diffuse": "Smoothing by diffusion",
     "components": "Principal components",
     "neighbors": "Smoothing over neighbours",
+    "explain": "Dividing scores among genes",
     "embed": "UMAP",
     "draw": "Drawing plots",
 }

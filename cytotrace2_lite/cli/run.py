@@ -1,4 +1,4 @@
-"""The command `ct2-lite run`."""
+"""The command `ct2-lite run`: score a file, write the results, draw plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
+from cytotrace2_lite.cli.findings import teller
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
@@ -22,19 +24,10 @@ from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
 from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.directory import Scored
     from cytotrace2_lite.result import Result
 
 __all__ = ["run"]
-
-# Notes that are said while the program works.
-_SAID = {
-    "input": "Input",
-    "matrix": "Note:",
-    "repeated_values": "Note:",
-    "estimate": "It will take",
-}
 
 
 @click.command()
@@ -45,8 +38,8 @@ _SAID = {
     default="cytotrace2_results",
     show_default=True,
     metavar="DIR",
-    help="Where cytotrace2_results.txt and run.json are written; - writes the results to standard "
-    "output, and neither run.json nor plots.",
+    help="Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
+    "written, to standard output.",
 )
 @click.option(
     "--extra-columns",
@@ -66,6 +59,12 @@ _SAID = {
     metavar="FILE",
     help="Write a copy of the .h5ad input, with all columns in obs.",
 )
+@click.option(
+    "--explain",
+    "with_genes",
+    is_flag=True,
+    help="Write which genes made the scores, too, as ct2-lite explain does.",
+)
 @model_option
 @click.option(
     "--plot-format",
@@ -82,7 +81,10 @@ _SAID = {
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
-    "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
+    "-dv",
+    "--disable-verbose",
+    is_flag=True,
+    help="Print only which model is used, warnings and errors.",
 )
 @quiet_option
 @strict_option
@@ -98,6 +100,7 @@ def run(
     extra_columns: bool,
     file_format: str,
     write_h5ad: str | None,
+    with_genes: bool,
     plot_format: str,
     embedding: str | None,
     disable_plotting: bool,
@@ -119,13 +122,16 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+        if with_genes:
+            raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
     if require_plots and (disable_plotting or to_stdout):
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
-    # Only here are the heavy libraries imported: --help answers at once. OpenBLAS, if it is loaded
-    # where no memory is left, tries for ever: it must come before the data.
+    # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
+    # the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
+    from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.plots import missing_packages, no_plots
 
@@ -136,15 +142,6 @@ def run(
     if not quiet:
         say(model_line(ensemble.info))
     with InterruptibleReporter(quiet=is_silent) as reporter:
-
-        def on_checked(findings: list[Finding]) -> None:
-            reporter.finish()
-            for finding in findings:
-                if finding.severity == "warning":
-                    say(f"Warning: {finding}")
-                elif finding.code in _SAID and not is_silent:
-                    say(f"{_SAID[finding.code]} {finding.what}.")
-
         scored = score_to_directory(
             path,
             None if to_stdout else output_dir,
@@ -157,7 +154,8 @@ def run(
             embedding=None if disable_plotting else embedding,
             keep_counts=not (disable_plotting or to_stdout or embedding is not None),
             progress=reporter,
-            on_checked=on_checked,
+            on_checked=teller(reporter, quiet=is_silent),
+            explain=ExplainOptions() if with_genes else None,
         )
     if to_stdout:
         write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
@@ -167,9 +165,13 @@ def run(
         say(_summary(scored.result, where))
         if write_h5ad:
             say(f"Copy of the input with the results: {write_h5ad}")
+    if scored.explanation is not None and not is_silent:
+        say(explanation_summary(scored.explanation, output_dir))
     if not (disable_plotting or to_stdout):
         reporter.results_are_safe()
         with reporter:
+            if scored.explanation is not None:
+                draw_gene_plots(scored.explanation, output_dir, plot_format, quiet=is_silent)
             is_complete = _draw_plots(scored, output_dir, plot_format, reporter, quiet=is_silent)
         if require_plots and not is_complete:
             raise OutputError(
@@ -204,7 +206,7 @@ def _draw_plots(
         progress=reporter,
     )
     reporter.finish()
-    reporter.stop_if_asked()  # the exception may have been taken for an error of a library
+    interrupt.stop_if_asked()  # a library may have taken it for an error of its own
     for problem in problems:
         say(f"Warning: {problem}")
     if paths and not quiet:

@@ -1,35 +1,25 @@
-"""Standard output of `ct2-lite`: results and nothing else, until nobody reads it any more."""
+"""Standard output of `ct2-lite`, which is for results and nothing else."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from typing import Any
-
-import click
+import traceback
 
 from cytotrace2_lite.errors import OutputError, UsageError
 
-__all__ = ["QuietGroup", "check_stdout", "write_stdout"]
-
-_CLOSED_PIPE = 128 + 13  # as shells report a process that SIGPIPE ended
-
-
-class QuietGroup(click.Group):
-    """Commands that end without a word where the reader of a pipe has gone, as after `| head`."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _abandon_stdout()
-            ctx.exit(_CLOSED_PIPE)
+__all__ = [
+    "abandon_stdout",
+    "check_stdout",
+    "is_of_stdout",
+    "stdout_error",
+    "write_stdout",
+]
 
 
 def check_stdout(file_format: str) -> None:
-    """See that results can go to standard output, before there are any.
+    """Check that results can go to standard output, before any are computed.
 
     Parameters
     ----------
@@ -39,9 +29,9 @@ def check_stdout(file_format: str) -> None:
     Raises
     ------
     UsageError
-        It is a terminal, and the format is for programs.
+        Standard output is a terminal, and the format is binary.
     OutputError
-        It is closed.
+        Standard output is closed.
     """
     if sys.stdout is None:
         raise OutputError("standard output is closed. Name a directory (-o/--output-dir).")
@@ -58,14 +48,14 @@ def write_stdout(content: bytes) -> None:
     Parameters
     ----------
     content
-        All of them.
+        The whole file.
 
     Raises
     ------
     BrokenPipeError
-        Nobody reads it any more.
+        The reader has closed it.
     OutputError
-        It cannot be written, as where a disk is full.
+        It cannot be written, as on a full disk.
     """
     try:
         sys.stdout.buffer.write(content)
@@ -73,14 +63,38 @@ def write_stdout(content: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _abandon_stdout()
-        raise OutputError(
-            f"standard output: cannot be written ({error.strerror}). What is there is not whole."
-        ) from error
+        raise stdout_error(error) from error
 
 
-def _abandon_stdout() -> None:
-    """Let what is left in the buffer go nowhere, or Python complains of it when it ends."""
+def stdout_error(error: OSError) -> OutputError:
+    """Make the error of standard output that cannot be written, and write no more to it.
+
+    Parameters
+    ----------
+    error
+        Of a write, but not that nobody reads it.
+
+    Returns
+    -------
+    OutputError
+        To be raised.
+    """
+    abandon_stdout()
+    return OutputError(
+        f"standard output: cannot be written ({error.strerror}). What was written is not complete."
+    )
+
+
+def is_of_stdout(error: Exception) -> bool:
+    """Tell whether an error is one of writing to standard output, with which click writes."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, OSError) and any(
+        frame.f_globals.get("__name__") == "click.utils" for frame, _ in frames
+    )
+
+
+def abandon_stdout() -> None:
+    """Discard what is left in the buffer: Python would report an error for it at its end."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

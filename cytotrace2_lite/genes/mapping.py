@@ -17,7 +17,7 @@ import numpy as np
 
 from cytotrace2_lite.base.parameters import OTHER_SPECIES
 from cytotrace2_lite.errors import InputError, NoUsableGenesError
-from cytotrace2_lite.genes.dates import is_date
+from cytotrace2_lite.genes.dates import dates_among
 from cytotrace2_lite.genes.symbols import (
     ALIAS,
     ENSEMBL,
@@ -206,7 +206,7 @@ def map_genes(
         superseded=superseded,
         upper_case_share=n_upper / n_genes,
         likely_species=likely_species,
-        dates=tuple(filter(is_date, names)),
+        dates=dates_among(names),
     )
     return GeneMapping(feature=feature, report=report)
 
@@ -329,6 +329,12 @@ def _no_usable_genes(names: Sequence[str], species: str, n_mapped: int) -> str:
     # cell names may be.
     if n_other > 0.1 * len(names):
         return f"{unknown}, but {n_other:,} are known {other} genes: pass {species_option(other)}."
+    bare = [name[1:-1] for name in names if len(name) > 2 and name[0] == name[-1] == "'"]
+    if len(bare) > len(names) / 2:
+        return (
+            f"{unknown}: they stand between single quotation marks. Write them without "
+            f"({first_few(bare)})."
+        )
     if joined := _joined_names(names, species):
         return f"{unknown}: {joined}."
     return (

@@ -47,6 +47,7 @@ __all__ = [
     "UPPERCASE",
     "Recognised",
     "features",
+    "human_symbols",
     "is_known",
     "known_mouse_symbols",
     "look_up",
@@ -77,6 +78,17 @@ class Recognised(NamedTuple):
 def features() -> tuple[str, ...]:
     """Return the 14,271 genes of the model, as mouse symbols, in the order of the model."""
     return tuple((_DATA / "features.txt").read_text(encoding="utf-8").split())
+
+
+@functools.cache
+def human_symbols() -> tuple[str, ...]:
+    """Give the human gene that each feature is, its best ortholog; "" where there is none."""
+    best = [""] * N_FEATURES
+    for name, code in _symbols("human").items():
+        way, feature = divmod(code, N_FEATURES)
+        if way in (ORTHOLOG, UPPERCASE):
+            best[feature] = name
+    return tuple(best)
 
 
 def known_mouse_symbols(symbols: Iterable[str]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
@@ -193,6 +192,8 @@ def describe(path: Path) -> ModelFile:
     ModelFile
         With `problem` filled in where the file cannot be used.
     """
+    import hashlib  # here, as it brings OpenSSL
+
     try:
         content = read_model(path)
     except ModelError as error:

@@ -8,6 +8,7 @@ Source: the field numbers of `onnx.proto` (ONNX 1.15) and the protocol-buffer wi
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.errors import ModelError
@@ -15,8 +16,11 @@ from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
-__all__ = ["OPERATORS", "OPSET", "metadata", "one_line", "verify_graph"]
+    from numpy.typing import NDArray
+
+__all__ = ["OPERATORS", "OPSET", "initializers", "metadata", "one_line", "verify_graph"]
 
 #: ONNX operator set that the exporter writes.
 OPSET = 18
@@ -36,7 +40,10 @@ _MODEL_KNOWN = {1, 2, 3, 4, 5, 6, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA}
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _GRAPH_KNOWN = {_GRAPH_NODE, 2, _GRAPH_INITIALIZER, 10, 11, 12, 13}
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+# TensorProto.DataType of what the exporter writes: FLOAT, INT64.
+_TYPES = {1: "<f4", 7: "<i8"}
 # name, float, int, text, floats, ints, comment, type
 _ATTRIBUTE_NUMBERS = {1, 2, 3, 4, 7, 8, 13, 20}
 
@@ -132,6 +139,55 @@ def verify_graph(content: bytes) -> None:
             _verify_nodes(_bytes(value))
     if n_graphs != 1:
         raise ModelError(f"the model has {n_graphs} graphs, not 1.")
+
+
+def initializers(content: bytes) -> dict[str, NDArray[Any]]:
+    """Read the weights of a model that `verify_graph` accepts.
+
+    Parameters
+    ----------
+    content
+        A serialised `onnx.ModelProto`.
+
+    Returns
+    -------
+    dict
+        Name to values: float32 or int64, of the shape they have in the graph, read-only.
+
+    Raises
+    ------
+    ModelError
+        A weight is stored in a way that the exporter does not use.
+    """
+    weights: dict[str, NDArray[Any]] = {}
+    for field, graph in _fields(memoryview(content)):
+        if field != _MODEL_GRAPH:
+            continue
+        for number, tensor in _fields(_bytes(graph)):
+            if number == _GRAPH_INITIALIZER:
+                name, values = _tensor(_bytes(tensor))
+                weights[name] = values
+    return weights
+
+
+def _tensor(message: memoryview) -> tuple[str, NDArray[Any]]:
+    import numpy as np  # not at the top: what a model says of itself is read without it
+
+    shape: list[int] = []
+    fields: dict[int, int | memoryview] = {}
+    for number, value in _fields(message):
+        if number == _TENSOR_SHAPE and isinstance(value, int):
+            shape.append(value)
+        fields[number] = value
+    name = bytes(_bytes(fields.get(_TENSOR_NAME, b""))).decode(errors="replace")
+    code = fields.get(_TENSOR_TYPE)
+    kind = _TYPES.get(code) if isinstance(code, int) else None
+    raw = fields.get(_TENSOR_RAW)
+    if kind is None or not isinstance(raw, memoryview):
+        raise ModelError(f"weight {shown(name)} is not stored as the exporter stores weights.")
+    if len(raw) != math.prod(shape) * np.dtype(kind).itemsize:
+        raise ModelError(f"weight {shown(name)} has another size than its shape says.")
+    return name, np.frombuffer(raw, kind).reshape(shape)
 
 
 def _verify_nodes(graph: memoryview) -> None:

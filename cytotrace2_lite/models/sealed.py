@@ -7,7 +7,6 @@ ends in its own digest.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.errors import ModelError
@@ -41,7 +40,7 @@ def seal(body: bytes) -> bytes:
     bytes
         The content of a model file.
     """
-    return body + _TRAILER_HEAD + hashlib.sha256(body).hexdigest().encode()
+    return body + _TRAILER_HEAD + _digest(body)
 
 
 def read_model(path: Path) -> bytes:
@@ -76,9 +75,15 @@ def read_model(path: Path) -> bytes:
             f"{remedy(path)}"
         )
     body = memoryview(content)[: -len(_TRAILER_HEAD) - 64]
-    if hashlib.sha256(body).hexdigest().encode() != content[-64:]:
+    if _digest(body) != content[-64:]:
         raise ModelError(
             f"{path}: the model was altered after it was written (its SHA-256 does not match). "
             f"{remedy(path)}"
         )
     return content
+
+
+def _digest(body: bytes | memoryview) -> bytes:
+    import hashlib  # here, as it brings OpenSSL, which --help does not need
+
+    return hashlib.sha256(body).hexdigest().encode()

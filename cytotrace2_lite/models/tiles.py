@@ -136,8 +136,8 @@ class TileFeed:
     ) -> dict[str, NDArray[Any]]:
         """Make the inputs of a tile.
 
-        If fewer than 64 cells are left, the last rows of the tile have no genes, and what the model
-        says of them is to be ignored.
+        If fewer than 64 cells are left, the last rows of the tile have no genes. Ignore what the
+        model says of them.
 
         Parameters
         ----------

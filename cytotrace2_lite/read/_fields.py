@@ -12,6 +12,8 @@ __all__ = ["name_of", "number_of", "problem_with", "split"]
 
 # There is only one way to match each text. With two, a megabyte of digits would try all splits.
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_COMMAS = re.compile(rb"[+-]?[\d.]*,[\d.,]*([eE][+-]?\d+)?")
+_GROUPS = re.compile("[+-]?[0-9]{1,3}([ '\u2019\xa0\u202f._][0-9]{3})+([.,][0-9]+)?")
 _INFINITE = frozenset(sign + word for sign in (b"", b"+", b"-") for word in (b"inf", b"infinity"))
 _MISSING = frozenset({b"na", b"nan", b"n/a", b"null"})
 
@@ -117,4 +119,11 @@ def problem_with(field: bytes, row: str) -> str:
         return f"the value is missing (empty field). Write 0 or remove the {row}."
     if token.lower() in _MISSING:
         return f"the value is missing ({shown(token)}). Write 0 or remove the {row}."
+    if _COMMAS.fullmatch(token):
+        return (
+            f"{shown(token)} has a comma. Write numbers with a decimal point, and with nothing "
+            "between thousands."
+        )
+    if _GROUPS.fullmatch(token.decode(errors="replace")):
+        return f"{shown(token)} has marks between thousands. Write numbers without them."
     return f"{shown(token)} is not a number. Only the header and the first column may hold text."

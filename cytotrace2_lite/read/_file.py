@@ -43,7 +43,7 @@ class InputFile:
     n_bytes
         Size on disk when it was opened; 0 for a pipe.
     is_file
-        Whether it can be read from any position: it is neither a pipe nor standard input.
+        Whether it is a file on disk, given by its path, which can be read at any position.
 
     Raises
     ------
@@ -122,8 +122,8 @@ class InputFile:
     def unchanged(self) -> Iterator[None]:
         """Raise if the file, or a file beside it, is not what it was when it was opened.
 
-        This is seen before and after the body of the `with` statement. An error in the body may
-        well come from the change, which is told in its place.
+        This is checked before and after the body of the `with` statement. An error in the body may
+        come from the change, whatever it says. So the change is reported in its place.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class InputFile:
         self._check()
         try:
             yield
-        except (InputError, UsageError):
+        except Exception:
             self._check()
             raise
         self._check()
@@ -269,10 +269,10 @@ class InputFile:
 
 
 class AnyPosition(io.FileIO):
-    """A file on disk for libraries that read at positions of their choice.
+    """A file on disk, for libraries that read at positions of their choice.
 
-    It reads as many bytes as are asked for if the file has them: the system may give fewer at a
-    time. Closing it does not close the file.
+    It gives as many bytes as are asked for, if the file has them: the system may give fewer at a
+    time. It is made with `closefd=False`, so that closing it does not close the file.
     """
 
     def read(self, size: int | None = -1) -> bytes:

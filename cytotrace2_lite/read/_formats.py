@@ -199,6 +199,13 @@ def _starts(*starts: bytes) -> Recognise:
     return lambda stream: stream.start.startswith(starts)
 
 
+def _is_matrix_market(stream: ByteStream) -> bool:
+    return (
+        re.match(rb"(\xef\xbb\xbf)?\s*%+[ \t]*MatrixMarket", stream.start, re.IGNORECASE)
+        is not None
+    )
+
+
 def _is_parquet(stream: ByteStream) -> bool:
     # A binary number follows. A text table may begin with PAR1, which is a name of a gene.
     return re.match(rb"PAR1[\0-\x08\x0b\x0c\x0e-\x1f]", stream.start) is not None
@@ -261,7 +268,7 @@ _UTF8 = "Save it as UTF-8."
 _DOWNLOAD = "Download the file again, perhaps after logging in."
 
 FORMATS = (
-    Format("a MatrixMarket file", _starts(b"%%MatrixMarket"), _open_mtx),
+    Format("a MatrixMarket file", _is_matrix_market, _open_mtx),
     Format("an HDF5 file", _starts(_HDF5), _open_hdf5, on_disk=True),
     Format("a Parquet or Arrow file", _is_parquet, _open_parquet, on_disk=True),
     Format("a Parquet or Arrow file", _starts(b"ARROW1\0\0"), _open_arrow_file, on_disk=True),

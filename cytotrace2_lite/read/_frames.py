@@ -165,7 +165,8 @@ def counts_beside(
     chosen, others
         What `choose_matrix` gives.
     values_of
-        Gives the values of a matrix with a name, some at a time; zeros may be left out.
+        Gives the values of a matrix with a name, some at a time; zeros may be left out. It gives
+        none of a matrix of other cells.
     options
         If they say which matrix to read, it is read.
 
@@ -177,10 +178,17 @@ def counts_beside(
     candidates = [name for name in _OF_COUNTS if name in others]
     if chosen != X or options.layer is not None or not candidates:
         return chosen, tuple(others), None
-    # Of `X`, the first values tell: it would take long to look at all of them.
-    if _are_counts(_first(values_of(X))):
+
+    def are_counts(name: str) -> bool:
+        try:
+            # Of `X`, the first values tell: it would take long to look at all of them.
+            return _are_counts(_first(values_of(name)) if name == X else values_of(name))
+        except InputError:  # what is wrong with it is said if it is read
+            return name == X
+
+    if are_counts(X):
         return chosen, tuple(others), None
-    found = [name for name in candidates if _are_counts(values_of(name))]
+    found = [name for name in candidates if are_counts(name)]
     if len(found) != 1:
         return chosen, tuple(others), None
     rest = [name for name in others if name != found[0]]

@@ -98,7 +98,7 @@ class Input:
         if self._opened is None:
             path = self.name
             if self._is_directory:
-                from cytotrace2_lite.read.mtx import find_matrix
+                from cytotrace2_lite.read._directory import find_matrix
 
                 path = find_matrix(path)
             self._opened = InputFile(path)

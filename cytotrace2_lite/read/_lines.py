@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from cytotrace2_lite.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from cytotrace2_lite.read._bytes import ByteStream
 
 __all__ = ["whole_lines"]
 
+_LONGEST_CR_LINE = 1 << 20
 _LONGEST_LINE = 1 << 26  # some millions of columns
 
 
@@ -41,7 +42,7 @@ def whole_lines(stream: ByteStream, block_size: int) -> Generator[bytes, None, N
     """
     rest = [b"\n"]  # what waits for the end of its line
     length = 0  # of the rest
-    blocks = iter(partial(stream.read, block_size), b"")
+    blocks = _with_newlines(iter(partial(stream.read, block_size), b""))
     for block in itertools.chain(blocks, [b"\n"]):  # the last line may lack its newline
         cut = block.rfind(b"\n") + 1
         if not cut:
@@ -64,3 +65,21 @@ def whole_lines(stream: ByteStream, block_size: int) -> Generator[bytes, None, N
         length = len(rest[1])
         if end > 1:
             yield text if end == len(text) else text[:end]
+
+
+def _with_newlines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Replace the carriage returns that alone end the lines of old Macs, if there is no newline."""
+    first = []
+    length = 0
+    for block in blocks:
+        first.append(block)
+        length += len(block)
+        if b"\n" in block or length > _LONGEST_CR_LINE:
+            break
+    has_newlines = any(b"\n" in block for block in first)
+    if has_newlines or not any(b"\r" in block for block in first):
+        yield from first
+        yield from blocks
+        return
+    for block in itertools.chain(first, blocks):
+        yield block.replace(b"\r", b"\n")

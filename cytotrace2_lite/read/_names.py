@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.genes.dates import is_date
+from cytotrace2_lite.read._about import refuse_about
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cytotrace2_lite.read._options import IsKnown, ReadOptions
+    from cytotrace2_lite.read._options import ReadOptions
 
 __all__ = [
     "GENE_COLUMNS",
@@ -77,11 +78,12 @@ def check_cells(where: str, cells: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        There are no cells, or a name is missing or repeated.
+        There are no cells, a name is missing or repeated, or it is that of a column about genes.
     """
     if not cells:
         raise InputError(f"{prefix(where)}there are no cells.")
     _refuse_unusable(where, "cell", cells)
+    refuse_about(prefix(where), cells)
     if len(set(cells)) < len(cells):
         name, one, other = _first_repeated(cells)
         raise InputError(
@@ -157,9 +159,7 @@ def choose_gene_names(
     return best, names
 
 
-def columns_are_genes(
-    rows: Sequence[str], columns: Sequence[str], is_known: IsKnown | None
-) -> bool:
+def columns_are_genes(rows: Sequence[str], columns: Sequence[str], options: ReadOptions) -> bool:
     """Tell from the names of a table whether its columns are genes.
 
     Parameters
@@ -168,20 +168,25 @@ def columns_are_genes(
         Names of the rows, or of the first of them.
     columns
         Names of the columns.
-    is_known
-        As in `ReadOptions`.
+    options
+        Which names are known, and which are genes of another species.
 
     Returns
     -------
     bool
         True if a tenth of the columns or more are known genes, and more of them than of the rows.
+        If a tenth of neither are, the genes of all species count, as the given one may be wrong.
     """
-    if is_known is None or not columns:
-        return False
-    n_known = int(is_known(list(columns)).sum())
-    if n_known < _MIN_SHARE_OF_GENES * len(columns):
-        return False
-    return n_known > int(is_known(list(rows)).sum())
+    for is_gene in (options.is_known, options.is_gene):
+        if is_gene is None or not columns:
+            return False
+        n_columns = int(is_gene(list(columns)).sum())
+        if n_columns < _MIN_SHARE_OF_GENES * len(columns):
+            n_columns = 0
+        n_rows = int(is_gene(list(rows)).sum())
+        if n_columns or n_rows >= _MIN_SHARE_OF_GENES * len(rows):
+            return n_columns > n_rows
+    return False
 
 
 def _refuse_unusable(where: str, what: str, names: Sequence[str]) -> None:

@@ -46,6 +46,9 @@ class ReadOptions:
         data. If it is None, those of which most are known genes.
     max_memory
         Bytes of memory that reading may take; None for what the machine has.
+    is_gene
+        Tells which of some names are genes of any species, bool, shape (n_names,); asked if few
+        names are known.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class ReadOptions:
     threads: int = 1
     gene_column: str | None = None
     max_memory: int | None = None
+    is_gene: IsKnown | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -43,10 +43,16 @@ def gene_expression(name: str, types: Sequence[str]) -> NDArray[np.intp]:
     Raises
     ------
     InputError
-        All features are of other types.
+        All features are of other types, or one has none while others have.
     """
+    types = [kind.strip() for kind in types]
     found = set(types)
     if _GENE_EXPRESSION in found:
+        if "" in found:
+            raise InputError(
+                f"{name}: feature {types.index('') + 1:,} has no type, others have. Write "
+                f"{_GENE_EXPRESSION!r} or another type there."
+            )
         return np.array([i for i, kind in enumerate(types) if kind == _GENE_EXPRESSION])
     if found & _OTHER_TYPES:
         raise InputError(

@@ -10,7 +10,9 @@ from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.matrix import Matrix, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.read._options import ReadOptions
 
@@ -80,9 +82,11 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
             return raw.X
         return data.layers[layers[name]] if name in layers else x
 
-    chosen, others, instead_of = counts_beside(
-        chosen, others, lambda name: values_of(matrix_of(name)), options
-    )
+    def values(name: str) -> Iterable[NDArray[Any]]:
+        matrix = matrix_of(name)
+        return values_of(matrix) if matrix.shape[0] == len(data.obs_names) else ()
+
+    chosen, others, instead_of = counts_beside(chosen, others, values, options)
     var, cells = raw.var if chosen == "raw.X" else data.var, data.obs
     of_genes = "var"
     if options.orientation == "genes-x-cells":

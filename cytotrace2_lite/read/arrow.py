@@ -6,6 +6,7 @@ import json
 import math
 import mmap
 import re
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read._about import refuse_about
 from cytotrace2_lite.read._names import prefix
 from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.tables import Table
@@ -34,6 +36,7 @@ __all__ = ["from_arrow", "open_arrow_file", "open_arrow_stream", "open_parquet"]
 
 _LARGEST_EXPANSION = 10_000  # ten times what the compression of a sound file can do
 _BYTES_OF_NAME = 100
+_HAS_STRING_VIEWS = hasattr(pa.types, "is_string_view")  # older versions of pyarrow have none
 _WHAT = "a Parquet or Arrow file"
 
 
@@ -67,15 +70,16 @@ def from_arrow(table: Any, options: ReadOptions) -> Table:
 
 
 def _arrow_table(data: Any) -> Any:
+    polars = sys.modules.get(type(data).__module__.partition(".")[0])
+    if not _HAS_STRING_VIEWS and hasattr(polars, "CompatLevel"):
+        with suppress(Exception):
+            table = data.to_arrow(compat_level=polars.CompatLevel.oldest())  # type: ignore[union-attr]
+            if isinstance(table, pa.Table):
+                return table
     try:
         return pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         problem = str(error).splitlines()[0]
-    # An older pyarrow does not know all types of Polars, which knows how to give older ones.
-    with suppress(Exception):
-        table = data.to_arrow()
-        if isinstance(table, pa.Table):
-            return table
     kind = type(data).__name__
     raise InputError(
         f"this {kind} cannot be read as an Arrow table ({problem}). One column must have names, "
@@ -146,12 +150,10 @@ def open_arrow_stream(file: InputFile, options: ReadOptions) -> Table:
     from pyarrow import ipc
 
     # A stream is read from its beginning for each block of columns. Through a map of the file, only
-    # what is used of it is read.
-    with _reading(file):
-        content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
+    # what is used of it is read. The map is dropped each time, and with it what was read.
     def open_again(included: Any = None) -> Any:
-        return ipc.open_stream(content, options=included)
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return ipc.open_stream(pa.py_buffer(content), options=included)
 
     return _of_ipc(file, open_again, options)
 
@@ -190,6 +192,8 @@ def _table(
     for i in fields:
         kind = schema.field(i).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_bool(kind)):
+            if options.orientation != "cells-x-genes":
+                refuse_about(where, [schema.field(j).name for j in fields])
             raise InputError(
                 f"{where}column {shown(schema.field(i).name)} holds {kind}, not numbers. Leave it "
                 "out: one column has names, all others numbers."
@@ -238,8 +242,13 @@ def _position_of_names(where: str, schema: Any) -> int:
     kind = schema.field(0).type if len(schema) else pa.null()
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    is_string_view = getattr(pa.types, "is_string_view", lambda _: False)  # not in older versions
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_string_view(kind)):
+    is_view = str(kind) == "string_view"
+    if is_view and not _HAS_STRING_VIEWS:
+        raise InputError(
+            f"{where}column {shown(schema.field(0).name)} holds {kind}, which pyarrow "
+            f"{pa.__version__} cannot read: pip install --upgrade pyarrow."
+        )
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_view):
         raise InputError(
             f"{where}the rows have no names: the first column must be of strings, or the table "
             "have an index as pandas writes it."

@@ -20,6 +20,8 @@ from cytotrace2_lite.read.hdf5 import attribute, child, in_file, strings, whole
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from cytotrace2_lite.read._options import ReadOptions
@@ -158,9 +160,11 @@ def open_h5ad(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
         layer = next((layer for layer in layers or () if name == f"layers[{layer!r}]"), None)
         return _matrix(path, x if layer is None else child(path, layers, layer))
 
-    chosen, others, instead_of = counts_beside(
-        chosen, others, lambda name: values_of(path, matrix_of(name)), options
-    )
+    def values(name: str) -> Iterable[NDArray[Any]]:
+        matrix = matrix_of(name)
+        return values_of(path, matrix) if matrix.shape[0] == matrix_of(chosen).shape[0] else ()
+
+    chosen, others, instead_of = counts_beside(chosen, others, values, options)
     var, cells_frame = child(path, file, "var"), child(path, file, "obs")
     if chosen == "raw.X":
         var = raw_var

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,11 @@ from pyarrow import csv
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of
-from cytotrace2_lite.read._bytes import ByteStream
+from cytotrace2_lite.read._companions import name_axes
 from cytotrace2_lite.read._names import check_cells, choose_gene_names
 from cytotrace2_lite.read._reader import StreamReader
-from cytotrace2_lite.read._source import Companion
 from cytotrace2_lite.read._tenx import chosen_names, gene_expression
-from cytotrace2_lite.text import first_few
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,66 +28,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts.expression import Block
+    from cytotrace2_lite.read._bytes import ByteStream
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
 
-__all__ = ["MatrixMarket", "find_matrix"]
+__all__ = ["MatrixMarket"]
 
-_MATRIX = re.compile(r"(.*)matrix\.mtx(\.gz|\.bz2|\.zst)?", re.DOTALL)
-_COMPRESSED = ("", ".gz", ".bz2", ".zst")
 _FIELDS = ("integer", "real", "double", "unsigned-integer")
 _BLOCK_SIZE = 1 << 22
-_LARGEST_COMPANION = 1 << 28
-
-
-def find_matrix(directory: str) -> str:
-    """Find the matrix of a directory.
-
-    Parameters
-    ----------
-    directory
-        The directory.
-
-    Returns
-    -------
-    str
-        The path of `matrix.mtx`, which may be compressed, and its name may have a prefix.
-
-    Raises
-    ------
-    InputError
-        There is none, or more than one.
-    """
-    try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208 (a str, as given)
-    except OSError as error:
-        raise InputError(f"{directory}: cannot be read ({error.strerror}).") from None
-    found = [name for name in names if _MATRIX.fullmatch(name)]
-    if len(found) == 1:
-        return os.path.join(directory, found[0])  # noqa: PTH118
-    if found:
-        raise InputError(
-            f"{directory}: there are several matrices: {first_few(found)}. Give the path of one."
-        )
-    if {".zgroup", ".zattrs", "zarr.json"} & set(names):
-        raise InputError(
-            f"{directory}: this is a Zarr store, which is not read. In Python, "
-            f'anndata.read_zarr("{directory}").write_h5ad("expr.h5ad") makes a file that is.'
-        )
-    inside = [name for name in names if _has_matrix(os.path.join(directory, name))]  # noqa: PTH118
-    remedy = "Give the path of a table."
-    if inside:
-        remedy = f"There is one in {first_few(inside)}: give that."
-    raise InputError(
-        f"{directory}: this is a directory without matrix.mtx or matrix.mtx.gz. {remedy}"
-    )
-
-
-def _has_matrix(directory: str) -> bool:
-    try:
-        return any(map(_MATRIX.fullmatch, os.listdir(directory)))  # noqa: PTH208
-    except OSError:
-        return False
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = re.compile(rb"[ \t]+")
+_UNUSUAL_LINES = re.compile(rb"^ ?(%[^\n]*)?\n", re.MULTILINE)
+_LONGEST_LINE = 1 << 20
 
 
 class MatrixMarket(StreamReader):
@@ -120,6 +71,7 @@ class MatrixMarket(StreamReader):
     def __init__(self, stream: ByteStream, options: ReadOptions) -> None:
         self.name = stream.name
         self._stream = stream
+        self._threads = options.threads
         options.refuse("a 10x directory", matrix=True)
         if not stream.file.is_file:
             raise InputError(
@@ -127,29 +79,22 @@ class MatrixMarket(StreamReader):
                 "that it is in, with features.tsv and barcodes.tsv."
             )
         n_rows, n_columns, self._n_values, self._ahead = self._read_header()
-        features, features_file = self._read_companion("features.tsv", "genes.tsv")
-        barcodes, barcodes_file = self._read_companion("barcodes.tsv")
-        self._companions = (features_file, barcodes_file)
-        shape = (len(features), len(barcodes))
-        self._transposed = options.orientation == "cells-x-genes" or (
-            options.orientation == "auto" and (n_rows, n_columns) != shape
-        )
-        if ((n_columns, n_rows) if self._transposed else (n_rows, n_columns)) != shape:
-            raise InputError(
-                f"{self.name}: the matrix has {n_rows:,} rows and {n_columns:,} columns, but "
-                f"{features_file.path} has {len(features):,} lines and {barcodes_file.path} "
-                f"{len(barcodes):,}. These files do not belong together."
-            )
-        self.cells = [line[0] for line in barcodes]
-        check_cells(barcodes_file.path, self.cells)
+        axes = name_axes(stream.file, (n_rows, n_columns), options)
+        self._axes = axes
+        self.cells = axes.cells
+        check_cells(axes.cells_path, self.cells)
+        features = axes.features
         kept = np.arange(len(features))
-        if all(len(line) > 2 for line in features):
-            kept = gene_expression(features_file.path, [line[2] for line in features])
+        if sum(len(fields) > 2 for fields in features) > len(features) / 2:
+            types = [fields[2] if len(fields) > 2 else "" for fields in features]
+            kept = gene_expression(axes.features_path, types)
         candidates: Mapping[str, Sequence[str]] = {"ids": [features[i][0] for i in kept]}
-        if all(len(line) > 1 for line in features):
-            candidates = {"symbols": [features[i][1] for i in kept], **candidates}
-        candidates = chosen_names(features_file.path, candidates, options)
-        self._gene_names, self.genes = choose_gene_names(features_file.path, candidates, options)
+        if sum(len(fields) > 1 for fields in features) > len(features) / 2:
+            # A gene without a symbol goes by its id.
+            symbols = [(features[i][1:2] or [""])[0] or features[i][0] for i in kept]
+            candidates = {"symbols": symbols, **candidates}
+        candidates = chosen_names(axes.features_path, candidates, options)
+        self._gene_names, self.genes = choose_gene_names(axes.features_path, candidates, options)
         self._gene_of = np.full(len(features), -1)
         self._gene_of[kept] = np.arange(len(kept))
 
@@ -161,10 +106,18 @@ class MatrixMarket(StreamReader):
         """What was read; complete after the last block."""
         return self._source_of(
             "10x mtx",
-            orientation="cells x genes" if self._transposed else "genes x cells",
-            gene_names=f"{self._gene_names} of {os.path.basename(self._companions[0].path)}",  # noqa: PTH119
-            companions=self._companions,
+            orientation="cells x genes" if self._axes.transposed else "genes x cells",
+            gene_names=self._origin_of_names(),
+            companions=self._axes.companions,
         )
+
+    def _origin_of_names(self) -> str:
+        axes = self._axes
+        origin = f"{self._gene_names} of {os.path.basename(axes.features_path)}"  # noqa: PTH119
+        if axes.not_used:
+            barcodes = os.path.basename(axes.cells_path)  # noqa: PTH119
+            origin += f", cell names from {barcodes} (not used: {', '.join(axes.not_used)})"
+        return origin
 
     def blocks(self) -> Iterator[Block]:
         """Yield the matrix in blocks, once.
@@ -178,7 +131,7 @@ class MatrixMarket(StreamReader):
         n_values = 0
         shape = (len(self._gene_of), len(self.cells))
         for row, column, number in self._entries():
-            feature, cell = (column, row) if self._transposed else (row, column)
+            feature, cell = (column, row) if self._axes.transposed else (row, column)
             n_values += len(number)
             for index, length in ((feature, shape[0]), (cell, shape[1])):
                 if index.min(initial=1) < 1 or index.max(initial=1) > length:
@@ -200,7 +153,8 @@ class MatrixMarket(StreamReader):
     def _read_header(self) -> tuple[int, int, int, bytes]:
         """Read up to the sizes; return these and the entries that were read with them."""
         text = self._stream.read(_BLOCK_SIZE)
-        banner = text[: text.find(b"\n") + 1].decode("latin-1").lower().split()
+        first = text.lstrip().removeprefix(_BOM).partition(b"\n")[0].lstrip(b"% \t")
+        banner = first.decode("latin-1").lower().split()
         expected = (
             f"{self.name}: the first line must be "
             "'%%MatrixMarket matrix coordinate integer general'"
@@ -209,7 +163,7 @@ class MatrixMarket(StreamReader):
             raise InputError(f"{expected}: only sparse matrices are read.")
         if banner[3] not in _FIELDS or banner[4] != "general":
             raise InputError(f"{expected}, or real; it is of {banner[3]} numbers, {banner[4]}.")
-        start = 0
+        start = text.find(b"\n", len(text) - len(text.lstrip())) + 1  # after the banner
         while (end := text.find(b"\n", start) + 1) > 0:
             line = text[start:end].strip()
             start = end
@@ -224,83 +178,66 @@ class MatrixMarket(StreamReader):
             f"{self.name}: there is no line with the numbers of rows, columns and entries."
         )
 
-    def _entries(self) -> Iterator[tuple[NDArray[np.int64], ...]]:
+    def _entries(self) -> Iterator[tuple[NDArray[Any], ...]]:
         """Yield row, column and value of some entries at a time; rows and columns begin at 1."""
-        self._ahead = self._ahead or self._stream.read(_BLOCK_SIZE)
-        if not self._ahead:
-            return
-        delimiter = "\t" if b"\t" in self._ahead[: self._ahead.find(b"\n")] else " "
+        return in_order(self._parse, self._whole_lines(), self._threads, caller_works=True)
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """Yield the rest of the matrix, some whole lines at a time."""
+        rest, block = self._ahead, b""
+        while block := rest + self._stream.read(_BLOCK_SIZE):
+            cut = block.rfind(b"\n") + 1
+            if len(block) == len(rest) or not cut:  # the end, or no line
+                if len(block) > len(rest) and len(block) < _LONGEST_LINE + _BLOCK_SIZE:
+                    rest = block
+                    continue
+                cut = len(block)
+            rest = block[cut:]
+            yield block[:cut]
+
+    def _parse(self, text: bytes) -> tuple[NDArray[Any], ...]:
+        """Convert some whole lines. Several threads may do that at the same time."""
         try:
-            batches = csv.open_csv(
-                pa.PythonFile(_Rest(self._ahead, self._stream), mode="r"),
-                csv.ReadOptions(column_names=["row", "column", "value"], block_size=_BLOCK_SIZE),
-                csv.ParseOptions(delimiter=delimiter, quote_char=False),
-                csv.ConvertOptions(
-                    column_types={
-                        "row": pa.int64(),
-                        "column": pa.int64(),
-                        "value": pa.float64(),
-                    },
-                    null_values=[],
-                ),
-            )
-            for batch in batches:
-                yield tuple(column.to_numpy() for column in batch.columns)
+            return _parsed(text)
         except pa.ArrowInvalid as error:
-            raise InputError(
-                f"{self.name}: an entry is not a row, a column and a number with one space "
-                f"between them ({str(error).splitlines()[0]}). Copy or download the file again."
-            ) from None
-
-    def _read_companion(self, *names: str) -> tuple[list[list[str]], Companion]:
-        """Read the file beside the matrix that has one of these names; give the fields of lines."""
-        directory, matrix = os.path.split(self._stream.file.path)
-        match = _MATRIX.fullmatch(matrix)
-        start = match[1] if match else ""
-        paths = [
-            os.path.join(directory, start + name + end)  # noqa: PTH118
-            for name in names
-            for end in _COMPRESSED
-        ]
-        path = next(filter(os.path.isfile, paths), None)
-        if path is None:
-            either = " or ".join(start + name for name in names)
-            raise InputError(
-                f"{self.name}: there is no {either} (or .gz) beside the matrix, which would name "
-                f"its {'genes' if len(names) > 1 else 'cells'}."
-            )
-        stream = ByteStream(self._stream.file.beside(path))
-        try:
-            blocks = []
-            for block in iter(lambda: stream.read(_BLOCK_SIZE), b""):
-                blocks.append(block)
-                # Compressed data may have no end.
-                if len(blocks) * _BLOCK_SIZE > _LARGEST_COMPANION:
-                    raise InputError(
-                        f"{path}: the file has more than {_LARGEST_COMPANION >> 20} MiB, too many "
-                        "for a list of names. Copy or download it again."
-                    )
-            text = b"".join(blocks).decode()
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: this is not UTF-8 text. Save it as UTF-8.") from None
-        lines = text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
-        return [line.split("\t") for line in lines], Companion(path, *stream.digest())
+            # Some programs write more blanks than one, or comments between the entries.
+            plain = _UNUSUAL_LINES.sub(b"", _BLANKS.sub(b" ", text.replace(b"\r", b"") + b"\n"))
+            plain = plain.replace(b"\n ", b"\n").replace(b" \n", b"\n").strip(b" \n")
+            try:
+                return _parsed(plain)
+            except pa.ArrowInvalid:
+                reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{self.name}: an entry is not a row, a column and a number with one space between "
+            f"them ({reason}). Copy or download the file again."
+        )
 
 
-class _Rest:
-    """The rest of a stream after what was read ahead, as far as pyarrow needs a file."""
+def _parsed(text: bytes) -> tuple[NDArray[Any], ...]:
+    """Convert lines of a row, a column and a value with one blank or tab between them.
 
-    closed = False
-
-    def __init__(self, ahead: bytes, stream: ByteStream) -> None:
-        self._ahead = ahead
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        if self._ahead:
-            ahead, self._ahead = self._ahead[:size], self._ahead[size:]
-            return ahead
-        return self._stream.read(size)
-
-    def close(self) -> None:
-        self.closed = True
+    Raises
+    ------
+    ArrowInvalid
+        A line is something else.
+    """
+    if not text.strip():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    # The threads of Arrow may still hold what they read when the interpreter ends, and abort it
+    # if that is an object of Python. So they get a copy that is none.
+    content = pa.allocate_buffer(len(text))
+    memoryview(content).cast("B")[:] = text
+    table = csv.read_csv(
+        pa.BufferReader(content),
+        csv.ReadOptions(
+            column_names=["row", "column", "value"], use_threads=False, block_size=len(text) + 1
+        ),
+        csv.ParseOptions(
+            delimiter="\t" if b"\t" in text[: text.find(b"\n")] else " ", quote_char=False
+        ),
+        csv.ConvertOptions(
+            column_types={"row": pa.int64(), "column": pa.int64(), "value": pa.float64()},
+            null_values=[],
+        ),
+    )
+    return tuple(column.to_numpy() for column in table.columns)

@@ -80,7 +80,7 @@ class Table:
         self._file = file
         self._shape = len(rows), len(columns)
         self.by_gene = options.orientation == "cells-x-genes" or (
-            options.orientation == "auto" and not columns_are_genes(columns, rows, options.is_known)
+            options.orientation == "auto" and not columns_are_genes(columns, rows, options)
         )
         self.cells, genes = (rows, columns) if self.by_gene else (columns, rows)
         check_cells(name, self.cells)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cytotrace2_lite.counts.expression import Block
 from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read._about import about_genes_or_cells, refuse_about
 from cytotrace2_lite.read._fields import name_of, problem_with, split
 from cytotrace2_lite.read._lines import whole_lines
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cytotrace2_lite.read._bytes import ByteStream
-    from cytotrace2_lite.read._options import IsKnown, ReadOptions
+    from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["TextTable"]
@@ -33,6 +35,7 @@ _OTHER_DELIMITERS = (
     (b";", "semicolons", "Save the table as tab-separated text with decimal points."),
     (b" ", "spaces", 'Save it as tab-separated text: in R, write.table(..., sep = "\\t").'),
 )
+_SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?[\t,;]*', re.IGNORECASE)
 _UNCLOSED = "a double quote that is not closed. Close or remove it."
 _SAVE_AS_UTF8 = "Save the table as UTF-8."
 _AS_TEXT = "Write the genes x cells table as tab-separated text."
@@ -79,6 +82,7 @@ class TextTable(StreamReader):
         self._stream = stream
         self.name = stream.name
         self._delimiter = b"\t"
+        self._separator = b""
         self._next_line = 1
         self._line_of: dict[str, int] = {}  # of every line so far
         self._columns: list[str] = []
@@ -87,7 +91,7 @@ class TextTable(StreamReader):
         self._genes_may_repeat = options.duplicate_genes != "error"
         self._threads = options.threads
         self._whole_lines = whole_lines(stream, block_size)
-        rows = self._read_header(options.is_known if options.orientation == "auto" else None)
+        rows = self._read_header(options)
         self._texts = itertools.chain([rows], self._whole_lines)
         self.cells = self._columns if self.by_gene else self._rows
         self.genes = self._rows if self.by_gene else self._columns
@@ -117,7 +121,7 @@ class TextTable(StreamReader):
         ------
         InputError
             A line has more or fewer fields than the header, no name or the name of another line,
-            or a value is missing, negative, infinite or not a number. The first such error counts.
+            or a value is missing, negative, infinite or not a number. The first such line counts.
         """
         for text, scanned in in_order(self._scan, self._texts, self._threads, caller_works=True):
             if scanned is None:
@@ -131,10 +135,12 @@ class TextTable(StreamReader):
             row += len(self._rows)
             self._rows += names
             self._next_line += len(names)
+            if not self.by_gene:
+                refuse_about(f"{self.name}: ", names)
             gene, cell = (row, column) if self.by_gene else (column, row)
             yield Block(gene, cell.astype(np.int32), value, float(value.max(initial=0.0)))
 
-    def _read_header(self, is_known: IsKnown | None) -> bytes:
+    def _read_header(self, options: ReadOptions) -> bytes:
         """Find the delimiter and the columns; return the lines that were read after the header."""
         text = next(self._whole_lines, b"")
         if not text:
@@ -143,11 +149,17 @@ class TextTable(StreamReader):
         header = text[1:end].removesuffix(b"\r").removeprefix(_BOM)
         if b"\0" in header:
             raise self._no_text(1)
+        if (match := _SEPARATOR_LINE.fullmatch(header)) and len(text) > end + 1:
+            # Excel's, which says what separates the fields.
+            self._separator = match[1]
+            self._next_line += 1
+            start, end = end, text.index(b"\n", end + 1)
+            header = text[start + 1 : end].removesuffix(b"\r")
         if not header:
             raise InputError(
                 f"{self.name}: line 1 is empty, so there are no {self._column}s. Name them there."
             )
-        self._next_line = 2
+        self._next_line += 1
         rows = text[end:]
         if rows == b"\n":
             rows = next(self._whole_lines, b"")
@@ -159,7 +171,9 @@ class TextTable(StreamReader):
         self._columns = names[1:] if has_corner else names
         if header.startswith(b"#") and width != len(self._columns) + 1:
             raise self._comment(header)
-        if columns_are_genes(self._first_names(rows), self._columns, is_known):
+        if options.orientation == "auto" and columns_are_genes(
+            self._first_names(rows), self._columns, options
+        ):
             self.by_gene = False
         if width != len(self._columns) + 1:
             raise self._error_in(rows)
@@ -191,6 +205,8 @@ class TextTable(StreamReader):
         if header.count(b'"') % 2:
             raise InputError(f"{self.name}: line 1 has {_UNCLOSED}")
         candidates = [d for d in _FORMATS if len(split(header, d)) > 1]
+        if self._separator in candidates:
+            candidates = [self._separator]
         if not candidates and header.startswith(b"#"):
             raise self._comment(header)
         if not candidates:
@@ -239,6 +255,8 @@ class TextTable(StreamReader):
                     f"(columns {column_of[name]} and {column}). {remedy}"
                 )
             column_of[name] = column
+        if kind == "cell":
+            refuse_about(f"{self.name}: ", self._columns)
 
     def _no_text(self, line: int) -> InputError:
         return InputError(
@@ -296,6 +314,11 @@ class TextTable(StreamReader):
             self._line_of[name] = number
             for column, field in zip(self._columns, fields[1:], strict=True):
                 if field != b"0" and (problem := problem_with(field, self._row)):
+                    if about_genes_or_cells([column]):
+                        problem = (
+                            f"{shown(field)} stands in a column about the {self._row}s, which is "
+                            "no gene. Remove this column."
+                        )
                     return InputError(
                         f"{where}, {self._row} {shown(name)}, {self._column} {shown(column)}: "
                         f"{problem}"

@@ -25,6 +25,16 @@ _COMPILED = ("pynndescent", "umap")  # packages whose functions numba keeps besi
 _lock = threading.Lock()
 
 
+def _new_lock() -> None:
+    """Make the lock anew in a forked process: the thread that held it is not there any more."""
+    global _lock  # noqa: PLW0603 (as the environment is: one for the process)
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_new_lock)
+
+
 def prepare_caches() -> None:
     """See that numba and matplotlib have a cache; call it before either of them is imported.
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from cytotrace2_lite.errors import InputError, OutputError
 from cytotrace2_lite.system.locking import try_lock
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_replaceable",
-    "expanded",
     "prepare_directory",
     "read_whole",
     "remove_abandoned",
@@ -37,26 +36,6 @@ _PART = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(_PART_SUFFIX)}", re.DOTALL)
 _ABANDONED_SECONDS = 24 * 3600  # where no lock tells
 _LONGEST_NAME = 255  # bytes, on all common file systems
 _LARGEST = 1 << 30  # of what is read as a whole
-
-
-def expanded(path: Any) -> Any:
-    """Put the home directory in the place of a leading "~", as a shell does.
-
-    Parameters
-    ----------
-    path
-        A path, or anything else, which is returned as it is.
-
-    Returns
-    -------
-    Any
-        The path; as it was where there is such a file, or no such home directory.
-    """
-    if isinstance(path, (str, os.PathLike)):
-        text = os.fspath(path)
-        if isinstance(text, str) and text.startswith("~") and not os.path.lexists(text):
-            return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises)
-    return path
 
 
 def prepare_directory(directory: str | os.PathLike[str]) -> Path:
@@ -262,7 +241,7 @@ def _not_written(path: Path, error: OSError) -> OutputError:
 
 
 def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
-    """Make the file that is to become another one, and lock it, which says that it is in use."""
+    """Make the file that will replace another one; its lock tells others that it is in use."""
     while True:
         part = _part_name(path)
         file = part.open("xb")

@@ -1,4 +1,9 @@
-"""What the machine gives this process: processors and memory, and the memory it took."""
+"""What the machine gives this process: processors and memory, and the memory it took.
+
+On Linux, control groups (cgroups) may allow less than the machine has: those of containers, of
+systemd services, of Slurm jobs. A group is limited by all groups above it, too: the smallest limit
+on the way up counts. Both versions of cgroups are read.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,12 @@ import contextlib
 import ctypes
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 __all__ = ["available_cores", "available_memory", "peak_memory", "release_memory"]
 
-_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1 = (
-    Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-    Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-)
-_CGROUP_MEMORY = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 _MEMORY = Path("/proc/meminfo")
 _OWN_MEMORY = Path("/proc/self/statm")
 
@@ -40,14 +38,47 @@ def available_cores() -> int:
 
 
 def _cgroup_quota() -> float | None:
-    try:
-        if _CGROUP_V2.is_file():
-            quota, period = _CGROUP_V2.read_text().split()
-        else:
-            quota, period = (path.read_text().strip() for path in _CGROUP_V1)
-        return None if quota in {"max", "-1"} else int(quota) / int(period)
-    except (OSError, ValueError):  # no such limit, or none that can be read
-        return None
+    """Smallest number of processors that a control group allows; None without a limit."""
+    quotas = []
+    for group in _own_groups("cpu"):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            quota, period = (group / "cpu.max").read_text().split()
+            quotas.append(int(quota) / int(period))
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            quota, period = (
+                (group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+            )
+            quotas.append(int(quota) / int(period))
+    return min((quota for quota in quotas if quota > 0), default=None)  # -1: no limit
+
+
+def _own_groups(controller: str) -> list[Path]:
+    """Directories of the control groups of this process, from its own up to the root.
+
+    Parameters
+    ----------
+    controller
+        "cpu" or "memory"; each has groups of its own in version 1.
+
+    Returns
+    -------
+    list of Path
+        Of both versions, as either may have the limits; some may not exist.
+    """
+    groups = [_CGROUPS, _CGROUPS / controller]  # where containers have their own, whatever its name
+    with contextlib.suppress(OSError, ValueError):
+        for line in _OWN_CGROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:  # version 2, alone or beside version 1
+                roots = [_CGROUPS, _CGROUPS / "unified"]
+            elif controller in controllers.split(","):
+                roots = [_CGROUPS / controllers, _CGROUPS / controller]
+            else:
+                continue
+            own = PurePosixPath(path.lstrip("/"))
+            if ".." not in own.parts:  # else it lies outside of what this process can see
+                groups += [root / group for root in roots for group in (own, *own.parents)]
+    return list(dict.fromkeys(groups))
 
 
 def peak_memory() -> int | None:
@@ -94,8 +125,10 @@ def release_memory() -> None:
 
 
 def _cgroup_memory() -> list[int]:
+    """Bytes of memory that control groups allow; only those that have a limit."""
     limits = []
-    for path in _CGROUP_MEMORY:
-        with contextlib.suppress(OSError, ValueError):  # no such limit, or "max"
-            limits.append(int(path.read_text()))
+    for group in _own_groups("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with contextlib.suppress(OSError, ValueError):  # no such limit, or "max"
+                limits.append(int((group / name).read_text()))
     return limits

@@ -12,8 +12,10 @@ import codecs
 import gzip
 import hashlib
 import io
+import itertools
 import lzma
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,12 +25,17 @@ from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["SmallTable", "parse_small_table", "read_small_table"]
 
 _LARGEST = 1 << 30  # bytes of text
 _STEP = 1 << 20
+# What `str.isspace` says is a blank.
+_SPACES = (
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)  # Excel's, on a line of its own
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -81,7 +88,7 @@ class SmallTable:
 
     path: str
     rows: list[list[str]]
-    lines: list[int]
+    lines: Sequence[int]
     delimiter: str
     encoding: str
     compression: str | None
@@ -128,7 +135,7 @@ def read_small_table(
 
 
 def parse_small_table(
-    path: str, content: bytes, what: str, *, delimiters: str = "\t,;"
+    path: str, content: bytes, what: str, *, delimiters: str = "\t,;", largest: int | None = None
 ) -> SmallTable:
     """Take the rows from the content of a file; see `read_small_table`.
 
@@ -140,6 +147,8 @@ def parse_small_table(
         Its bytes.
     what, delimiters
         As for `read_small_table`.
+    largest
+        How many bytes it may have, compressed or not; by default 1 GiB.
 
     Returns
     -------
@@ -151,21 +160,28 @@ def parse_small_table(
     InputError
         It is no such text.
     """
-    compression, plain = _decompressed(path, content, what)
+    compression, plain = _decompressed(path, content, what, largest or _LARGEST)
     encoding, text = _decoded(path, plain, what)
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         if "\n" not in text:  # the line ends of old Macs, which some programs still write
             text = text.replace("\r", "\n")
     delimiter, text, first_line = _delimiter(text, delimiters)
+    lines: Sequence[int]
     if '"' in text:
         rows, lines = _quoted_rows(path, text, delimiter, what, first_line)
     else:
-        rows, lines = [], []
-        for number, line in enumerate(text.split("\n"), start=first_line):
-            if line and not line.isspace():
-                rows.append(line.split(delimiter))
-                lines.append(number)
+        written = text.removesuffix("\n").split("\n")
+        lines = range(first_line, first_line + len(written))
+        blank = itertools.repeat(_SPACES + delimiter)
+        if not all(map(str.strip, written, blank)):
+            lines = [
+                number
+                for number, line in zip(lines, written, strict=True)
+                if line.strip(_SPACES + delimiter)
+            ]
+            written = [line for line in written if line.strip(_SPACES + delimiter)]
+        rows = [line.split(delimiter) for line in written]
     return SmallTable(
         path=path,
         rows=rows,
@@ -178,12 +194,12 @@ def parse_small_table(
     )
 
 
-def _decompressed(path: str, content: bytes, what: str) -> tuple[str | None, bytes]:
+def _decompressed(path: str, content: bytes, what: str, largest: int) -> tuple[str | None, bytes]:
     too_large = InputError(
-        f"{path}: the file has more than {_LARGEST >> 20} MiB. Give a table with a line per cell "
+        f"{path}: the file has more than {largest >> 20} MiB. Give a table with a line per cell "
         "or gene."
     )
-    if len(content) > _LARGEST:
+    if len(content) > largest:
         raise too_large
     for magic, name, opener in _COMPRESSIONS:
         if not content.startswith(magic):
@@ -195,9 +211,9 @@ def _decompressed(path: str, content: bytes, what: str) -> tuple[str | None, byt
             while step := stream.read(_STEP):
                 steps.append(step)
                 n_bytes += len(step)
-                if n_bytes > _LARGEST:  # a few bytes can stand for a disk full of zeros
+                if n_bytes > largest:  # a few bytes can stand for a disk full of zeros
                     raise too_large
-        except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+        except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             if name == "bz2":  # text may begin like this

@@ -196,6 +196,31 @@ class TestCells:
             "500 to 1,000 genes a cell or more. Consider leaving such cells out."
         )
 
+    @pytest.mark.parametrize(
+        ("n_droplets", "n_genes_of_cells", "n_genes_of_others", "warned"),
+        [
+            (1000, 500, 99, True),
+            (999, 500, 99, False),
+            (1000, 499, 99, False),  # a panel of genes
+            (1000, 500, 100, False),
+        ],
+    )
+    def test_empty_droplets(self, n_droplets, n_genes_of_cells, n_genes_of_others, warned):
+        """The raw matrix of Cell Ranger, in place of the filtered one."""
+        n_genes = np.full(n_droplets, n_genes_of_others)
+        n_genes[: n_droplets // 20] = n_genes_of_cells
+        counts = as_counts(np.arange(600) < n_genes[:, None])
+        found = by_code(checks.check_cells(counts, [str(i) for i in range(n_droplets)]))
+        assert ("empty_droplets" in found) == warned
+        if warned:
+            assert str(found["empty_droplets"]) == (
+                "95.0% of 1,000 cells have fewer than 100 of the model's genes: this looks like "
+                "all droplets of an experiment, and most of them are empty. The scores of the "
+                "cells depend on what they are scored with. Give the filtered matrix, of cells "
+                "only: filtered_feature_bc_matrix instead of raw_feature_bc_matrix of Cell "
+                "Ranger, filtered/ instead of raw/ of STARsolo."
+            )
+
     @pytest.mark.parametrize(("n_poor", "warned"), [(20, True), (19, False)])
     def test_a_fifth_of_poor_cells(self, n_poor, warned):
         values = np.ones((100, 600), dtype=int)

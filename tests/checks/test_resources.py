@@ -63,12 +63,13 @@ class TestResources:
             (tmp_path / name).write_text(text)
         monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
         monkeypatch.setattr(machine, "_OWN_MEMORY", tmp_path / "own")
-        monkeypatch.setattr(machine, "_CGROUP_MEMORY", (tmp_path / "limit",))
+        monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
+        monkeypatch.setattr(machine, "_OWN_CGROUPS", tmp_path / "none")
         monkeypatch.setattr(machine.os, "sysconf", lambda _: 4096)
         assert machine.available_memory() == 1000 * 1024 + 5 * 4096
-        (tmp_path / "limit").write_text("max\n")
+        (tmp_path / "memory.max").write_text("max\n")
         assert machine.available_memory() == 1000 * 1024 + 5 * 4096
-        (tmp_path / "limit").write_text("5000\n")
+        (tmp_path / "memory.max").write_text("5000\n")
         assert machine.available_memory() == 5000
         monkeypatch.setattr(machine, "_MEMORY", tmp_path / "none")
         assert machine.available_memory() is None

@@ -30,9 +30,9 @@ def test_sizes(size, n_bytes, tmp_path):
 @pytest.mark.parametrize(
     ("size", "problem"),
     [
-        ("much", "'much' is no size: give a number with a unit, such as 800M or 2G."),
-        ("0", "'0' is no size: it must be at least one byte."),
-        ("-1G", "'-1G' is no size: give a number with a unit, such as 800M or 2G."),
+        ("much", "'much' is not a size. Give a number with a unit, such as 800M or 2G."),
+        ("0", "'0' is not a size. It must be at least one byte."),
+        ("-1G", "'-1G' is not a size. Give a number with a unit, such as 800M or 2G."),
     ],
 )
 def test_no_sizes(size, problem, capsys):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import cytotrace2_lite
-from cytotrace2_lite.cli.main import cli, main
+from cytotrace2_lite.cli.group import cli
+from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.cli.models import models as group
 from cytotrace2_lite.models.catalog import describe
 from cytotrace2_lite.models.installed import bundled_model

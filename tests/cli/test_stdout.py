@@ -65,7 +65,7 @@ class TestStandardOutput:
         assert process.returncode == 1
         assert process.stderr.endswith(
             b"\nError: standard output: cannot be written (No space left on device). "
-            b"What is there is not whole.\n"
+            b"What was written is not complete.\n"
         )
 
     def test_closed(self, command):

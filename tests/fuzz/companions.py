@@ -1,11 +1,15 @@
-"""Targets of what goes with the expression: annotation, embedding, orthologs, results."""
+"""Targets of what goes with the expression: small tables, annotation, orthologs, results."""
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 
 import numpy as np
 from fuzz.checks import CELLS, LONGEST_MESSAGE, ours
+from helpers import formats
 
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import read_annotation
@@ -13,6 +17,33 @@ from cytotrace2_lite.metadata.coordinates import read_embedding
 from cytotrace2_lite.output.comparison import compare
 from cytotrace2_lite.output.report import orthologs_report
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
+from cytotrace2_lite.system.small_tables import parse_small_table
+
+
+def run_small_table(data, folder):
+    with ours():
+        table = parse_small_table("table", data, "annotation")
+        assert len(table.rows) == len(table.lines)
+        assert list(table.lines) == sorted(set(table.lines))
+        assert all(any(field.strip() for field in row) for row in table.rows)
+        # What is written again as it should be is read as the same.
+        if not any(mark in field for row in table.rows for field in row for mark in "\\\r\0"):
+            text = io.StringIO(newline="")
+            writer = csv.writer(text, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
+            writer.writerows(table.rows)
+            again = parse_small_table("again", text.getvalue().encode(), "annotation")
+            if table.rows and len(table.rows[0]) > 1:
+                assert again.rows == table.rows
+
+
+def small_table_seeds():
+    text = 'id\tlabel\n"c ""1"\tO\'Neil\n"c,2"\t5\'\n\n'
+    plain = [text, text.replace("\t", ","), text.replace("\n", "\r\n"), "sep=;\na;b\n1,5;2\n"]
+    plain.append(text.replace("\n", "\r"))
+    seeds = [line.encode() for line in plain]
+    seeds += [text.encode("utf-16"), text.encode("utf-8-sig"), b"BZhxyz\tlabel\nc\tx\n"]
+    packed = (gzip.compress, bz2.compress, lzma.compress, lambda b: formats.compress(b, "zst"))
+    return seeds + [pack(seeds[0]) for pack in packed]
 
 
 def run_annotation(data, folder):

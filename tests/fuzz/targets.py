@@ -44,6 +44,11 @@ TARGETS = {
     "table": Target(one_file("table.bin"), expression.table_seeds, (b"PAR1", b"ARROW1\0\0")),
     "h5ad": Target(hdf5.run_hdf5(hdf5.h5ad_parts), lambda: hdf5.hdf5_seeds(hdf5.h5ad_parts)),
     "tenx": Target(hdf5.run_hdf5(hdf5.tenx_parts), lambda: hdf5.hdf5_seeds(hdf5.tenx_parts)),
+    "small_table": Target(
+        companions.run_small_table,
+        companions.small_table_seeds,
+        (b"sep=,", b";", b"\\", b"\xff\xfe", b"\r", *_TEXT_WORDS),
+    ),
     "annotation": Target(
         companions.run_annotation,
         lambda: [b"id\tlabel\tbatch\nc1\tx\ty\nc2\tz\tw\n", b"l\nc\tx\n"],

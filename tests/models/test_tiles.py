@@ -1,4 +1,4 @@
-"""The inputs of the model's graph: their shapes, and that they say what ranks and log2 CPM say."""
+"""The inputs of the model's graph have the shapes and values that ranks and log2 CPM give."""
 
 import numpy as np
 import pytest

@@ -148,6 +148,19 @@ class TestMatrix:
             assert (source.matrix, source.instead_of) == ("X", None)
 
 
+@pytest.mark.parametrize("raw", [np.ones((2, 4)), sparse.coo_matrix(COUNTS)])
+def test_other_matrices_that_cannot_be_read_do_no_harm(raw):
+    """A .raw of other cells, or stored in an unknown way, is not looked at."""
+    path = write("x.h5ad", LOGS, raw=raw if isinstance(raw, np.ndarray) else COUNTS)
+    if not isinstance(raw, np.ndarray):
+        with h5py.File(path, "r+") as file:
+            del file["raw/X"]
+            file.create_group("raw/X").attrs["encoding-type"] = "coo_matrix"
+    expression, source = read_expression(path, is_known)
+    assert expression.values.toarray().tolist() == LOGS.tolist()
+    assert source.instead_of is None
+
+
 SENTENCE = (
     "X does not hold whole numbers and layers['counts'] does, so that is read (--layer X, or "
     'layer="X" in Python, takes X all the same).'
@@ -173,8 +186,8 @@ def test_the_command_line_says_it():
     write("x.h5ad", LOGS, {"counts": COUNTS})
     done = CliRunner().invoke(cli, ["run", "x.h5ad", "-dpl"])
     assert done.exit_code == 0
-    assert f"Note: {SENTENCE}\n" in done.stderr
-    assert "log-transformed" not in done.stderr
+    assert f"Note: {SENTENCE}\n" in done.output
+    assert "log-transformed" not in done.output
     done = CliRunner().invoke(cli, ["check", "x.h5ad", "--layer", "X"])
     assert "log-transformed" in done.output
     assert SENTENCE not in done.output

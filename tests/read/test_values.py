@@ -283,6 +283,12 @@ class TestPolars:
     @pytest.mark.parametrize("write", ["write_parquet", "write_ipc", "write_ipc_stream"])
     def test_files(self, frame, write):
         getattr(frame, write)(Path("t"))
+        if write != "write_parquet" and not hasattr(pa.types, "is_string_view"):
+            assert message("t") == (
+                f"t: column 'n' holds string_view, which pyarrow {pa.__version__} cannot read: pip "
+                "install --upgrade pyarrow."
+            )
+            return
         assert read("t") == [[1, 0.5], [2, 0], [3, 1]]
 
     def test_others(self, pl):

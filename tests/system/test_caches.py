@@ -80,3 +80,19 @@ def test_no_place_at_all(monkeypatch):
     monkeypatch.setattr(caches.tempfile, "mkdtemp", refuse)
     with pytest.raises(ct2.CytoTRACE2Error, match=r"Read-only file system.*Set TMPDIR"):
         caches.prepare_caches()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_forked_while_another_thread_is_inside():
+    code = (
+        "import os, signal\n"
+        "from cytotrace2_lite.system import caches\n"
+        "with caches._lock:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        signal.alarm(5)\n"
+        "        caches.prepare_caches()\n"
+        "        os._exit(0)\n"
+        "print(os.waitpid(child, 0)[1])"
+    )
+    assert run(code) == ["0"]

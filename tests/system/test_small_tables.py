@@ -40,7 +40,7 @@ class TestSameRows:
         text = TEXT.replace("\n", end)
         table = parse(text if last else text.removesuffix(end))
         assert table.rows == ROWS
-        assert table.lines == [1, 2, 3, 4]
+        assert list(table.lines) == [1, 2, 3, 4]
 
     @pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
     def test_delimiters(self, delimiter):
@@ -51,7 +51,7 @@ class TestSameRows:
     def test_a_line_that_names_the_separator(self, line):
         table = parse(f"{line}\n" + TEXT.replace("\t", ";").replace("B cell", "B, cell"))
         assert table.rows[1] == ["c1", "B, cell"]
-        assert table.lines == [2, 3, 4, 5]
+        assert list(table.lines) == [2, 3, 4, 5]
 
     @pytest.mark.parametrize(
         ("name", "compress"),
@@ -81,7 +81,7 @@ class TestSameRows:
 
     def test_blank_lines(self):
         assert parse(f"\n\n{TEXT}\n \n\t\n").rows == ROWS
-        assert parse(f"\n\n{TEXT}").lines == [3, 4, 5, 6]
+        assert list(parse(f"\n\n{TEXT}").lines) == [3, 4, 5, 6]
         assert parse("").rows == []
 
     def test_text_that_begins_like_bzip2(self):
@@ -107,7 +107,7 @@ class TestQuotes:
     def test_names(self, written, name):
         table = parse(f'"id"\t"label"\n{written}\tx\nlast\t"y"\n')
         assert table.rows == [["id", "label"], [name, "x"], ["last", "y"]]
-        assert table.lines == [1, 2, 3 + name.count("\n")]
+        assert list(table.lines) == [1, 2, 3 + name.count("\n")]
 
     @pytest.mark.parametrize("field", ['"c1', '"c1"x', '"'])
     def test_a_mark_that_does_not_close(self, field):
@@ -162,3 +162,26 @@ class TestErrors:
         for content in (bomb, b"a" * ((1 << 20) + 1)):
             with pytest.raises(InputError, match="more than 1 MiB"):
                 parse(content)
+
+
+def test_gzip_data_that_break_off_within():
+    content = bytearray(gzip.compress(TEXT.encode()))
+    content[12:20] = bytes(8)
+    with pytest.raises(InputError) as caught:
+        parse_small_table("t.txt", bytes(content), "annotation")
+    assert str(caught.value) == (
+        "t.txt: the gzip data of the annotation are damaged or cut short. Copy or download the "
+        "file again."
+    )
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_rows_of_delimiters_only_are_blank(quote):
+    text = f"{quote}a{quote},b\nc,d\n,\n , \n\n"
+    assert parse_small_table("t", text.encode(), "annotation").rows == [["a", "b"], ["c", "d"]]
+
+
+def test_text_that_begins_like_bzip2():
+    table = parse_small_table("t", b"BZhxyz\tlabel\nc\tx\n", "annotation")
+    assert table.rows == [["BZhxyz", "label"], ["c", "x"]]
+    assert table.compression is None

@@ -51,7 +51,7 @@ def export(
     name
         Name of the model in results; by default the name of the directory.
     licence
-        Licence of the weights, as the model is to state it.
+        Licence of the weights, which the model states.
     n_members
         How many members there must be; by default those of the official ensemble, 19 in
         architecture 1.1.0 and 17 in 1.0.0.
@@ -116,7 +116,7 @@ def fold_members(
     Parameters
     ----------
     paths
-        The member files, in the order in which the model is to have them.
+        The member files, in the order that they will have in the model.
     version
         Version of the architecture of all of them.
     background

@@ -69,7 +69,7 @@ class FoldedEnsemble:
         Parameters
         ----------
         members
-            The members, in the order in which the model is to have them.
+            The members, in the order that they will have in the model.
 
         Returns
         -------

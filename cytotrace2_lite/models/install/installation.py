@@ -1,4 +1,4 @@
-"""What is to be installed, and how an installation says what is going on."""
+"""What will be installed, and how an installation reports what is going on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DownloadProgress(NamedTuple):
 
 @dataclass(frozen=True)
 class Installation:
-    """A model to be installed, found to be usable as far as that can be told before a download.
+    """A model that can be installed, as far as this is known before anything is downloaded.
 
     Attributes
     ----------

@@ -256,7 +256,7 @@ MEMBER = Path(__file__).resolve().parents[4] / "shared/reference/official_v1.0/E
 
 @pytest.mark.skipif(not MEMBER.is_file(), reason="../shared/reference is not there")
 def test_mutations_of_a_real_member(tmp_path):
-    """In a process of its own, whose memory tells what the worst of them took."""
+    """In a process of its own, so that its peak memory is that of the worst of them."""
     code = f"""
 import resource
 from pathlib import Path

@@ -3,7 +3,8 @@
 import pytest
 from helpers.repository import NAMES, NEW, OLD, RESOURCES, Repository
 
-from cytotrace2_lite.cli.main import cli, main
+from cytotrace2_lite.cli.group import cli
+from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.cli.models import models as group
 from cytotrace2_lite.models.install import download, install, official
 from cytotrace2_lite.models.install.official import git_blob_id

@@ -24,7 +24,7 @@ from cytotrace2_lite.models.install.official import official_ensembles
 
 
 class TestFaults:
-    """Each ends in a whole model, or in one sentence and nothing to be seen."""
+    """Each ends with a whole model, or with one sentence and no model."""
 
     @pytest.mark.parametrize(
         ("code", "message"),
