@@ -138,6 +138,19 @@ def test_result_does_not_depend_on_threads_and_steps(made_up, ensembles, monkeyp
     np.testing.assert_allclose(other.mean_shares, made_up.mean_shares, rtol=0, atol=1e-7)
 
 
+def test_values_may_lie_in_a_file(made_up, ensembles, monkeypatch):
+    monkeypatch.setattr("cytotrace2_lite.job.MAX_BYTES", 1000)
+    again = ct2.explain(
+        matrix(),
+        genes=list(features()),
+        groups=LABELS,
+        model=ensembles[made_up.scores.info["model"]["architecture"]],
+    )
+    np.testing.assert_array_equal(again.mean_shares, made_up.mean_shares)
+    np.testing.assert_array_equal(again.correlation, made_up.correlation)
+    np.testing.assert_array_equal(again.shares([5]), made_up.shares([5]))
+
+
 @pytest.mark.parametrize("of", ["Pluripotent", "differentiated"])
 def test_a_probability_is_explained(of, ensembles):
     explanation = ct2.explain(
