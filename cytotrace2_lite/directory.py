@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation.explain import explain_scores
@@ -34,13 +35,14 @@ from cytotrace2_lite.system.paths import expanded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
     from cytotrace2_lite.result import Result
+
+_UMAP_KEY = "X_umap"  # as scanpy calls it
 
 __all__ = ["Scored", "check_file", "explain_to_directory", "score_to_directory"]
 
@@ -148,7 +150,8 @@ def score_to_directory(
         without an annotation a column of `obs` of a `.h5ad` input.
     embedding
         Coordinates for plots: a table of cell ids and two numbers, whose ids are checked against
-        the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input.
+        the cells; or, where there is no such file, a name in `obsm` of a `.h5ad` input, or "umap"
+        to have one computed. By default `X_umap` of a `.h5ad` input, where it has one.
     progress
         As for `run`.
     on_checked
@@ -179,7 +182,14 @@ def score_to_directory(
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_input(input_path))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
-        embed = None if embedding is None else _embedding_of_file(embedding, source)
+        to_compute = embedding == "umap" and not os.path.exists(embedding)  # noqa: PTH110
+        embed = None if embedding is None or to_compute else _embedding_of_file(embedding, source)
+        if (
+            embedding is None
+            and keep_counts
+            and (found := _umap_of_the_input(source, options.orientation))
+        ):
+            embed, embedding, keep_counts = partial(_at, found), _UMAP_KEY, False
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
@@ -202,7 +212,7 @@ def score_to_directory(
             label_column=label_column,
             batch_key=batch_key,
             embed=embed,
-            embedding_name=None if embedding is None else str(embedding),
+            embedding_name=None if embedding is None or to_compute else str(embedding),
             progress=progress,
         )
         if on_checked is not None:
@@ -368,6 +378,27 @@ def _explain(
         threads=job.parameters.max_cores,
         progress=progress,
     )
+
+
+def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
+    """Take the UMAP that a `.h5ad` brings, where it has one of its cells that can be drawn."""
+    if not source.is_h5ad or orientation == "genes-x-cells":
+        return None
+    try:
+        return obsm_embedding(source, _UMAP_KEY)
+    except UsageError:
+        return None
+
+
+def _at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+    note = Finding(
+        "coordinates",
+        "note",
+        f"plots are drawn at obsm[{_UMAP_KEY!r}] of the input",
+        "",
+        "To have a UMAP computed, pass --embedding umap.",
+    )
+    return checked_embedding(found, cells)[0], [note]
 
 
 def _embedding_of_file(

@@ -18,6 +18,7 @@ __all__ = ["teller"]
 _NOTES = {
     "input": "Input",
     "matrix": "Note:",
+    "coordinates": "Note:",
     "repeated_values": "Note:",
     "estimate": "It will take",
 }

@@ -77,7 +77,7 @@ __all__ = ["run"]
     "--embedding",
     metavar="FILE|NAME",
     help="Draw the cells at these coordinates: a table of cell ids, x, y, tab- or comma-separated, "
-    "or a name in obsm of a .h5ad.  [default: a UMAP is computed]",
+    "a name in obsm of a .h5ad, or umap to compute one.  [default: X_umap of a .h5ad, else umap]",
 )
 @click.option("-dpl", "--disable-plotting", is_flag=True, help="Draw no plots.")
 @click.option(
@@ -135,7 +135,7 @@ def run(
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.plots import missing_packages, no_plots
 
-    if require_plots and (lacking := missing_packages(with_umap=embedding is None)):
+    if require_plots and (lacking := missing_packages(with_umap=embedding == "umap")):
         raise CytoTRACE2Error(no_plots(lacking))
     ensemble = Ensemble.load(dataset.options.model)
     is_silent = quiet or disable_verbose
@@ -152,7 +152,7 @@ def run(
             file_format=file_format,
             write_h5ad=write_h5ad,
             embedding=None if disable_plotting else embedding,
-            keep_counts=not (disable_plotting or to_stdout or embedding is not None),
+            keep_counts=not (disable_plotting or to_stdout) and embedding in (None, "umap"),
             progress=reporter,
             on_checked=teller(reporter, quiet=is_silent),
             explain=ExplainOptions() if with_genes else None,
