@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.explanation.explain import explain_scores
-from cytotrace2_lite.explanation.files import check_options, explanation_files, remove_outdated
-from cytotrace2_lite.explanation.groups import BY_POTENCY, groups_of
 from cytotrace2_lite.job import prepare_job
 from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
 from cytotrace2_lite.metadata.coordinates import (
@@ -176,6 +173,10 @@ def score_to_directory(
         As `run` and `Result.write` raise; `InputError` where the annotation or the embedding is
         not usable.
     """
+    # Most runs explain nothing: what that takes is imported where it is asked for.
+    if explain is not None:
+        from cytotrace2_lite.explanation.files import explanation_files, remove_outdated
+
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
@@ -238,7 +239,7 @@ def score_to_directory(
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder)
-        if explanation is not None:
+        if explain is not None:
             remove_outdated(folder, contents)
     return Scored(
         result=result,
@@ -299,6 +300,8 @@ def explain_to_directory(
     CytoTRACE2Error
         As `score_to_directory` raises; `UsageError` where there is no such group or gene.
     """
+    from cytotrace2_lite.explanation.files import explanation_files, remove_outdated
+
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
@@ -341,6 +344,9 @@ class _Grouping(NamedTuple):
 
 def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
     """Find the groups that are explained, and see that all that was asked for can be done."""
+    from cytotrace2_lite.explanation.files import check_options
+    from cytotrace2_lite.explanation.groups import BY_POTENCY
+
     cells, annotation = job.data.cells, job.annotation
     labels, key = None, explain.by or ""
     if key == BY_POTENCY:
@@ -367,6 +373,9 @@ def _explain(
     grouping: _Grouping | None,
     progress: Callable[[Progress], None] | None,
 ) -> Explanation:
+    from cytotrace2_lite.explanation.explain import explain_scores
+    from cytotrace2_lite.explanation.groups import groups_of
+
     labels, key = grouping or (None, "")
     return explain_scores(
         job.data,

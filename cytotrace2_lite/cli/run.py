@@ -131,10 +131,14 @@ def run(
     import scipy.linalg  # noqa: F401
 
     from cytotrace2_lite.directory import score_to_directory
-    from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.plots import missing_packages, no_plots
 
+    explain = None
+    if with_genes:
+        from cytotrace2_lite.explanation.files import ExplainOptions
+
+        explain = ExplainOptions()
     if require_plots and (lacking := missing_packages(with_umap=embedding == "umap")):
         raise CytoTRACE2Error(no_plots(lacking))
     ensemble = Ensemble.load(dataset.options.model)
@@ -155,7 +159,7 @@ def run(
             keep_counts=not (disable_plotting or to_stdout) and embedding in (None, "umap"),
             progress=reporter,
             on_checked=teller(reporter, quiet=is_silent),
-            explain=ExplainOptions() if with_genes else None,
+            explain=explain,
         )
     if to_stdout:
         write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
