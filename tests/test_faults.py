@@ -373,8 +373,8 @@ class TestDisk:
         with pytest.raises(
             ct2.OutputError, match=r"cannot write results here \(Read-only file sys"
         ):
-            score_to_directory(tmp := out / "none.txt", out, options)
-        assert not tmp.exists()
+            score_to_directory(INPUT, out, options, on_checked=lambda _: pytest.fail("computed"))
+        assert visible(out) == old
 
     def test_limit_on_the_size_of_files(self, start, earlier):
         """Like a full disk, for systems on which nothing may be mounted."""

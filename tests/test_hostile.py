@@ -36,6 +36,7 @@ from cytotrace2_lite.models.installed import bundled_model
 from cytotrace2_lite.models.sealed import read_model, seal
 from cytotrace2_lite.output.tables import COLUMNS
 from cytotrace2_lite.read import read_expression
+from cytotrace2_lite.read._about import about_genes_or_cells
 from cytotrace2_lite.text import contained, printable, shown
 
 MEGABYTE = "x" * (1 << 20)
@@ -186,7 +187,7 @@ class TestNames:
     )
     def test_any_name_comes_back_from_a_table_and_from_results(self, tmp_path, names):
         cells = [name.replace("\0", "0") for name in names]
-        if len(set(cells)) < len(cells):
+        if len(set(cells)) < len(cells) or about_genes_or_cells(cells):
             return
         n_cells = len(cells)
         some = np.full(n_cells, 0.5)
@@ -199,7 +200,7 @@ class TestNames:
         assert ct2.compare(made_up, path).within
         # A line break ends a line of a table, also inside quotes.
         plain = [re.sub(r"[\n\r]", "_", name) for name in cells]
-        if len(set(plain)) < n_cells:
+        if len(set(plain)) < n_cells or about_genes_or_cells(plain):
             return
         columns = "\t".join('"' + name.replace('"', '""') + '"' for name in plain)
         table = tmp_path / "table.txt"
