@@ -99,8 +99,8 @@ def test_a_bug_leaves_its_traceback(ct2, monkeypatch, tmp_path):
             "expr.txt",
             2,
             (
-                "expr.txt: this file is not a log of ct2-lite, to which --log would append. Give the "
-                "log another name."
+                "expr.txt: this file is not a log of ct2-lite, to which --log would append. Give "
+                "the log another name."
             ),
         ),
         ("out", 1, "out: cannot write the log (Is a directory). Choose another place for it "),
