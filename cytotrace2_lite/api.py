@@ -165,7 +165,7 @@ def run(
     OutputError
         The temporary directory is full.
     CytoTRACE2Error
-        umap-learn, which "umap" needs, is not installed.
+        Neither scranpy nor umap-learn is installed, one of which "umap" needs.
     """
     options = RunOptions(
         genes=genes,
@@ -204,7 +204,12 @@ def run(
     _give_warnings(job.findings, stacklevel=3)
     result = job.score(progress, release=not to_compute)
     if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
+        layout = compute_umap(
+            job.data.counts,
+            result.components,
+            threads=job.parameters.max_cores,
+            progress=progress,
+        )
         result = replace(result, embedding=layout)
     if writes:
         annotate(data, result)

@@ -135,7 +135,9 @@ def write_plots(
         warnings.simplefilter("always", UserWarning)
         if result.embedding is None:
             try:
-                computed = umap.compute_umap(counts, threads=threads, progress=report)
+                computed = umap.compute_umap(
+                    counts, result.components, threads=threads, progress=report
+                )
                 result = replace(result, embedding=computed)
             except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
                 failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-if find_spec("umap") is None:  # importing it takes seconds
-    pytest.skip("umap-learn is not installed", allow_module_level=True)
+if find_spec("scranpy") is None and find_spec("umap") is None:
+    pytest.skip("neither scranpy nor umap-learn is installed", allow_module_level=True)
 
 from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
@@ -92,7 +92,7 @@ class TestCommandLine:
         code, err = run()
         assert code == 0
         assert err.splitlines()[-1] == (
-            "No plots: they need matplotlib and umap-learn. Install with: "
+            "No plots: they need matplotlib and scranpy or umap-learn. Install with: "
             "pip install 'cytotrace2-lite[plot]' (-dpl hides this line)"
         )
         assert "No plots" not in run("-dv")[1]
