@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.base.progress import STAGES
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -28,17 +29,6 @@ _LOG_SECONDS = 30  # between two lines of a log
 _LONG_SECONDS = 20  # of a UMAP, whose libraries compile at first
 _FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
-_STAGES = {
-    "read": "Reading and checking",
-    "preprocess": "Ranking genes",
-    "predict": "Predicting potency",
-    "diffuse": "Smoothing by diffusion",
-    "components": "Principal components",
-    "neighbors": "Smoothing over neighbours",
-    "explain": "Dividing scores among genes",
-    "embed": "UMAP",
-    "draw": "Drawing plots",
-}
 
 
 def say(text: str, *, start: str = "", end: str = "\n") -> None:
@@ -118,7 +108,7 @@ class _Stage:
 
     def bar(self, now: float) -> str:
         """Compose the line of a terminal, with a bar as long as there is room for."""
-        label, state = _STAGES[self.name], self.state(now)
+        label, state = STAGES[self.name], self.state(now)
         if not self.total:
             return f"{label} {state}"
         share = self.done / self.total
@@ -162,7 +152,7 @@ class StageReporter:
         if self._line.on_terminal:
             self._line.show(stage.bar(now))
         elif now - self._logged >= _LOG_SECONDS and stage.done:
-            self._say(f"{_STAGES[stage.name]}: {stage.state(now)}", now)
+            self._say(f"{STAGES[stage.name]}: {stage.state(now)}", now)
 
     def finish(self) -> None:
         """Leave the line to others: the stages are done, or will never be."""
@@ -174,7 +164,7 @@ class StageReporter:
         if stage is None:
             return
         if stage.done >= stage.total:  # that of a pipe is 0
-            self._say(f"{_STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
+            self._say(f"{STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
         else:  # another batch is to come, or an error came
             stage.spent = stage.seconds(now)
 

@@ -13,6 +13,7 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
+from cytotrace2_lite.base.potency import POTENCY_COLORS
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.output.anndata import annotate
@@ -86,7 +87,10 @@ class TestAnnotate:
         ]
         np.testing.assert_array_equal(adata.obs["CytoTRACE2_Score"], result.score)
         assert adata.obs.loc["c3", [*COLUMNS]].isna().all()
-        assert set(adata.uns) == {"mine", "cytotrace2"}
+        colors = ["CytoTRACE2_Potency_colors", "preKNN_CytoTRACE2_Potency_colors"]
+        assert set(adata.uns) == {"mine", "cytotrace2", *colors}
+        for name in colors:
+            assert adata.uns[name] == list(POTENCY_COLORS)
         made_by = adata.uns["cytotrace2"]
         assert made_by["version"] == ct2.__version__
         assert made_by["model"]["sha256"] == result.info["model"]["sha256"]
