@@ -37,8 +37,8 @@ TABLE = {
         "genes counts base system"
     ),
     "explanation": (
-        "pipeline plots.drawing output.scores output.tables models.ensemble models.weights "
-        "stages.preprocess genes counts base system"
+        "pipeline plots.drawing output.anndata output.scores output.tables models.ensemble "
+        "models.weights stages.preprocess genes counts base system"
     ),
     "result": "plots output read system",
     "job": (

@@ -79,9 +79,8 @@ def annotate(
         others = [_named(name, key_added) for name in _ALL if name not in chosen]
         for name in others:
             adata.uns.pop(f"{name}_colors", None)
-        stale = [name for name in others if name in adata.obs]
-        if stale:
-            adata.obs.drop(columns=stale, inplace=True)  # the same frame, as below
+            if name in adata.obs:
+                del adata.obs[name]
     for name in chosen:
         # By position: the index may be of another type.
         adata.obs[_named(name, key_added)] = frame[name].array
@@ -124,7 +123,6 @@ def scores_of(adata: Any, needed: Sequence[str], key: str = KEY) -> Scores:
     UsageError
         A column that is needed is not there, or holds something else.
     """
-    pandas = require_pandas()
     n_cells = len(adata.obs_names)
     for name in needed:
         if _named(name, key) not in adata.obs:
@@ -147,8 +145,9 @@ def scores_of(adata: Any, needed: Sequence[str], key: str = KEY) -> Scores:
     def labels(name: str) -> NDArray[np.int8]:
         if _named(name, key) not in adata.obs:
             return np.full(n_cells, -1, dtype=np.int8)
-        values = np.asarray(adata.obs[_named(name, key)], dtype=object)
-        return np.asarray(pandas.Categorical(values, categories=LABELS[name]).codes, dtype=np.int8)
+        position = {label: k for k, label in enumerate(LABELS[name])}
+        values = adata.obs[_named(name, key)]
+        return np.array([position.get(label, -1) for label in values], dtype=np.int8)
 
     made_by = adata.uns.get(key)
     model = made_by["model"] if _is_ours(made_by) else {}
