@@ -133,8 +133,8 @@ class Result(Scores):
         extra_columns
             Append raw score, probabilities, pseudotime and status to upstream's five columns.
         file_format
-            "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
-            file, also known as Feather).
+            "txt" (tab-separated, UTF-8, as upstream writes it), "txt.gz" (the same, compressed),
+            "parquet" or "arrow" (Arrow IPC file, also known as Feather).
 
         Returns
         -------
@@ -164,7 +164,8 @@ class Result(Scores):
         extra_columns
             Append raw score, probabilities, pseudotime and status to upstream's five columns.
         file_format
-            "txt", "parquet" or "arrow": `cytotrace2_results.txt`, `.parquet`, `.arrow`.
+            "txt", "txt.gz", "parquet" or "arrow": `cytotrace2_results.txt`, `.txt.gz`, `.parquet`,
+            `.arrow`.
 
         Returns
         -------

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cytotrace2_lite.base.progress import STAGES
+from cytotrace2_lite.cli.log import log
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -31,7 +32,22 @@ _FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
 
 
-def say(text: str, *, start: str = "", end: str = "\n") -> None:
+def say(text: str, *, quiet: bool = False) -> None:
+    """Write a line or more to standard error, and to the log.
+
+    Parameters
+    ----------
+    text
+        What is to be said.
+    quiet
+        Write it to the log only.
+    """
+    log.write(text)
+    if not quiet:
+        _echo(text)
+
+
+def _echo(text: str, *, start: str = "", end: str = "\n") -> None:
     """Write to standard error; nobody reading it is no reason to lose results."""
     with contextlib.suppress(OSError):
         # What a file holds, or is called, must not move the cursor.
@@ -51,19 +67,19 @@ class _Line:
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
             text = text[: _columns()]
-            say(text.ljust(self._width), start="\r", end="")
+            _echo(text.ljust(self._width), start="\r", end="")
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
         """Write a line for good, in place of what stands there."""
         start = "\r" if self._width else ""
-        say(text.ljust(self._width), start=start)
+        _echo(text.ljust(self._width), start=start)
         self._width = 0
 
     def leave(self) -> None:
         """Leave what stands there, and go on below it."""
         if self._width:
-            say("")
+            _echo("")
         self._width = 0
 
 
@@ -126,7 +142,7 @@ class StageReporter:
     Parameters
     ----------
     quiet
-        Write nothing.
+        Write nothing, except to the log.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -138,7 +154,7 @@ class StageReporter:
 
     def __call__(self, event: Progress) -> None:
         """Take note of progress."""
-        if self._quiet:
+        if self._quiet and not log.is_open:
             return
         now = time.monotonic()
         stage = self._stage
@@ -149,10 +165,11 @@ class StageReporter:
             stage.entered = started
             self._stage = stage
         _, stage.done, stage.total, stage.unit = event
-        if self._line.on_terminal:
+        if self._line.on_terminal and not self._quiet:
             self._line.show(stage.bar(now))
-        elif now - self._logged >= _LOG_SECONDS and stage.done:
-            self._say(f"{STAGES[stage.name]}: {stage.state(now)}", now)
+        if now - self._logged >= _LOG_SECONDS and stage.done:
+            text = f"{STAGES[stage.name]}: {stage.state(now)}"
+            self._say(text, now, quiet=self._line.on_terminal)
 
     def finish(self) -> None:
         """Leave the line to others: the stages are done, or will never be."""
@@ -168,8 +185,10 @@ class StageReporter:
         else:  # another batch is to come, or an error came
             stage.spent = stage.seconds(now)
 
-    def _say(self, text: str, now: float) -> None:
-        self._line.end(text)
+    def _say(self, text: str, now: float, *, quiet: bool = False) -> None:
+        log.write(text)
+        if not (quiet or self._quiet):
+            self._line.end(text)
         self._logged = now
 
 

@@ -127,7 +127,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
         There is no such array, or it does not hold two columns of numbers.
     """
     values: Any
-    if source.is_h5ad:
+    if source.has_cell_data:
         values = source.obsm(key)
     else:
         arrays = getattr(source.data, "obsm", None)

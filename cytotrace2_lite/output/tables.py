@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ LABELS = {
 # Characters that would end a field of the text table too early.
 _SPECIAL = frozenset('\t\n\r"')
 #: Formats of the results file, which are also its extensions.
-FORMATS = ("txt", "parquet", "arrow")
+FORMATS = ("txt", "txt.gz", "parquet", "arrow")
 
 
 def is_ordered(column: str) -> bool:
@@ -192,8 +193,8 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     extra_columns
         Append raw score, probabilities, pseudotime and status to upstream's five columns.
     file_format
-        "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
-        file, also known as Feather).
+        "txt" (tab-separated, UTF-8, as upstream writes it), "txt.gz" (the same, compressed),
+        "parquet" or "arrow" (Arrow IPC file, also known as Feather).
 
     Returns
     -------
@@ -206,8 +207,9 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
         There is no such format.
     """
     results_name(file_format)  # raises an error where there is no such format
-    if file_format == "txt":
-        return _text(scores, extra_columns=extra_columns).encode()
+    if file_format in {"txt", "txt.gz"}:
+        text = _text(scores, extra_columns=extra_columns).encode()
+        return text if file_format == "txt" else _compressed(text)
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -242,6 +244,14 @@ def require_pandas() -> Any:
             "Without it, cytotrace2_lite.run() returns arrays and Result.to_arrow() a table."
         ) from error
     return pd
+
+
+def _compressed(content: bytes) -> bytes:
+    """Compress by gzip, without a time or a name, so that the same content gives the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def _text(scores: Scores, *, extra_columns: bool) -> str:
