@@ -241,7 +241,7 @@ class Result(Scores):
         CytoTRACE2Error
             h5py is not installed.
         """
-        from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+        from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 
         source, target = expanded(source), expanded(target)
         with open_input(source) as handle:

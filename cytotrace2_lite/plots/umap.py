@@ -90,7 +90,7 @@ def left_out(counts: Counts) -> PlotWarning | None:
         return None
     return PlotWarning(
         f"a random {MAX_CELLS:,} of the {counts.shape[0]:,} cells are in the UMAP plots; "
-        "--embedding can show all."
+        "--embedding (embedding= in Python) can show all."
     )
 
 

@@ -127,5 +127,6 @@ class TestUmap:
         assert umap.left_out(as_counts(counts)) is None  # three have no counts
         monkeypatch.setattr(umap, "MAX_CELLS", 36)
         assert str(umap.left_out(as_counts(counts))) == (
-            "a random 36 of the 40 cells are in the UMAP plots; --embedding can show all."
+            "a random 36 of the 40 cells are in the UMAP plots; --embedding "
+            "(embedding= in Python) can show all."
         )
