@@ -238,7 +238,8 @@ def run(
             told = result.warnings if some is None else [*result.warnings, some]
             result = replace(result, embedding=layout, warnings=told)
     if adata is not None:
-        annotate(adata, result, key_added=key_added, columns=columns)
+        umap = result.embedding if to_compute else None
+        annotate(adata, result, key_added=key_added, columns=columns, umap=umap)
     return result
 
 

@@ -49,9 +49,18 @@ class TestCommandLine:
         code, err = run("-a", "labels.txt")
         assert code == 0
         assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-            ["cytotrace2_results.txt", "run.json", *(f"{name}.png" for name in ON_CELLS + BY_LABEL)]
+            [
+                *("cytotrace2_results.txt", "cytotrace2_umap.tsv", "run.json"),
+                *(f"{name}.png" for name in ON_CELLS + BY_LABEL),
+            ]
         )
         assert "UMAP: " in err
+        # The coordinates can be used again.
+        pictures = {name: Path("out", f"{name}.png").read_bytes() for name in ON_CELLS}
+        Path("umap.tsv").write_bytes(Path("out/cytotrace2_umap.tsv").read_bytes())
+        run("-a", "labels.txt", "--embedding", "umap.tsv")
+        assert not Path("out/cytotrace2_umap.tsv").exists()
+        assert pictures == {name: Path("out", f"{name}.png").read_bytes() for name in ON_CELLS}
         assert err.endswith("Plots: 5 .png files in out\n")
 
     def test_plots_at_given_coordinates(self, run, monkeypatch):

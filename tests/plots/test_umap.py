@@ -68,6 +68,7 @@ class TestUmap:
         loadings = z[sample].T @ expected / (expected**2).sum(axis=0)
         np.testing.assert_allclose(projected, z @ loadings, atol=1e-8 * np.abs(expected).max())
 
+    @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
     def test_components_of_the_run_in_place_of_counts(self):
         counts = random_counts(150, 300)
         counts.data[counts.indptr[7] : counts.indptr[8]] = 0
@@ -80,6 +81,7 @@ class TestUmap:
             layout.coordinates, umap.compute_umap(as_counts(counts)).coordinates
         )
 
+    @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
     def test_a_run_of_several_batches_has_no_components_of_all(self):
         counts, genes = random_counts(240, 300), features()
         samples = np.repeat(["a", "b"], 120)
