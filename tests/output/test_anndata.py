@@ -17,8 +17,8 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.base.potency import POTENCY_COLORS
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.output import tables
 from cytotrace2_lite.metadata.coordinates import Embedding
+from cytotrace2_lite.output import tables
 from cytotrace2_lite.output.anndata import annotate, scores_of
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read.anndata import is_anndata
