@@ -59,6 +59,8 @@ cytotrace2_lite <- local({
   # ---- values, and the places of its rows and columns among all genes and cells (NULL: its own).
 
   expression_of <- function(values, genes = rownames(values), cells = colnames(values)) {
+    if (!nrow(values)) fail("There are no genes.")
+    if (!ncol(values)) fail("There are no cells.")
     if (is.null(genes)) fail("The rows have no names, which are the genes: set rownames().")
     if (is.null(cells)) fail("The columns have no names, which are the cells: set colnames().")
     list(
@@ -275,8 +277,6 @@ cytotrace2_lite <- local({
   write_10x <- function(expression, directory) {
     genes <- expression$genes
     cells <- expression$cells
-    if (!length(genes)) fail("There are no genes.")
-    if (!length(cells)) fail("There are no cells.")
     check_names(genes, "Gene")
     check_names(cells, "Cell")
     dir.create(directory)
@@ -444,6 +444,7 @@ cytotrace2_lite <- local({
     }
     is_path <- is.character(object) && length(object) == 1 && is.null(dim(object))
     if (is_path && grepl("[.]rds$", object, ignore.case = TRUE)) {
+      if (!file.exists(object)) fail(object, ": no such file. Check the path.")
       object <- readRDS(object)
       is_path <- FALSE
     }
@@ -492,10 +493,10 @@ cytotrace2_lite <- local({
       if (!is.null(batch_key)) {
         annotation <- samples_of(batch_key, metadata, expression$cells)
         path <- file.path(work, "samples.tsv")
-        header <- fields(annotation$key)
-        write_names(
-          path, paste0("cell\t", header), fields(expression$cells), fields(annotation$samples)
-        )
+        # A header that is no cell: it would be taken for a line of data.
+        header <- paste(utils::tail(make.unique(c(expression$cells, "cell")), 1), annotation$key,
+          sep = "\t")
+        write_names(path, header, fields(expression$cells), fields(annotation$samples))
         arguments <- c(arguments, "-a", path, "--batch-key", annotation$key)
       }
       write_10x(expression, input)
