@@ -119,7 +119,7 @@ def obs_column(source: Input, column: str) -> Any:
     UsageError
         The dataset has no `obs`, or `obs` has no such column.
     """
-    if source.is_h5ad:
+    if source.has_cell_data:
         return source.obs_column(column)
     obs = getattr(source.data, "obs", None)
     if obs is None:

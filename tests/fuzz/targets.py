@@ -43,6 +43,7 @@ TARGETS = {
     ),
     "table": Target(one_file("table.bin"), expression.table_seeds, (b"PAR1", b"ARROW1\0\0")),
     "h5ad": Target(hdf5.run_hdf5(hdf5.h5ad_parts), lambda: hdf5.hdf5_seeds(hdf5.h5ad_parts)),
+    "loom": Target(hdf5.run_hdf5(hdf5.loom_parts), lambda: hdf5.hdf5_seeds(hdf5.loom_parts)),
     "tenx": Target(hdf5.run_hdf5(hdf5.tenx_parts), lambda: hdf5.hdf5_seeds(hdf5.tenx_parts)),
     "small_table": Target(
         companions.run_small_table,

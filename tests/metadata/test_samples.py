@@ -249,7 +249,8 @@ class TestCommand:
                 2,
                 (
                     "--batch-key names a column of the annotation: give the file, too "
-                    "(-a/--annotation-path). Only a .h5ad has labels of its own."
+                    "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their "
+                    "own."
                 ),
             ),
             (
