@@ -63,6 +63,12 @@ __all__ = ["run"]
     is_flag=True,
     help="Write which genes made the scores, too, as ct2-lite explain does.",
 )
+@click.option(
+    "--condition",
+    metavar="COLUMN",
+    help="Compare the scores of conditions, sample by sample (--batch-key): column with the "
+    "condition of each cell, in the annotation or, without one, in obs of a .h5ad.",
+)
 @model_option
 @click.option(
     "--plot-format",
@@ -100,6 +106,7 @@ def run(
     file_format: str,
     write_h5ad: str | None,
     with_genes: bool,
+    condition: str | None,
     plot_format: str,
     embedding: str | None,
     disable_plotting: bool,
@@ -121,8 +128,14 @@ def run(
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+        if condition is not None:
+            raise click.UsageError("--condition writes a file: give a directory (-o/--output-dir).")
         if with_genes:
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
+    if condition is not None and dataset.batch_key is None:
+        raise click.UsageError(
+            "--condition compares samples: name their column, too (--batch-key COLUMN)."
+        )
     if require_plots and (disable_plotting or to_stdout):
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
     # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
@@ -158,6 +171,7 @@ def run(
             progress=reporter,
             on_checked=teller(reporter, quiet=is_silent),
             explain=explain,
+            condition=condition,
         )
     if to_stdout:
         write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
