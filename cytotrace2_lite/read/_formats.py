@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,11 +16,12 @@ from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read import h5ad, loom, tenx_h5
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
+from cytotrace2_lite.read._store import StoreDirectory
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,13 +118,13 @@ class CellData(NamedTuple):
     swapped: str
 
 
-def open_file(file: InputFile, options: ReadOptions) -> Reader:
+def open_file(file: InputFile | StoreDirectory, options: ReadOptions) -> Reader:
     """Find out the format of a file and open it.
 
     Parameters
     ----------
     file
-        The file.
+        The file, or the directory of a Zarr store.
     options
         What to read, and how.
 
@@ -140,6 +142,8 @@ def open_file(file: InputFile, options: ReadOptions) -> Reader:
     CytoTRACE2Error
         The format needs a package that is not installed.
     """
+    if isinstance(file, StoreDirectory):
+        return _open_store(file, options)
     stream = ByteStream(file)
     row = _format_of(stream)
     if row.opener is None:
@@ -178,7 +182,7 @@ def is_h5ad(file: InputFile) -> bool:
 
 
 @contextmanager
-def cell_data(file: InputFile) -> Iterator[CellData | None]:
+def cell_data(file: InputFile | StoreDirectory) -> Iterator[CellData | None]:
     """Open a file for what it says about its cells besides expression.
 
     Parameters
@@ -198,11 +202,8 @@ def cell_data(file: InputFile) -> Iterator[CellData | None]:
     CytoTRACE2Error
         It is an HDF5 file, and h5py is not installed.
     """
-    if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
-        yield None
-        return
-    with opened(file) as content:
-        row = _layout_of(file.name, content)
+    with _content(file) as (content, layouts):
+        row = None if content is None else _layout_of(file.name, content, layouts)
         if row is None or row.labels is None or row.coordinates is None:
             yield None
         else:
@@ -213,12 +214,33 @@ def cell_data(file: InputFile) -> Iterator[CellData | None]:
             )
 
 
+@contextmanager
+def _content(file: InputFile | StoreDirectory) -> Iterator[tuple[Any, Sequence[Layout]]]:
+    """Open an HDF5 file or a Zarr store: its content, and its possible layouts."""
+    opener: OpenFormat | None = None
+    if isinstance(file, StoreDirectory):
+        opener = _open_zarr
+    elif file.is_file:
+        opener = _format_of(ByteStream(file)).opener
+    if opener is _open_zarr:
+        from cytotrace2_lite.read.zarr import opened_store
+
+        with opened_store(file) as content:
+            yield content, ZARR_LAYOUTS
+    elif opener is _open_hdf5 and not isinstance(file, StoreDirectory):
+        with opened(file) as content:
+            yield content, LAYOUTS
+    else:
+        yield None, ()
+
+
 def _format_of(stream: ByteStream) -> Format:
     return next(row for row in FORMATS if row.fits(stream))
 
 
-def _layout_of(path: str, content: Any) -> Layout | None:
-    return next((row for row in LAYOUTS if row.fits(path, content)), None)
+def _layout_of(path: str, content: Any, layouts: Sequence[Layout] | None = None) -> Layout | None:
+    rows = LAYOUTS if layouts is None else layouts
+    return next((row for row in rows if row.fits(path, content)), None)
 
 
 def _open_text(stream: ByteStream, options: ReadOptions) -> Reader:
@@ -249,6 +271,40 @@ def _open_arrow_stream(stream: ByteStream, options: ReadOptions) -> Reader:
     from cytotrace2_lite.read.arrow import open_arrow_stream
 
     return open_arrow_stream(stream.file, options)
+
+
+def _open_zarr(stream: ByteStream, options: ReadOptions) -> Reader:
+    return _open_store(stream.file, options)
+
+
+def _open_store(file: InputFile | StoreDirectory, options: ReadOptions) -> Reader:
+    """Open a Zarr store, in a directory or a zip archive."""
+    from cytotrace2_lite.read.zarr import anndata_groups, opened_store
+
+    with ExitStack() as stack:
+        root = stack.enter_context(opened_store(file))
+        row = _layout_of(file.name, root, ZARR_LAYOUTS)
+        if row is None or row.opener is None:
+            inner = anndata_groups(root)
+            found = first_few(list(root), most=5) or "nothing"
+            remedy = f" There is AnnData in {first_few(inner)}: give that." if inner else ""
+            raise InputError(
+                f"{file.name}: this Zarr store is neither AnnData nor MuData; it holds {found}."
+                + remedy
+            )
+        named = row.opener(file.name, root, options)
+        named = named._replace(source=replace(named.source, format="zarr"))
+        return Hdf5Matrix(file, named, stack, options.max_memory)
+
+
+def _is_zarr_in_zip(stream: ByteStream) -> bool:
+    if not stream.start.startswith(b"PK\x03\x04"):
+        return False
+    if not stream.file.is_file or stream.compression is not None:
+        return False
+    from cytotrace2_lite.read.zarr import is_zip_store
+
+    return is_zip_store(stream.file)
 
 
 def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
@@ -327,8 +383,8 @@ def _has_user_block(stream: ByteStream) -> bool:
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What messages say is read.
 READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Parquet "
-    "and Arrow tables"
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Zarr, "
+    "Parquet and Arrow tables"
 )
 _R = (
     'In R, DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
@@ -354,6 +410,7 @@ FORMATS = (
     Format(
         "a NumPy archive (.npz)", _is_zip_of(lambda name: name.endswith(b".npy")), remedy=_NUMPY
     ),
+    Format("a Zarr store in a zip archive", _is_zarr_in_zip, _open_zarr, on_disk=True),
     Format("a zip archive", _is_zip_of(lambda _: True), remedy=_UNPACK),
     Format(
         "an R data file (.RData, .rds)",
@@ -420,3 +477,4 @@ LAYOUTS = (
     ),
     Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=_R),
 )
+ZARR_LAYOUTS = tuple(row for row in LAYOUTS if row.opener in {h5ad.open_mudata, h5ad.open_h5ad})

@@ -61,6 +61,8 @@ class Source:
         Files that name the axes.
     instead_of
         "X", if another matrix was read because `X` does not hold whole numbers; else None.
+    n_missing_chunks
+        Number of chunks of a dense matrix that a Zarr store lacks: their values are 0.
     """
 
     format: str
@@ -76,6 +78,7 @@ class Source:
     n_duplicates: int = 0
     companions: tuple[Companion, ...] = ()
     instead_of: str | None = None
+    n_missing_chunks: int = 0
 
     def describe(self) -> str:
         """Say in a line what was read."""
