@@ -39,7 +39,7 @@ UPSTREAM = {
 }
 
 needs_plots = pytest.mark.skipif(
-    find_spec("matplotlib") is None or find_spec("umap") is None,
+    find_spec("matplotlib") is None or find_spec("scranpy") is find_spec("umap") is None,
     reason="the extra plot is not installed",
 )
 

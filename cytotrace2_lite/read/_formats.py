@@ -1,7 +1,7 @@
 """The formats of files: how each is recognised, and what opens it or why it is not read.
 
-A new format is a new file with a reader, and a row of `FORMATS`, or of `LAYOUTS` if it is HDF5.
-The first row that fits counts.
+A new format is a new file with a reader, and a row of `FORMATS`, or of `_layouts.LAYOUTS` if it is
+HDF5. The first row that fits counts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import h5ad, loom, tenx_h5
+from cytotrace2_lite.read import h5ad
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
+from cytotrace2_lite.read._layouts import FROM_R, LAYOUTS, ZARR_LAYOUTS, CellData, layout_of
 from cytotrace2_lite.read._store import StoreDirectory
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.text import first_few
@@ -23,28 +24,15 @@ from cytotrace2_lite.text import first_few
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from cytotrace2_lite.read._file import InputFile
-    from cytotrace2_lite.read._hdf5_matrix import NamedMatrix
+    from cytotrace2_lite.read._layouts import Layout
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._reader import Reader
 
     Recognise = Callable[[ByteStream], bool]
     OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
-    OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
 
-__all__ = [
-    "FORMATS",
-    "LAYOUTS",
-    "READ",
-    "CellData",
-    "Format",
-    "Layout",
-    "cell_data",
-    "is_h5ad",
-    "open_file",
-]
+__all__ = ["FORMATS", "READ", "Format", "cell_data", "is_h5ad", "open_file"]
 
 
 class Format(NamedTuple):
@@ -69,53 +57,6 @@ class Format(NamedTuple):
     opener: OpenFormat | None = None
     remedy: str = ""
     on_disk: bool = False
-
-
-class Layout(NamedTuple):
-    """A layout of HDF5 files.
-
-    Attributes
-    ----------
-    what
-        How messages name such a file.
-    fits
-        Takes the path, for messages, and the content; tells whether a file has this layout.
-    opener
-        Finds the matrix and the names; None if the layout is not read.
-    remedy
-        What to do with such a file, if the layout is not read. "{path}" stands for its path.
-    labels, coordinates
-        Read labels of the cells, and an array with a row per cell, by their names; None if the
-        layout has none. They take the path, for messages, and the content, too.
-    swapped
-        The orientation under which what these read is not about the cells, but about the genes.
-    """
-
-    what: str
-    fits: Callable[[str, Any], bool]
-    opener: OpenLayout | None = None
-    remedy: str = ""
-    labels: Callable[[str, Any, str], list[str]] | None = None
-    coordinates: Callable[[str, Any, str], NDArray[Any]] | None = None
-    swapped: str = "genes-x-cells"
-
-
-class CellData(NamedTuple):
-    """What a file says about its cells besides expression, while it is open.
-
-    Attributes
-    ----------
-    labels
-        Reads a column of labels: one per cell, "" where it is missing.
-    coordinates
-        Reads an array with a row per cell.
-    swapped
-        The orientation under which these are not about the cells, but about the genes.
-    """
-
-    labels: Callable[[str], list[str]]
-    coordinates: Callable[[str], NDArray[Any]]
-    swapped: str
 
 
 def open_file(file: InputFile | StoreDirectory, options: ReadOptions) -> Reader:
@@ -177,7 +118,7 @@ def is_h5ad(file: InputFile) -> bool:
     if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
         return False
     with opened(file) as content:
-        row = _layout_of(file.name, content)
+        row = layout_of(file.name, content, LAYOUTS)
         return row is not None and row.opener is h5ad.open_h5ad
 
 
@@ -203,7 +144,7 @@ def cell_data(file: InputFile | StoreDirectory) -> Iterator[CellData | None]:
         It is an HDF5 file, and h5py is not installed.
     """
     with _content(file) as (content, layouts):
-        row = None if content is None else _layout_of(file.name, content, layouts)
+        row = None if content is None else layout_of(file.name, content, layouts)
         if row is None or row.labels is None or row.coordinates is None:
             yield None
         else:
@@ -236,11 +177,6 @@ def _content(file: InputFile | StoreDirectory) -> Iterator[tuple[Any, Sequence[L
 
 def _format_of(stream: ByteStream) -> Format:
     return next(row for row in FORMATS if row.fits(stream))
-
-
-def _layout_of(path: str, content: Any, layouts: Sequence[Layout] | None = None) -> Layout | None:
-    rows = LAYOUTS if layouts is None else layouts
-    return next((row for row in rows if row.fits(path, content)), None)
 
 
 def _open_text(stream: ByteStream, options: ReadOptions) -> Reader:
@@ -283,7 +219,7 @@ def _open_store(file: InputFile | StoreDirectory, options: ReadOptions) -> Reade
 
     with ExitStack() as stack:
         root = stack.enter_context(opened_store(file))
-        row = _layout_of(file.name, root, ZARR_LAYOUTS)
+        row = layout_of(file.name, root, ZARR_LAYOUTS)
         if row is None or row.opener is None:
             inner = anndata_groups(root)
             found = first_few(list(root), most=5) or "nothing"
@@ -311,7 +247,7 @@ def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
     file = stream.file
     with ExitStack() as stack:
         content = stack.enter_context(opened(file))
-        row = _layout_of(file.name, content)
+        row = layout_of(file.name, content, LAYOUTS)
         if row is None:
             found = first_few(sorted(content), most=5) or "nothing"
             raise InputError(
@@ -386,10 +322,6 @@ READ = (
     "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Zarr, "
     "Parquet and Arrow tables"
 )
-_R = (
-    'In R, DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
-    'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
-)
 _NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
 _SHEET = (
     "Save the sheet as tab-separated text, and look for gene names that the program has made "
@@ -415,7 +347,7 @@ FORMATS = (
     Format(
         "an R data file (.RData, .rds)",
         _starts(b"RDX2\n", b"RDX3\n", b"RDA3\n", b"X\n\0\0\0"),
-        remedy=_R,
+        remedy=FROM_R,
     ),
     Format("an Excel workbook (.xls)", _starts(b"\xd0\xcf\x11\xe0"), remedy=_SHEET),
     Format("a NumPy array (.npy)", _starts(b"\x93NUMPY"), remedy=_NUMPY),
@@ -431,50 +363,3 @@ FORMATS = (
     Format("an HDF5 file", _has_user_block, _open_hdf5, on_disk=True),
     Format("a text table", lambda _: True, _open_text),
 )
-
-
-def _has(*names: str) -> Callable[[str, Any], bool]:
-    """Recognise a layout by groups at the top of the file."""
-    return lambda _, content: set(names) <= set(content)
-
-
-# Cell Ranger 3 and newer, and 2.
-_OF_MOLECULES = ({"barcode_idx", "feature_idx", "count"}, {"barcode", "umi", "gene", "reads"})
-
-# MuData has obs and var, too, so it comes before AnnData.
-LAYOUTS = (
-    Layout(
-        "a MuData file",
-        _has("mod"),
-        h5ad.open_mudata,
-        labels=lambda path, content, name: h5ad.obs_column(path, h5ad.rna(path, content), name),
-        coordinates=lambda path, content, name: h5ad.obsm(path, h5ad.rna(path, content), name),
-    ),
-    Layout(
-        "a .h5ad file",
-        lambda _, content: h5ad.is_h5ad(content),
-        h5ad.open_h5ad,
-        labels=h5ad.obs_column,
-        coordinates=h5ad.obsm,
-    ),
-    Layout(
-        "a 10x .h5 file",
-        lambda path, content: bool(tenx_h5.genomes(path, content)),
-        tenx_h5.open_10x,
-    ),
-    Layout(
-        "molecule_info.h5 of Cell Ranger, a list of molecules",
-        lambda _, content: any(names <= set(content) for names in _OF_MOLECULES),
-        remedy="Give filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it.",
-    ),
-    Layout(
-        "a Loom file",
-        lambda _, content: loom.is_loom(content),
-        loom.open_loom,
-        labels=loom.col_attr,
-        coordinates=loom.coordinates,
-        swapped="cells-x-genes",
-    ),
-    Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=_R),
-)
-ZARR_LAYOUTS = tuple(row for row in LAYOUTS if row.opener in {h5ad.open_mudata, h5ad.open_h5ad})

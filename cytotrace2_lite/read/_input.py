@@ -16,6 +16,7 @@ from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._store import StoreDirectory, is_store_directory
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
+from cytotrace2_lite.read.mudata import anndata_of, is_mudata, source_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cytotrace2_lite.counts.expression import Expression
-    from cytotrace2_lite.read._formats import CellData
+    from cytotrace2_lite.read._layouts import CellData
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["Input", "open_input", "read_expression"]
@@ -45,14 +46,15 @@ class Input:
     Attributes
     ----------
     data
-        As given.
+        As given; of MuData the modality of gene expression.
     is_path
         Whether it is a path.
     """
 
     def __init__(self, data: str | os.PathLike[str] | Any) -> None:
-        self.data = data
         self.is_path = isinstance(data, (str, os.PathLike))
+        self._mudata = data if not self.is_path and is_mudata(data) else None
+        self.data = data if self._mudata is None else anndata_of(data)
         self._opened: InputFile | None = None
         self._store: StoreDirectory | None = None
 
@@ -199,7 +201,10 @@ class Input:
         """
         if not self.is_path:
             reader = open_object(self.data, options, genes=genes, cells=cells)
-            return collect(reader, options, progress, max_bytes=max_bytes)
+            expression, source = collect(reader, options, progress, max_bytes=max_bytes)
+            if self._mudata is not None:
+                source = source_in(self._mudata, self.data, source)
+            return expression, source
         refuse_names("file", genes, cells)
         file = self._store_directory or self._file
         with file.unchanged():
@@ -300,10 +305,10 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
     Parameters
     ----------
     data
-        A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
-        a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a text
-        table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a `.h5ad`
-        or `.h5mu`, Loom, Zarr, Parquet, Feather or Arrow.
+        A path, "-" for standard input, or an object: AnnData, MuData, a pandas data frame, an Arrow
+        table, a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a
+        text table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a
+        `.h5ad` or `.h5mu`, Loom, Zarr, Parquet, Feather or Arrow.
 
     Returns
     -------
