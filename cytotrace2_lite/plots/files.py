@@ -186,7 +186,9 @@ def _render(
     del style["backend"]
     style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    with mpl.rc_context(style):
+    from cytotrace2_lite.plots.notebook import unshown
+
+    with mpl.rc_context(style), unshown():
         figure = spec.draw(Plots(result), labels).figure
         content = io.BytesIO()
         figure.savefig(content, format=plot_format, dpi=_DPI, metadata=undated.get(plot_format))
