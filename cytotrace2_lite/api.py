@@ -181,7 +181,7 @@ def run(
     OutputError
         The temporary directory is full.
     CytoTRACE2Error
-        umap-learn, which "umap" needs, is not installed.
+        Neither scranpy nor umap-learn is installed, one of which "umap" needs.
     """
     options = RunOptions(
         genes=genes,
@@ -230,12 +230,16 @@ def run(
         result = job.score(report, release=not to_compute)
         if to_compute:
             layout = compute_umap(
-                job.data.counts, threads=job.parameters.max_cores, progress=report
+                job.data.counts,
+                result.components,
+                threads=job.parameters.max_cores,
+                progress=report,
             )
             told = result.warnings if some is None else [*result.warnings, some]
             result = replace(result, embedding=layout, warnings=told)
     if adata is not None:
-        annotate(adata, result, key_added=key_added, columns=columns)
+        umap = result.embedding if to_compute else None
+        annotate(adata, result, key_added=key_added, columns=columns, umap=umap)
     return result
 
 

@@ -62,6 +62,10 @@ class Result(Scores):
     embedding
         Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
         for it.
+    components
+        Principal components of the cells, over which the scores were smoothed; float64, shape
+        (n_cells, 30), NaN for a cell without score. None where the run had several batches, which
+        have components of their own, or fewer than 100 cells.
     """
 
     @property

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cytotrace2_lite.errors import InputError
+    from cytotrace2_lite.metadata.coordinates import Embedding
 
 __all__ = [
     "KEY",
@@ -44,7 +45,12 @@ _MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
 
 
 def annotate(
-    adata: Any, result: Scores, *, key_added: str = KEY, columns: Sequence[str] | str | None = None
+    adata: Any,
+    result: Scores,
+    *,
+    key_added: str = KEY,
+    columns: Sequence[str] | str | None = None,
+    umap: Embedding | None = None,
 ) -> None:
     """Write results into an AnnData. Those of an earlier run with this key are replaced.
 
@@ -63,6 +69,8 @@ def annotate(
         of the columns.
     columns
         Which columns are written, by their usual names; by default all, the extra ones included.
+    umap
+        A UMAP that was computed: it is written into `obsm["X_cytotrace2_umap"]`.
 
     Raises
     ------
@@ -81,12 +89,20 @@ def annotate(
             adata.uns.pop(f"{name}_colors", None)
             if name in adata.obs:
                 del adata.obs[name]
+        if _umap_name(key_added) in adata.obsm:
+            del adata.obsm[_umap_name(key_added)]
     for name in chosen:
         # By position: the index may be of another type.
         adata.obs[_named(name, key_added)] = frame[name].array
         if LABELS.get(name) == POTENCIES:
             adata.uns[f"{_named(name, key_added)}_colors"] = list(POTENCY_COLORS)
+    if umap is not None:
+        adata.obsm[_umap_name(key_added)] = umap.coordinates
     adata.uns[key_added] = provenance(result)
+
+
+def _umap_name(key: str) -> str:
+    return f"X_{key}_umap"
 
 
 def make_actual(adata: Any) -> None:

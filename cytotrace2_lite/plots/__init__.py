@@ -1,6 +1,6 @@
 """Plots of a result.
 
-matplotlib and umap-learn are imported only where something is drawn or computed.
+matplotlib, scranpy and umap-learn are imported only where something is drawn or computed.
 """
 
 from cytotrace2_lite.plots.files import (

@@ -17,6 +17,7 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.base.potency import POTENCY_COLORS
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
+from cytotrace2_lite.metadata.coordinates import Embedding
 from cytotrace2_lite.output import tables
 from cytotrace2_lite.output.anndata import annotate, scores_of
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
@@ -151,6 +152,14 @@ class TestAnnotate:
             *("donors", "preKNN_donors_Potency_colors"),
         }
         assert POTENCY in adata.obs
+
+    def test_a_umap_goes_into_obsm_and_goes_with_the_run(self, result):
+        adata, layout = FakeAnnData(), Embedding(np.arange(8.0).reshape(4, 2))
+        annotate(adata, result, umap=layout)
+        annotate(adata, result, umap=layout, key_added="donors")
+        np.testing.assert_array_equal(adata.obsm["X_cytotrace2_umap"], layout.coordinates)
+        annotate(adata, result)
+        assert set(adata.obsm) == {"X_umap", "X_donors_umap"}
 
     def test_no_column_of_an_earlier_run_stays(self, result):
         adata = FakeAnnData()
