@@ -75,18 +75,20 @@ def no_plots(packages: Sequence[str]) -> str:
     )
 
 
-def remove_plots(directory: str | os.PathLike[str]) -> None:
+def remove_plots(directory: str | os.PathLike[str], prefix: str = "") -> None:
     """Remove the plots of an earlier run, which do not show the results that lie beside them now.
 
     Parameters
     ----------
     directory
         Where `write_plots` has written.
+    prefix
+        What the names of the files begin with.
     """
     for spec in PLOTS:
         for extension in FORMATS:
             with contextlib.suppress(OSError):
-                _path(directory, spec, extension).unlink()
+                _path(directory, spec, extension, prefix).unlink()
 
 
 def write_plots(
@@ -97,6 +99,7 @@ def write_plots(
     *,
     threads: int = 1,
     plot_format: str = "png",
+    prefix: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[list[Path], list[PlotWarning]]:
     """Draw all plots and write them; what goes wrong is told in warnings, never raised.
@@ -115,6 +118,8 @@ def write_plots(
         How many threads may compute the UMAP.
     plot_format
         One of `FORMATS`.
+    prefix
+        What the names of the files begin with.
     progress
         Called once a second during "embed", and before each plot of "draw".
 
@@ -150,7 +155,9 @@ def write_plots(
             except Exception as error:  # noqa: BLE001 (as above)
                 failures.setdefault(_reason(error), []).append(spec)
         report(Progress("draw", len(specs), len(specs), "plots"))
-    files = {_path(directory, spec, plot_format): content for spec, content in contents.items()}
+    files = {
+        _path(directory, spec, plot_format, prefix): content for spec, content in contents.items()
+    }
     if files:
         try:
             write_whole(files)
@@ -164,8 +171,8 @@ def write_plots(
     return list(files), problems
 
 
-def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str) -> Path:
-    return Path(directory, f"{spec.file_name}.{plot_format}")
+def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str, prefix: str) -> Path:
+    return Path(directory, f"{prefix}{spec.file_name}.{plot_format}")
 
 
 def _render(
