@@ -38,7 +38,7 @@ SHEET_COLUMNS = ("sample", "path", "species", "annotation")
 # What is no part of the name of a sample: endings of files, and names that programs give to all of
 # their directories and files. Then the directory above has the name.
 _ENDING = re.compile(
-    r"(\.(txt|tsv|csv|tab|mtx|h5|h5ad|h5mu|loom|zarr|rds|rdata|parquet|feather|arrow))?"
+    r"([._-]matrix(?=\.mtx))?(\.(txt|tsv|csv|tab|mtx|h5|h5ad|h5mu|loom|zarr|rds|rdata|parquet|feather|arrow))?"
     r"(\.(gz|bz2|xz|zst|zip))?$",
     re.IGNORECASE,
 )
