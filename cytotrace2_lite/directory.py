@@ -22,7 +22,7 @@ from cytotrace2_lite.metadata.coordinates import (
     read_embedding,
 )
 from cytotrace2_lite.metadata.samples import obs_column
-from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots

@@ -58,6 +58,10 @@ class Result(Scores):
     embedding
         Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
         for it.
+    components
+        Principal components of the cells, over which the scores were smoothed; float64, shape
+        (n_cells, 30), NaN for a cell without score. None where the run had several batches, which
+        have components of their own, or fewer than 100 cells.
     """
 
     @property
@@ -240,7 +244,7 @@ class Result(Scores):
         CytoTRACE2Error
             h5py is not installed.
         """
-        from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+        from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 
         source, target = expanded(source), expanded(target)
         with open_input(source) as handle:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.base.progress import STAGES
 from cytotrace2_lite.cli.log import log
 from cytotrace2_lite.text import printable
 
@@ -29,17 +30,6 @@ _LOG_SECONDS = 30  # between two lines of a log
 _LONG_SECONDS = 20  # of a UMAP, whose libraries compile at first
 _FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
-_STAGES = {
-    "read": "Reading and checking",
-    "preprocess": "Ranking genes",
-    "predict": "Predicting potency",
-    "diffuse": "Smoothing by diffusion",
-    "components": "Principal components",
-    "neighbors": "Smoothing over neighbours",
-    "explain": "Dividing scores among genes",
-    "embed": "UMAP",
-    "draw": "Drawing plots",
-}
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -134,7 +124,7 @@ class _Stage:
 
     def bar(self, now: float) -> str:
         """Compose the line of a terminal, with a bar as long as there is room for."""
-        label, state = _STAGES[self.name], self.state(now)
+        label, state = STAGES[self.name], self.state(now)
         if not self.total:
             return f"{label} {state}"
         share = self.done / self.total
@@ -178,7 +168,7 @@ class StageReporter:
         if self._line.on_terminal and not self._quiet:
             self._line.show(stage.bar(now))
         if now - self._logged >= _LOG_SECONDS and stage.done:
-            text = f"{_STAGES[stage.name]}: {stage.state(now)}"
+            text = f"{STAGES[stage.name]}: {stage.state(now)}"
             self._say(text, now, quiet=self._line.on_terminal)
 
     def finish(self) -> None:
@@ -191,7 +181,7 @@ class StageReporter:
         if stage is None:
             return
         if stage.done >= stage.total:  # that of a pipe is 0
-            self._say(f"{_STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
+            self._say(f"{STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
         else:  # another batch is to come, or an error came
             stage.spent = stage.seconds(now)
 

@@ -11,6 +11,7 @@ import numpy as np
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
 from cytotrace2_lite.output.scores import STATUSES, labels_of
+from cytotrace2_lite.system.small_tables import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,6 @@ LABELS = {
     "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
     "CytoTRACE2_Status": STATUSES,
 }
-# Characters that would end a field of the text table too early.
-_SPECIAL = frozenset('\t\n\r"')
 #: Formats of the results file, which are also its extensions.
 FORMATS = ("txt", "txt.gz", "parquet", "arrow")
 
@@ -270,15 +269,7 @@ def _text(scores: Scores, *, extra_columns: bool) -> str:
         fields.append(column)
     lines = ["\t".join(["", *named])]
     lines += [
-        "\t".join([_quoted(cell), *map(str, row)])
+        "\t".join([quoted(cell), *map(str, row)])
         for cell, *row in zip(scores.cells, *fields, strict=True)
     ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(name: str) -> str:
-    """Quote a name that does not fit into a field; `csv` does not quote a lone carriage return."""
-    if not _SPECIAL.isdisjoint(name):
-        name = name.replace('"', '""')
-        return f'"{name}"'
-    return name

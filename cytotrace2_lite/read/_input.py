@@ -15,6 +15,7 @@ from cytotrace2_lite.read._objects import open_object, refuse_names
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
+from cytotrace2_lite.read.mudata import anndata_of, is_mudata, source_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,14 +45,15 @@ class Input:
     Attributes
     ----------
     data
-        As given.
+        As given; of MuData the modality of gene expression.
     is_path
         Whether it is a path.
     """
 
     def __init__(self, data: str | os.PathLike[str] | Any) -> None:
-        self.data = data
         self.is_path = isinstance(data, (str, os.PathLike))
+        self._mudata = data if not self.is_path and is_mudata(data) else None
+        self.data = data if self._mudata is None else anndata_of(data)
         self._opened: InputFile | None = None
 
     def __enter__(self) -> Self:
@@ -188,7 +190,10 @@ class Input:
         """
         if not self.is_path:
             reader = open_object(self.data, options, genes=genes, cells=cells)
-            return collect(reader, options, progress, max_bytes=max_bytes)
+            expression, source = collect(reader, options, progress, max_bytes=max_bytes)
+            if self._mudata is not None:
+                source = source_in(self._mudata, self.data, source)
+            return expression, source
         refuse_names("file", genes, cells)
         file = self._file
         with file.unchanged():
@@ -307,10 +312,10 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
     Parameters
     ----------
     data
-        A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
-        a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a text
-        table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a `.h5ad`,
-        Parquet, Feather or Arrow.
+        A path, "-" for standard input, or an object: AnnData, MuData, a pandas data frame, an Arrow
+        table, a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a
+        text table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a
+        `.h5ad`, Parquet, Feather or Arrow.
 
     Returns
     -------
