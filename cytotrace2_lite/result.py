@@ -228,6 +228,7 @@ class Result(Scores):
         *,
         extra_columns: bool = False,
         file_format: str = "txt",
+        prefix: str = "",
     ) -> dict[Path, bytes]:
         """Give what `write` writes, for `write_whole`: `run.json`, then the results file.
 
@@ -235,6 +236,8 @@ class Result(Scores):
         ----------
         directory, extra_columns, file_format
             As for `write`.
+        prefix
+            What both names begin with.
 
         Returns
         -------
@@ -246,10 +249,10 @@ class Result(Scores):
         UsageError
             There is no such format.
         """
-        name = tables.results_name(file_format)
+        name = tables.results_name(file_format, prefix)
         content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
         return {
-            Path(directory, report.REPORT_NAME): report.to_bytes(self.info, name, content),
+            Path(directory, prefix + report.REPORT_NAME): report.to_bytes(self.info, name, content),
             Path(directory, name): content,
         }
 
