@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from benchmarks import table
+from helpers.r import require_r
 from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
@@ -136,10 +137,39 @@ def test_the_commands_of_a_page_run(page, checkout):
     run_commands(checkout, page)
 
 
+def test_the_r_of_the_page_on_seurat_runs(checkout):
+    require_r("Matrix", "SeuratObject", "SingleCellExperiment")
+    script = checkout.directory / "page.R"
+    script.write_text("\n".join(blocks("seurat.md", "r")))
+    said = checkout("Rscript", "--vanilla", script.name)
+    assert said.count("Model: open") == 5
+    assert (checkout.directory / "scored/run.json").is_file()
+    arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
+    documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    code = (ROOT / "cytotrace2_lite/data/cytotrace2_lite.R").read_text()
+    signature = code.rpartition("  function(object")[2].partition("{\n")[0]
+    assert documented == {"object", *re.findall(r"(\w+) = ", signature)}
+
+
 @needs_plots
 def test_the_python_of_the_reference_runs(checkout):
     pytest.importorskip("pandas")
     run_python(checkout, "api.md")
+
+
+@needs_plots
+@pytest.mark.skipif(find_spec("anndata") is None, reason="anndata is not installed")
+def test_the_page_on_scanpy_runs_until_it_needs_scanpy(checkout):
+    """What needs only anndata; the test below runs the whole page."""
+    code = "\n".join(blocks("anndata.md", "python")).partition("import scanpy as sc\n")[0]
+    assert code.count("ct2.") > 6
+    script = checkout.directory / "page.py"
+    script.write_text(code)
+    said = checkout(sys.executable, "-W", "error::UserWarning:anndata", script.name)
+    assert "ImplicitModificationWarning" not in said
+    assert "CytoTRACE2_Pseudotime" in said
+    assert (checkout.directory / "by_cluster.png").stat().st_size > 10_000
+    assert (checkout.directory / "scored.h5ad").is_file()
 
 
 @pytest.mark.scverse

@@ -281,6 +281,24 @@ class Input:
                 raise UsageError(f"{self.name}: a file of this format has no coordinates.")
             return found.coordinates(key)
 
+    def digest(self) -> str | None:
+        """Give the SHA-256 of the file with the values, as the record of a run has it.
+
+        Returns
+        -------
+        str or None
+            Hex digest; None for an object, a pipe or standard input.
+
+        Raises
+        ------
+        InputError
+            There is no such file, or it cannot be read.
+        """
+        if not self.is_path or not self._file.is_file:
+            return None
+        with self._file.unchanged():
+            return self._file.digest()[1]
+
     def copy_to(self, target: str | os.PathLike[str]) -> None:
         """Write all bytes of a file on disk into another one.
 
