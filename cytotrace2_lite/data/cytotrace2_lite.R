@@ -7,9 +7,9 @@
 # scores it, and the columns of its results are put into the object. Base R and Matrix suffice.
 #
 # object             Seurat object (v3, v4, v5), SingleCellExperiment or SummarizedExperiment;
-#                    matrix (sparse or dense) or data frame of genes x cells; path of an .rds file of one
-#                    of these, or of any other file that ct2-lite run reads. Raw counts, CPM or TPM,
-#                    not log-transformed.
+#                    matrix (sparse or dense) or data frame of genes x cells; path of an .rds file
+#                    of one of these, or of any other file that ct2-lite run reads. Raw counts, CPM
+#                    or TPM, not log-transformed.
 # species            "mouse" or "human": that of the gene names.
 # is_seurat          Ignored: the class of the object says what it is.
 # slot_type          Slot or layer of a Seurat assay, assay of a SingleCellExperiment.
@@ -469,7 +469,8 @@ cytotrace2_lite <- local({
     } else {
       fail(
         "An object of class ", listed(class(object)[1]), " is not supported. Give a Seurat ",
-        "object, a SingleCellExperiment, a SummarizedExperiment, a matrix or a data frame of genes x cells."
+        "object, a SingleCellExperiment, a SummarizedExperiment, a matrix or a data frame of ",
+        "genes x cells."
       )
     }
 
