@@ -128,8 +128,8 @@ def run(
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
     EXPR is a table of genes by cells as tab- or comma-separated text (also .gz, .bz2, .zst; "-" is
-    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
-    symbols or Ensembl ids.
+    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, .h5ad, .h5mu, Zarr
+    or Loom. Genes are symbols or Ensembl ids.
 
     With several EXPR, or a --sheet of them, each is a sample, scored by itself: its files are
     SAMPLE_cytotrace2_results.txt and so on, and cytotrace2_samples.tsv has a line for each. An

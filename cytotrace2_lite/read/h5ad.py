@@ -1,4 +1,4 @@
-"""Files of AnnData (`.h5ad`), as all versions of anndata write them.
+"""Files of AnnData (`.h5ad`) and Zarr stores, as all versions of anndata write them.
 
 Source: "On-disk format" in the documentation of anndata; of versions before 0.7 the files.
 """
@@ -337,6 +337,9 @@ def _column(path: str, frame: Any, name: str) -> list[Any] | None:
                 return [None if is_missing else value for value, is_missing in pairs]
         return None
     categories = item.attrs.get("categories")  # anndata 0.7: a reference
+    if isinstance(categories, str):  # the same in a Zarr store: a path
+        labels = child(path, child(path, frame, "__categories"), name)
+        return None if labels is None else _take(whole(item), _dataset(labels))
     if categories is not None:
         return _take(whole(item), _dataset(in_file(path, item.file[categories])))
     return _dataset(item)
