@@ -43,6 +43,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "conditions": SampleWarning,
     "annotation": AnnotationWarning,
     "embedding": PlotWarning,
+    "missing_chunks": CytoTRACE2Warning,
     "model": ModelWarning,
 }
 # Subclasses before their bases.
