@@ -190,7 +190,7 @@ def run(
     if writes:  # what is known to fail is tried before the work
         check_annotatable(data, orientation)
     to_compute = isinstance(embedding, str) and embedding == "umap"
-    with open_input(expanded(data)) as source:
+    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
         embed = None
         if to_compute:
             require_umap()
@@ -284,7 +284,7 @@ def explain(
         strict=strict,
     )
     potency_position(of)
-    with open_input(expanded(data)) as source:
+    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
         key = groups if isinstance(groups, str) else ""
         labels = obs_column(source, key) if key else groups
         job = prepare_job(source, options, progress=progress)
@@ -364,7 +364,7 @@ def check(
         max_cores=max_cores,
         max_memory=max_memory,
     )
-    with open_input(expanded(data)) as source:
+    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
         return prepare_job(source, options, progress=progress).findings
 
 

@@ -94,7 +94,7 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with open_input(expanded(input_path)) as source:
+    with _open(expanded(input_path), options) as source:
         annotation_path = expanded(annotation_path)
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         job = prepare_job(
@@ -181,7 +181,7 @@ def score_to_directory(
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
+        source = stack.enter_context(_open(input_path, options))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         to_compute = embedding == "umap" and not os.path.exists(embedding)  # noqa: PTH110
         embed = None if embedding is None or to_compute else _embedding_of_file(embedding, source)
@@ -190,7 +190,9 @@ def score_to_directory(
             and keep_counts
             and (found := _umap_of_the_input(source, options.orientation))
         ):
-            embed, embedding, keep_counts = partial(_at, found), _UMAP_KEY, False
+            at = _UMAP_KEY if source.is_h5ad else "umap"
+            where = f"obsm[{at!r}]" if source.is_h5ad else f"the reduction {at!r}"
+            embed, embedding, keep_counts = partial(_at, found, where), at, False
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
@@ -250,6 +252,10 @@ def score_to_directory(
     )
 
 
+def _open(path: str | os.PathLike[str], options: RunOptions) -> Input:
+    return open_input(path, layer=options.layer, max_memory=options.max_memory)
+
+
 def _refuse_to_replace(inputs: Sequence[Any], targets: Sequence[Path]) -> None:
     """Raise where a file of the results would take the place of one that is read."""
     for given in inputs:
@@ -305,7 +311,7 @@ def explain_to_directory(
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
+        source = stack.enter_context(_open(input_path, options))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
@@ -351,13 +357,13 @@ def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
     labels, key = None, explain.by or ""
     if key == BY_POTENCY:
         pass
-    elif key and source.is_h5ad and not (annotation and key in annotation.header):
+    elif key and source.frame_name and not (annotation and key in annotation.header):
         labels = list(obs_column(source, key))
     elif key:
         if annotation is None:
             raise UsageError(
                 "--by names a column of the annotation: give the file, too "
-                "(-a/--annotation-path). Only a .h5ad has labels of its own."
+                "(-a/--annotation-path). Only a .h5ad or an R object has labels of its own."
             )
         labels = annotation.column(key, cells)
     elif annotation is not None:
@@ -390,8 +396,8 @@ def _explain(
 
 
 def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
-    """Take the UMAP that a `.h5ad` brings, where it has one of its cells that can be drawn."""
-    if not source.is_h5ad or orientation == "genes-x-cells":
+    """Take the UMAP that a file brings, where it has one of its cells that can be drawn."""
+    if not source.frame_name or orientation == "genes-x-cells":
         return None
     try:
         return obsm_embedding(source, _UMAP_KEY)
@@ -399,11 +405,11 @@ def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
         return None
 
 
-def _at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+def _at(found: Embedding, where: str, cells: list[str]) -> tuple[Embedding, list[Finding]]:
     note = Finding(
         "coordinates",
         "note",
-        f"plots are drawn at obsm[{_UMAP_KEY!r}] of the input",
+        f"plots are drawn at {where} of the input",
         "",
         "To have a UMAP computed, pass --embedding umap.",
     )
@@ -413,7 +419,7 @@ def _at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Finding]]:
 def _embedding_of_file(
     embedding: str | os.PathLike[str], source: Input
 ) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
-    if not os.path.exists(embedding) and source.is_h5ad:  # noqa: PTH110
+    if not os.path.exists(embedding) and source.frame_name:  # noqa: PTH110
         return partial(checked_embedding, obsm_embedding(source, str(embedding)))
     return partial(match_cells, *read_embedding(embedding), path=embedding)
 
@@ -422,17 +428,17 @@ def _read_annotation(
     path: str | os.PathLike[str], batch_key: str | None, source: Input
 ) -> tuple[Annotation | None, str | None]:
     """Read the annotation, or give the name of the column of `obs` that takes its place."""
-    if path and not os.path.exists(path) and source.is_h5ad:  # noqa: PTH110
+    if path and not os.path.exists(path) and source.frame_name:  # noqa: PTH110
         return None, str(path)
     if path:
         annotation = read_annotation(path)
         if batch_key is not None:
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
         return annotation, None
-    if batch_key is not None and not source.is_h5ad:
+    if batch_key is not None and not source.frame_name:
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only a .h5ad has labels of its own."
+            "(-a/--annotation-path). Only a .h5ad or an R object has labels of its own."
         )
     return None, None
 

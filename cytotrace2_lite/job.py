@@ -157,7 +157,9 @@ def prepare_job(
     read_seconds = time.perf_counter() - started
     names = expression.cells
     if label_column is not None:
-        annotation = annotation_of_labels(source.name, label_column, names, cell_labels)
+        annotation = annotation_of_labels(
+            source.name, source.frame_name or "obs", label_column, names, cell_labels
+        )
     elif annotation is not None:
         annotation = annotation.matched(names)
     if annotation is not None and batch_key is not None and label_column is None:

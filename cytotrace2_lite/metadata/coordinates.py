@@ -112,7 +112,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     Parameters
     ----------
     source
-        The dataset: AnnData, or a `.h5ad` file.
+        The dataset: AnnData, or a file that is a `.h5ad` or R's.
     key
         Name of the array, such as "X_umap". The axes are named after it.
 
@@ -127,7 +127,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
         There is no such array, or it does not hold two columns of numbers.
     """
     values: Any
-    if source.is_h5ad:
+    if source.frame_name:
         values = source.obsm(key)
     else:
         arrays = getattr(source.data, "obsm", None)

@@ -100,7 +100,7 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
 
 
 def obs_column(source: Input, column: str) -> Any:
-    """Take the labels of the cells from a column of `obs` of AnnData.
+    """Take the labels of the cells from a column of `obs` of AnnData, or of an R object's table.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def obs_column(source: Input, column: str) -> Any:
     UsageError
         The dataset has no `obs`, or `obs` has no such column.
     """
-    if source.is_h5ad:
+    if source.frame_name:
         return source.obs_column(column)
     obs = getattr(source.data, "obs", None)
     if obs is None:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import h5ad, tenx_h5
+from cytotrace2_lite.read import h5ad, rds, tenx_h5
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
 from cytotrace2_lite.read.hdf5 import opened
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
     OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
 
-__all__ = ["FORMATS", "LAYOUTS", "Format", "Layout", "is_h5ad", "open_file"]
+__all__ = ["FORMATS", "LAYOUTS", "Format", "Layout", "is_h5ad", "is_r", "open_file"]
 
 
 class Format(NamedTuple):
@@ -136,6 +136,17 @@ def is_h5ad(file: InputFile) -> bool:
     with opened(file) as content:
         row = _layout_of(file.name, content)
         return row is not None and row.opener is h5ad.open_h5ad
+
+
+def is_r(file: InputFile) -> bool:
+    """Tell by the content whether a file on disk is R's.
+
+    Parameters
+    ----------
+    file
+        The file; False if it is a pipe or standard input, of which nothing is read.
+    """
+    return file.is_file and _format_of(ByteStream(file)).opener is rds.open_r
 
 
 def _format_of(stream: ByteStream) -> Format:
@@ -251,11 +262,12 @@ def _has_user_block(stream: ByteStream) -> bool:
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, Parquet and Arrow "
-    "tables"
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .rds and .RData of R, "
+    "Parquet and Arrow tables"
 )
 _R = (
-    'In R, DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
+    'In R, saveRDS(object, "expr.rds") writes a file that is read, '
+    'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
     'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
 )
 _NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
@@ -279,18 +291,14 @@ FORMATS = (
         "a NumPy archive (.npz)", _is_zip_of(lambda name: name.endswith(b".npy")), remedy=_NUMPY
     ),
     Format("a zip archive", _is_zip_of(lambda _: True), remedy=_UNPACK),
-    Format(
-        "an R data file (.RData, .rds)",
-        _starts(b"RDX2\n", b"RDX3\n", b"RDA3\n", b"X\n\0\0\0"),
-        remedy=_R,
-    ),
+    Format("an R data file (.rds, .RData)", rds.is_r, rds.open_r),
     Format("an Excel workbook (.xls)", _starts(b"\xd0\xcf\x11\xe0"), remedy=_SHEET),
     Format("a NumPy array (.npy)", _starts(b"\x93NUMPY"), remedy=_NUMPY),
     Format("a Python pickle", _starts(b"\x80\x03", b"\x80\x04", b"\x80\x05"), remedy=_NUMPY),
     Format(
         "a Feather file of version 1", _starts(b"FEA1\0"), remedy="Write it anew, as version 2."
     ),
-    Format("xz data", _starts(b"\xfd7zXZ\0"), remedy="Decompress it."),
+    Format("xz data in compressed data", _starts(b"\xfd7zXZ\0"), remedy="Decompress it once."),
     Format("gzip data in gzip data", _starts(b"\x1f\x8b\x08"), remedy="Decompress it once."),
     Format("UTF-16 text", _starts(b"\xff\xfe", b"\xfe\xff"), remedy=_UTF8),
     Format("a web page", _starts(b"<!DOCTYPE", b"<html"), remedy=_DOWNLOAD),

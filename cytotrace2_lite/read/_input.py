@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.read import _formats, h5ad
+from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._file import InputFile
 from cytotrace2_lite.read._objects import open_object, refuse_names
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
+from cytotrace2_lite.read.rds import RFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,8 @@ class Input:
     ----------
     data
         A path, "-" for standard input, or an object.
+    layer, max_memory
+        As in `ReadOptions`: a file of R is read whole when something is first asked of it.
 
     Attributes
     ----------
@@ -47,10 +51,18 @@ class Input:
         Whether it is a path.
     """
 
-    def __init__(self, data: str | os.PathLike[str] | Any) -> None:
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | Any,
+        *,
+        layer: str | None = None,
+        max_memory: int | None = None,
+    ) -> None:
         self.data = data
         self.is_path = isinstance(data, (str, os.PathLike))
         self._opened: InputFile | None = None
+        self._layer, self._max_memory = layer, max_memory
+        self._of_r: RFile | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +95,39 @@ class Input:
             return False
         with self._file.unchanged():
             return _formats.is_h5ad(self._file)
+
+    @property
+    def is_r(self) -> bool:
+        """Whether it is a file of R on disk; its content tells.
+
+        Raises
+        ------
+        InputError
+            There is no such file, or it cannot be opened.
+        """
+        if not self.is_path or self._is_directory:
+            return False
+        with self._file.unchanged():
+            return _formats.is_r(self._file)
+
+    @property
+    def frame_name(self) -> str:
+        """What the table of the cells in a file on disk is called: "obs", "meta.data", "colData".
+
+        It is "" if there is none. A file of R is read for this.
+
+        Raises
+        ------
+        InputError
+            There is no such file, it cannot be opened, or it is damaged.
+        UsageError
+            Several objects in the file have expression, or it takes too much memory.
+        CytoTRACE2Error
+            It is an HDF5 file, and h5py is not installed.
+        """
+        if self.is_r:
+            return self._r_file(self._layer, self._max_memory).frame_name
+        return "obs" if self.is_h5ad else ""
 
     @property
     def is_anndata(self) -> bool:
@@ -150,11 +195,25 @@ class Input:
         refuse_names("file", genes, cells)
         file = self._file
         with file.unchanged():
-            reader = _formats.open_file(file, options)
+            if self.is_r:
+                r = self._r_file(options.layer, options.max_memory, with_values=True)
+                reader = r.reader(options)
+            else:
+                reader = _formats.open_file(file, options)
             try:
                 return collect(reader, options, progress, max_bytes=max_bytes)
             finally:
                 reader.close()
+
+    def _r_file(
+        self, layer: str | None, max_memory: int | None, *, with_values: bool = False
+    ) -> RFile:
+        found = self._of_r
+        if found is None or found.layer != layer or (with_values and not found.has_values):
+            self._of_r = None  # dropped before it is read anew
+            with self._file.unchanged():
+                found = self._of_r = RFile(ByteStream(self._file), layer, max_memory)
+        return found
 
     @contextmanager
     def hdf5(self) -> Iterator[Any]:
@@ -174,7 +233,7 @@ class Input:
             yield content
 
     def obs_column(self, column: str) -> list[str]:
-        """Read a column of `obs` of a `.h5ad` file.
+        """Read a column of `obs` of a `.h5ad` file, or of the table of the cells in a file of R.
 
         Parameters
         ----------
@@ -193,16 +252,18 @@ class Input:
         UsageError
             There is no such column, or it has no labels.
         """
+        if self.is_r:
+            return self._r_file(self._layer, self._max_memory).labels(column)
         with self.hdf5() as content:
             return h5ad.obs_column(self.name, content, column)
 
     def obsm(self, key: str) -> NDArray[Any]:
-        """Read an array of `obsm` of a `.h5ad` file.
+        """Read an array of `obsm` of a `.h5ad` file, or a reduction in a file of R.
 
         Parameters
         ----------
         key
-            Name of the array, such as "X_umap".
+            Name of the array, such as "X_umap"; of a reduction also "umap".
 
         Returns
         -------
@@ -216,6 +277,8 @@ class Input:
         UsageError
             There is no such array.
         """
+        if self.is_r:
+            return self._r_file(self._layer, self._max_memory).reduction(key)
         with self.hdf5() as content:
             return h5ad.obsm(self.name, content, key)
 
@@ -237,7 +300,12 @@ class Input:
         self._file.copy_to(target)
 
 
-def open_input(data: str | os.PathLike[str] | Any) -> Input:
+def open_input(
+    data: str | os.PathLike[str] | Any,
+    *,
+    layer: str | None = None,
+    max_memory: int | None = None,
+) -> Input:
     """Open an input.
 
     Parameters
@@ -245,15 +313,17 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
     data
         A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
         a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a text
-        table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a `.h5ad`,
-        Parquet, Feather or Arrow.
+        table (plain, gzip, bzip2, xz, Zstandard), a directory of 10x Genomics, their `.h5`, a
+        `.h5ad`, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
+    layer, max_memory
+        As for `Input`.
 
     Returns
     -------
     Input
         To be closed.
     """
-    return Input(data)
+    return Input(data, layer=layer, max_memory=max_memory)
 
 
 def read_expression(

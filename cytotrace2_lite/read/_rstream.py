@@ -22,7 +22,7 @@ from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Container, Generator
 
     from numpy.typing import NDArray
 
@@ -102,7 +102,8 @@ class RStream:
     max_memory
         Bytes that the process may take; None without a limit.
     skip
-        Takes the names of the slots on the way to a slot; tells whether its values are not needed.
+        Takes the names of the slots on the way to a slot, and of those before it; tells whether its
+        values are not needed.
 
     Attributes
     ----------
@@ -114,7 +115,7 @@ class RStream:
         self,
         stream: ByteStream,
         max_memory: int | None,
-        skip: Callable[[tuple[str, ...]], bool],
+        skip: Callable[[tuple[str, ...], Container[str]], bool],
     ) -> None:
         self._stream = stream
         self._name = stream.name
@@ -231,7 +232,7 @@ class RStream:
     def _damaged(self) -> InputError:
         return InputError(f"{self._name}: the R data are damaged. Copy or save the file again.")
 
-    # The objects. What has parts is a generator that asks for them, one after the other: so the
+    # The objects. `_readers` has the method of a kind. What has parts is a generator that asks for them, one after the other: so the
     # depth of a file is that of a list, not of Python's calls.
 
     def _run(self, first: Any) -> RObject:
@@ -247,7 +248,7 @@ class RStream:
                     )
                 value = None
             elif not stack:
-                return value
+                return value  # type: ignore[no-any-return]
             try:
                 value = stack[-1].send(value)
             except StopIteration as done:
@@ -382,7 +383,7 @@ class RStream:
     def _decode(self, data: bytes, flags: int) -> str:
         # What is not valid is said where a name is used: most are not.
         if flags & _LATIN1:
-            return data.decode("cp1252" if not 0x80 <= max(data, default=0) < 0xA0 else "latin-1")
+            return data.decode("latin-1")
         encoding = "utf-8" if flags & (_UTF8 | _BYTES) else self._encoding
         return data.decode(encoding, "surrogateescape")
 
@@ -412,7 +413,7 @@ class RStream:
             before, skipped = self._slots, self._n_skipped
             if tag.kind == "symbol" and not self._n_passed:
                 self._slots = (*before, tag.value)
-                self._n_skipped += self._skip(self._slots)
+                self._n_skipped += self._skip(self._slots, named)
             value = yield self._item()
             self._slots, self._n_skipped = before, skipped
             if not self._n_passed:
@@ -434,11 +435,11 @@ class RStream:
         self._n_passed = passed
         return self._refer("symbol", text or "")
 
-    def _environment(self, flags: int) -> Read:
+    def _environment(self, _: int) -> Read:
         self._int()  # whether it is locked
         found = self._refer("environment")
         self._n_passed += 1
-        for _ in range(4):  # the environment around it, its frame, hash table and attributes
+        for _i in range(4):  # the environment around it, its frame, hash table and attributes
             yield self._item()
         self._n_passed -= 1
         return found
@@ -459,11 +460,11 @@ class RStream:
             self._n_passed -= 1
         return found
 
-    def _builtin(self, flags: int) -> RObject:
+    def _builtin(self, _: int) -> RObject:
         self._pass(self._length(1 << 10))
         return RObject("function")
 
-    def _names(self, flags: int) -> RObject:
+    def _names(self, _: int) -> RObject:
         """Read the name of a namespace or of a package."""
         if self._int():
             raise self._damaged()
@@ -477,7 +478,7 @@ class RStream:
         found = RObject("S4")
         return self._with_attributes(found) if flags & _HAS_ATTRIBUTES else found
 
-    def _alternative(self, flags: int) -> Read:
+    def _alternative(self, _: int) -> Read:
         """Read a vector that R keeps in another form: a sequence, numbers as text, ..."""
         info = yield self._item()
         state = yield self._item()
@@ -583,7 +584,7 @@ def r_number(value: float) -> str | None:
     """
     if isinstance(value, int):
         return None if value == NA_INTEGER else str(value)
-    if value != value:  # noqa: PLR0124 (NaN)
+    if value != value:
         return None
     if value in {float("inf"), float("-inf")}:
         return "Inf" if value > 0 else "-Inf"
