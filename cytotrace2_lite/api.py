@@ -16,7 +16,7 @@ from cytotrace2_lite.errors import PlotWarning
 from cytotrace2_lite.explanation.explain import explain_scores
 from cytotrace2_lite.explanation.groups import groups_of
 from cytotrace2_lite.explanation.means import ALL_CELLS, SCORE, potency_position
-from cytotrace2_lite.job import prepare_job
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
@@ -31,7 +31,6 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.system.paths import expanded
 
@@ -190,7 +189,7 @@ def run(
     if writes:  # what is known to fail is tried before the work
         check_annotatable(data, orientation)
     to_compute = isinstance(embedding, str) and embedding == "umap"
-    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
+    with open_source(expanded(data), options) as source:
         embed = None
         if to_compute:
             require_umap()
@@ -284,7 +283,7 @@ def explain(
         strict=strict,
     )
     potency_position(of)
-    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
+    with open_source(expanded(data), options) as source:
         key = groups if isinstance(groups, str) else ""
         labels = obs_column(source, key) if key else groups
         job = prepare_job(source, options, progress=progress)
@@ -364,7 +363,7 @@ def check(
         max_cores=max_cores,
         max_memory=max_memory,
     )
-    with open_input(expanded(data), layer=layer, max_memory=max_memory) as source:
+    with open_source(expanded(data), options) as source:
         return prepare_job(source, options, progress=progress).findings
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.job import prepare_job
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
 from cytotrace2_lite.metadata.coordinates import (
     Embedding,
@@ -25,7 +25,6 @@ from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.read import Input, open_input
 from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
 from cytotrace2_lite.system.paths import expanded
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
+    from cytotrace2_lite.read import Input
     from cytotrace2_lite.result import Result
 
 _UMAP_KEY = "X_umap"  # as scanpy calls it
@@ -94,7 +94,7 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with _open(expanded(input_path), options) as source:
+    with open_source(expanded(input_path), options) as source:
         annotation_path = expanded(annotation_path)
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         job = prepare_job(
@@ -181,7 +181,7 @@ def score_to_directory(
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(_open(input_path, options))
+        source = stack.enter_context(open_source(input_path, options))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         to_compute = embedding == "umap" and not os.path.exists(embedding)  # noqa: PTH110
         embed = None if embedding is None or to_compute else _embedding_of_file(embedding, source)
@@ -190,9 +190,8 @@ def score_to_directory(
             and keep_counts
             and (found := _umap_of_the_input(source, options.orientation))
         ):
-            at = _UMAP_KEY if source.is_h5ad else "umap"
-            where = f"obsm[{at!r}]" if source.is_h5ad else f"the reduction {at!r}"
-            embed, embedding, keep_counts = partial(_at, found, where), at, False
+            embedding = "umap" if source.is_r else _UMAP_KEY
+            embed, keep_counts = partial(_at, found, embedding), False
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
@@ -252,10 +251,6 @@ def score_to_directory(
     )
 
 
-def _open(path: str | os.PathLike[str], options: RunOptions) -> Input:
-    return open_input(path, layer=options.layer, max_memory=options.max_memory)
-
-
 def _refuse_to_replace(inputs: Sequence[Any], targets: Sequence[Path]) -> None:
     """Raise where a file of the results would take the place of one that is read."""
     for given in inputs:
@@ -311,7 +306,7 @@ def explain_to_directory(
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(_open(input_path, options))
+        source = stack.enter_context(open_source(input_path, options))
         annotation, label_column = _read_annotation(annotation_path, batch_key, source)
         folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
@@ -405,7 +400,8 @@ def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
         return None
 
 
-def _at(found: Embedding, where: str, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+def _at(found: Embedding, key: str, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+    where = f"obsm[{key!r}]" if key == _UMAP_KEY else f"the reduction {key!r}"
     note = Finding(
         "coordinates",
         "note",

@@ -262,7 +262,7 @@ def _has_user_block(stream: ByteStream) -> bool:
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .rds and .RData of R, "
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .rds, "
     "Parquet and Arrow tables"
 )
 _R = (

@@ -29,16 +29,17 @@ from cytotrace2_lite.read._robjects import (
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.read._rstream import RObject
+    from cytotrace2_lite.read._rvectors import RObject
 
-__all__ = ["Part", "RExpression", "choose", "expressions"]
+__all__ = ["Part", "RExpression", "Table", "choose", "expressions", "listed"]
 
 _COUNTS = "counts"
 _RNA = "RNA"
+_MOST = 20
 _LAYERS = (_COUNTS, "data", "scale.data")
 
 
@@ -171,7 +172,7 @@ def choose(
     else:
         chosen = next((one for one in found if one.name == first), found[0])
         if chosen.name != first:
-            there = first_few([f"{one.name} ({one.what})" for one in found], most=20)
+            there = listed([(one.name, one.what) for one in found])
             raise UsageError(
                 f"{where}: several objects have expression: {there}. Choose one with --layer NAME "
                 f'(layer="NAME" in Python); --layer NAME/ASSAY/LAYER also chooses its matrix.'
@@ -186,7 +187,7 @@ def choose(
             there = (
                 f"There is {first_few(tables, most=20)}."
                 if tables != [""]
-                else (f"{chosen.what} has no layers: leave the option out.")
+                else (f"This {chosen.what} has no layers: leave the option out.")
             )
             raise UsageError(f"{where}: there is no layer {shown(wanted)}. {there}")
     else:
@@ -200,6 +201,12 @@ def choose(
     return chosen, name, tuple(other for other in tables if other != name)
 
 
+def listed(objects: Sequence[tuple[str, str]]) -> str:
+    """List objects with what they are, for messages; the first twenty."""
+    parts = [f"{shown(name)} ({what})" for name, what in objects[:_MOST]]
+    return ", ".join([*parts, *["..."] * (len(objects) > _MOST)])
+
+
 def _expression(name: str, found: RObject) -> RExpression | None:
     slots = found.attributes.keys()
     if found.kind == "S4" and {"assays", "meta.data"} <= slots:
@@ -207,9 +214,9 @@ def _expression(name: str, found: RObject) -> RExpression | None:
     if found.kind == "S4" and {"assays", "colData"} <= slots:
         return _experiment(name, found)
     if is_frame(found) or is_matrix(found):
-        what = classes(found)[0] if classes(found) else "matrix"
+        what = shown(classes(found)[0]) if classes(found) else "matrix"
         table = partial(_plain, found)
-        return RExpression(name, shown(what), {"": table}, "", rows_are_genes=False)
+        return RExpression(name, what, {"": table}, "", rows_are_genes=False)
     return None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import compressed_steps, dense_steps
-from cytotrace2_lite.read._rstream import NA_INTEGER, RObject, r_number
+from cytotrace2_lite.read._rvectors import NA_INTEGER, RObject, r_number
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def classes(found: RObject) -> list[str]:
 
 
 def in_words(found: RObject) -> str:
-    """Say what an object is, for messages."""
+    """Name the class or the kind of an object, for messages."""
     known = classes(found)
-    return f"a {shown(known[0])}" if known else f"of the kind {found.kind}"
+    return shown(known[0]) if known else found.kind
 
 
 def names(found: RObject) -> list[str | None]:
@@ -162,6 +162,8 @@ class RMatrix:
         Their names; None without any.
     n_values
         How many values are stored.
+    rows_from
+        Where the names of the rows are from.
     """
 
     def __init__(
@@ -170,7 +172,9 @@ class RMatrix:
         rows: list[str] | None,
         columns: list[str] | None,
         content: _Content,
+        rows_from: str = "the row names",
     ) -> None:
+        self.rows_from = rows_from
         self.shape = shape
         self.rows = rows
         self.columns = columns
@@ -294,7 +298,8 @@ def matrix_of(where: str, found: RObject) -> RMatrix:
         return _of_frame(where, found)
     if not is_matrix(found):
         raise InputError(
-            f'{where} is {in_words(found)}, not a matrix in memory. In R, as(x, "dgCMatrix") '
+            f"{where}: this is of the kind {in_words(found)}, not a matrix in memory. In R, as(x, "
+            f'"dgCMatrix") '
             "makes one of many kinds."
         )
     is_sparse = found.kind == "S4"
@@ -305,7 +310,8 @@ def matrix_of(where: str, found: RObject) -> RMatrix:
     given = found.attributes
     if "uplo" in given:
         raise InputError(
-            f'{where} is {in_words(found)}, a half of a matrix. In R, as(x, "generalMatrix") '
+            f"{where}: this is of the kind {in_words(found)}, a half of a matrix. In R, as(x, "
+            f'"generalMatrix") '
             "makes the whole of it."
         )
     i, j, p, x = (given.get(name) for name in "ijpx")
@@ -314,7 +320,7 @@ def matrix_of(where: str, found: RObject) -> RMatrix:
             raise _damaged(where)
     index = i if i is not None else j
     if x is None and index is None:
-        raise InputError(f"{where} is {in_words(found)}, which has no values that can be read.")
+        raise InputError(f"{where}: this is of the kind {in_words(found)}, which has no values.")
     if index is None and p is None:
         return RMatrix(shape, rows, columns, _dense(where, given["x"], shape))
     if x is not None and x.kind not in _NUMBERS:
@@ -338,11 +344,11 @@ def _dense(where: str, values: RObject, shape: tuple[int, int]) -> _Columns:
 
 def _of_frame(where: str, frame: RObject) -> RMatrix:
     columns = columns_of(frame)
-    rows = row_names(frame)
+    rows, rows_from = row_names(frame), "the row names"
     if rows is None and columns:
         first = next(iter(columns))
         if columns[first].kind == "character" or "levels" in columns[first].attributes:
-            rows = labels(columns.pop(first))
+            rows, rows_from = labels(columns.pop(first)), "the first column"
     for name, column in columns.items():
         if column.kind not in _NUMBERS or "levels" in column.attributes:
             raise InputError(
@@ -354,7 +360,7 @@ def _of_frame(where: str, frame: RObject) -> RMatrix:
     if lengths or (rows is not None and len(rows) != n_rows):
         raise _damaged(where)
     values = [column.value for column in columns.values()]
-    return RMatrix((n_rows, len(values)), rows, list(columns), _Columns(values, n_rows))
+    return RMatrix((n_rows, len(values)), rows, list(columns), _Columns(values, n_rows), rows_from)
 
 
 def _pair(where: str, dim: RObject) -> tuple[int, int]:

@@ -11,41 +11,37 @@ over, too: of them, only the kind is kept.
 
 from __future__ import annotations
 
-import re
-import struct
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.errors import InputError
+from cytotrace2_lite.read._rvectors import (
+    BYTES_OF_OBJECT,
+    BYTES_OF_STRING,
+    CHARS,
+    SMALL,
+    RObject,
+    RVectors,
+    r_number,
+)
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator
 
-    from numpy.typing import NDArray
-
     from cytotrace2_lite.read._bytes import ByteStream
 
     Read = Generator[Any, Any, "RObject"]
 
-__all__ = ["NA_INTEGER", "RObject", "RStream", "r_number"]
-
-NA_INTEGER = -(2**31)
+__all__ = ["RStream"]
 
 _STEP = 1 << 20  # bytes at a time
 _DEEPEST = 10_000  # R itself stops at 5,000 nested expressions
-_SMALL = 64  # values that are kept of what is passed over: shapes, classes
-_BYTES_OF_OBJECT = 200
-_BYTES_OF_STRING = 60
-_BYTES_AT_REST = 150_000_000  # what the program takes besides
-_CACHED_STRINGS = 4096
-
 _NIL, _GLOBAL, _UNBOUND, _MISSING, _BASE_NAMESPACE = 254, 253, 252, 251, 250
 _BASE, _EMPTY = 241, 242
 _REFERENCE = 255
-_CHARS = 9
 _LISTS = {2: "pairlist", 3: "closure", 5: "promise", 6: "call", 17: "dots"}
 _VECTORS = {
     10: ("logical", ">i4"),
@@ -56,43 +52,11 @@ _VECTORS = {
 }
 _BYTECODE, _CODE_REFERENCE, _CODE_DEFINITION, _CALL_WITH, _LIST_WITH = 21, 243, 244, 240, 239
 _HAS_ATTRIBUTES, _HAS_TAG = 1 << 9, 1 << 10
-_BYTES, _LATIN1, _UTF8 = 1 << 13, 1 << 14, 1 << 15  # of the flags of a string
-_ENCODING = re.compile(
-    r"UTF-?8|latin-?1|ISO-?8859-\d+|(CP|windows-)\d{3,5}|GBK|GB18030|BIG5|EUC-?(KR|JP)|ASCII",
-    re.IGNORECASE,
-)
-
-
-class RObject:
-    """An R object.
-
-    Attributes
-    ----------
-    kind
-        "NULL", "logical", "integer", "double", "complex", "raw", "character", "list", "pairlist",
-        "symbol", "S4", "skipped" for a vector that was passed over, or what it is that was not
-        kept: "closure", "environment", ...
-    value
-        An array of the vectors of numbers (a logical one of integers), a list of str or None of a
-        character vector, a list of `RObject`, the name of a symbol; else None.
-    attributes
-        By name; slots of an S4 object.
-    """
-
-    __slots__ = ("attributes", "kind", "value")
-
-    def __init__(
-        self, kind: str, value: Any = None, attributes: dict[str, RObject] | None = None
-    ) -> None:
-        self.kind = kind
-        self.value = value
-        self.attributes = attributes or {}
-
 
 _NULL = RObject("NULL")
 
 
-class RStream:
+class RStream(RVectors):
     """The object in a file of R.
 
     Parameters
@@ -117,19 +81,10 @@ class RStream:
         max_memory: int | None,
         skip: Callable[[tuple[str, ...], Container[str]], bool],
     ) -> None:
-        self._stream = stream
-        self._name = stream.name
-        self._max_memory = max_memory
+        super().__init__(stream, max_memory)
         self._skip = skip
-        self._data = b""
-        self._at = 0
-        self._held = 0
         self._slots: tuple[str, ...] = ()
-        self._n_passed = 0  # how many things around this place are not kept
-        self._n_skipped = 0  # or only without their values
         self._references: list[RObject] = []
-        self._codes: list[RObject] = []
-        self._encoding = "utf-8"
         self.is_workspace = stream.start.startswith(b"RD")
 
     def read(self) -> RObject:
@@ -155,85 +110,14 @@ class RStream:
     def _read(self) -> RObject:
         if self.is_workspace:
             self._bytes(5)
-        if self._bytes(2) != b"X\n":
-            raise InputError(
-                f"{self._name}: these R data are written as text or in the order of bytes of one "
-                "machine. In R, saveRDS(object, file) writes them as they are read here."
-            )
-        version = self._int()
-        self._bytes(8)  # versions of R
-        if version not in {2, 3}:
-            raise InputError(
-                f"{self._name}: R data of version {version} are not read; 2 and 3 are."
-            )
-        if version == 3:
-            encoding = self._bytes(self._length(1 << 10)).decode("ascii", "replace")
-            if _ENCODING.fullmatch(encoding):
-                self._encoding = encoding
+        self._head()
         found = self._run(self._item())
         while self._stream.read(_STEP):  # for the digest
             pass
         return found
 
-    # The bytes.
-
-    def _fill(self, size: int) -> None:
-        """Have so many bytes at hand."""
-        parts = [self._data[self._at :]]
-        n_bytes = len(parts[0])
-        while n_bytes < size:
-            more = self._stream.read(_STEP)
-            if not more:
-                raise InputError(
-                    f"{self._name}: the R data end in the middle of an object. Copy or download "
-                    "the file again."
-                )
-            parts.append(more)
-            n_bytes += len(more)
-        self._data, self._at = b"".join(parts), 0
-
-    def _bytes(self, size: int) -> bytes:
-        if size > len(self._data) - self._at:
-            if size > _STEP:
-                self._take(size)
-            self._fill(size)
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def _int(self) -> int:
-        if len(self._data) - self._at < 4:
-            self._fill(4)
-        self._at += 4
-        return int.from_bytes(self._data[self._at - 4 : self._at], "big", signed=True)
-
-    def _length(self, most: int = 1 << 52) -> int:
-        length = self._int()
-        if length == -1:
-            high, low = struct.unpack(">II", self._bytes(8))
-            length = (high << 32) + low
-        if not 0 <= length <= most:
-            raise self._damaged()
-        return length
-
-    def _take(self, n_bytes: int) -> None:
-        """Count memory before it is taken."""
-        self._held += n_bytes
-        if self._max_memory is not None and self._held + _BYTES_AT_REST > self._max_memory:
-            raise self._too_large()
-
-    def _too_large(self) -> UsageError:
-        allowed = "" if self._max_memory is None else f" than the {self._max_memory / 1e9:.2g} GB"
-        return UsageError(
-            f"{self._name}: an R object is read whole, and this one takes more memory{allowed} "
-            "that may be taken. Raise --max-memory (max_memory) if there is more, or, in R, write "
-            "the counts as a 10x directory, which is read in parts."
-        )
-
-    def _damaged(self) -> InputError:
-        return InputError(f"{self._name}: the R data are damaged. Copy or save the file again.")
-
-    # The objects. `_readers` has the method of a kind. What has parts is a generator that asks for them, one after the other: so the
-    # depth of a file is that of a list, not of Python's calls.
+    # The objects. `_readers` has the method of each kind. What has parts is a generator that asks
+    # for them, one after the other: so the depth of a file is that of a list, not of calls.
 
     def _run(self, first: Any) -> RObject:
         stack: list[Any] = []
@@ -272,7 +156,7 @@ class RStream:
             return RObject("environment")
         if kind == _REFERENCE:
             return self._reference(flags >> 8 & 0xFFFFFF or self._int())
-        if kind == _CHARS:
+        if kind == CHARS:
             text = RObject("characters", self._string(flags))
             return self._with_attributes(text) if flags & _HAS_ATTRIBUTES else text
         reader = self._readers.get(kind)
@@ -286,7 +170,7 @@ class RStream:
         return self._references[number - 1]
 
     def _refer(self, kind: str, value: Any = None) -> RObject:
-        self._take(_BYTES_OF_OBJECT)
+        self._take(BYTES_OF_OBJECT)
         found = RObject(kind, value)
         self._references.append(found)
         return found
@@ -297,104 +181,14 @@ class RStream:
             found.attributes = attributes.attributes
         return found
 
-    def _vector(self, kind: str, dtype: str) -> RObject:
-        length = self._length()
-        size = length * np.dtype(dtype).itemsize
-        if self._n_passed or (self._n_skipped and length > _SMALL):
-            self._pass(size)
-            return RObject("skipped", length)
-        self._take(size + _BYTES_OF_OBJECT)
-        if size <= len(self._data) - self._at or size <= _STEP:
-            raw = np.frombuffer(self._bytes(size), dtype)
-            return RObject(kind, raw.astype(raw.dtype.newbyteorder("=")))
-        values = np.empty(size, np.uint8)
-        done = 0
-        while done < size:
-            if self._at == len(self._data):
-                self._fill(1)
-            part = self._data[self._at : self._at + min(size - done, _STEP)]
-            values[done : done + len(part)] = np.frombuffer(part, np.uint8)
-            self._at += len(part)
-            done += len(part)
-        found: NDArray[Any] = values.view(dtype)
-        if not found.dtype.isnative:
-            found = found.byteswap(inplace=True).view(found.dtype.newbyteorder("="))
-        return RObject(kind, found)
-
-    def _pass(self, size: int) -> None:
-        while size > 0:
-            if self._at == len(self._data):
-                self._fill(1)
-            step = min(size, len(self._data) - self._at)
-            self._at += step
-            size -= step
-
-    def _strings(self) -> RObject:
-        length = self._length()
-        if self._n_passed or (self._n_skipped and length > _SMALL):
-            for _ in range(length):
-                self._string_flags()
-                self._pass(max(self._length_of_string(), 0))
-            return RObject("skipped", length)
-        self._take(_BYTES_OF_OBJECT)
-        found: list[str | None] = []
-        seen: dict[tuple[bytes, int], str] = {}
-        for _ in range(length):
-            flags = self._string_flags()
-            size = self._length_of_string()
-            if size < 0:
-                self._take(8)
-                found.append(None)
-                continue
-            data = self._bytes(size)
-            text = seen.get((data, flags))
-            if text is None:
-                self._take(_BYTES_OF_STRING + size)
-                text = self._decode(data, flags)
-                if len(seen) < _CACHED_STRINGS:
-                    seen[data, flags] = text
-            else:
-                self._take(8)
-            found.append(text)
-        return RObject("character", found)
-
-    def _string_flags(self) -> int:
-        flags = self._int()
-        if flags & 0xFF != _CHARS:
-            raise self._damaged()
-        return flags
-
-    def _length_of_string(self) -> int:
-        size = self._int()
-        if size < -1:
-            raise self._damaged()
-        return size
-
-    def _string(self, flags: int) -> str | None:
-        size = self._length_of_string()
-        if self._n_passed:
-            self._pass(size)
-            return None
-        if size < 0:
-            return None
-        self._take(_BYTES_OF_STRING + size)
-        return self._decode(self._bytes(size), flags)
-
-    def _decode(self, data: bytes, flags: int) -> str:
-        # What is not valid is said where a name is used: most are not.
-        if flags & _LATIN1:
-            return data.decode("latin-1")
-        encoding = "utf-8" if flags & (_UTF8 | _BYTES) else self._encoding
-        return data.decode(encoding, "surrogateescape")
-
     def _list(self, flags: int) -> Read:
         length = self._length()
         elements: list[RObject] = []
-        self._take(_BYTES_OF_OBJECT)
+        self._take(BYTES_OF_OBJECT)
         for _ in range(length):
             element = yield self._item()
             if not self._n_passed:
-                self._take(_BYTES_OF_OBJECT if element is not _NULL else 8)
+                self._take(BYTES_OF_OBJECT if element is not _NULL else 8)
                 elements.append(element)
         found = RObject("list", elements)
         return (yield self._with_attributes(found)) if flags & _HAS_ATTRIBUTES else found
@@ -417,7 +211,7 @@ class RStream:
             value = yield self._item()
             self._slots, self._n_skipped = before, skipped
             if not self._n_passed:
-                self._take(_BYTES_OF_OBJECT)
+                self._take(BYTES_OF_OBJECT)
                 if tag.kind == "symbol":
                     named[tag.value] = value
                 values.append(value)
@@ -474,7 +268,7 @@ class RStream:
         return self._refer("environment")
 
     def _s4(self, flags: int) -> Any:
-        self._take(_BYTES_OF_OBJECT)
+        self._take(BYTES_OF_OBJECT)
         found = RObject("S4")
         return self._with_attributes(found) if flags & _HAS_ATTRIBUTES else found
 
@@ -499,7 +293,7 @@ class RStream:
             most = 2**31 - 1 if is_int else 2**53
             if not (0 <= n <= most and abs(start) <= most and step in {1.0, -1.0}):
                 raise self._damaged()
-            if self._n_skipped and n > _SMALL:
+            if self._n_skipped and n > SMALL:
                 return RObject("skipped", int(n))
             self._take(24 * int(n))
             values = start + step * np.arange(int(n), dtype=np.float64)
@@ -508,14 +302,16 @@ class RStream:
             return RObject("integer", values.astype(np.int32))
         parts = state.value if state.kind in {"list", "pairlist"} else []
         if name.startswith("wrap_") and parts:
-            return RObject(parts[0].kind, parts[0].value)
+            inner: RObject = parts[0]
+            return RObject(inner.kind, inner.value)
         if name == "deferred_string" and parts:
-            if parts[0].kind == "skipped":
-                return parts[0]
-            if parts[0].kind not in {"integer", "double"}:
+            numbers: RObject = parts[0]
+            if numbers.kind == "skipped":
+                return numbers
+            if numbers.kind not in {"integer", "double"}:
                 raise self._damaged()
-            self._take((_BYTES_OF_STRING + 10) * len(parts[0].value))
-            return RObject("character", [r_number(value) for value in parts[0].value.tolist()])
+            self._take((BYTES_OF_STRING + 10) * len(numbers.value))
+            return RObject("character", [r_number(value) for value in numbers.value.tolist()])
         return RObject(f"vector of the kind {shown(name)}")
 
     def _bytecode(self, flags: int) -> Read:
@@ -572,29 +368,3 @@ class RStream:
         249: _names,
         **dict.fromkeys(_LISTS, _pairs),
     }
-
-
-def r_number(value: float) -> str | None:
-    """Write a number as R's `as.character` does, None for a missing one.
-
-    Parameters
-    ----------
-    value
-        An integer, of which the smallest of 32 bits is missing, or a double.
-    """
-    if isinstance(value, int):
-        return None if value == NA_INTEGER else str(value)
-    if value != value:
-        return None
-    if value in {float("inf"), float("-inf")}:
-        return "Inf" if value > 0 else "-Inf"
-    if value == 0:
-        return "0"
-    digits, _, exponent = f"{abs(value):.14e}".partition("e")
-    digits = digits.replace(".", "").rstrip("0") or "0"
-    power, sign = int(exponent), "-" * (value < 0)
-    n_after = max(len(digits) - power - 1, 0)
-    fixed = f"{abs(value):.{n_after}f}"
-    point = f".{digits[1:]}" if len(digits) > 1 else ""
-    scientific = f"{digits[0]}{point}e{power:+03d}"
-    return sign + (fixed if len(fixed) <= len(scientific) else scientific)

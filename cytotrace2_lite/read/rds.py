@@ -13,7 +13,7 @@ from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._blocks import block_of
 from cytotrace2_lite.read._frames import choose_gene_column
 from cytotrace2_lite.read._names import check_cells, columns_are_genes
-from cytotrace2_lite.read._rexpression import choose, expressions
+from cytotrace2_lite.read._rexpression import choose, expressions, listed
 from cytotrace2_lite.read._robjects import in_words, is_matrix, labels, matrix_of
 from cytotrace2_lite.read._rstream import RStream
 from cytotrace2_lite.read._source import Source
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._reader import Reader
     from cytotrace2_lite.read._rexpression import Part, Table
-    from cytotrace2_lite.read._rstream import RObject
+    from cytotrace2_lite.read._rvectors import RObject
 
 __all__ = ["RFile", "is_r", "open_r"]
 
@@ -334,10 +334,10 @@ def _is_not_needed(wanted: str, first: int, slots: tuple[str, ...], beside: Cont
 
 def _without_expression(root: RObject, is_workspace: bool) -> str:
     if is_workspace:
-        there = [f"{name} ({in_words(item)})" for name, item in root.attributes.items()]
-        held = f"it holds {first_few(there, most=20)}" if there else "it holds no objects"
+        there = listed([(name, in_words(item)) for name, item in root.attributes.items()])
+        held = f"it holds {there or 'no objects'}"
     else:
-        held = f"it holds {in_words(root)}"
+        held = f"it holds an object of the kind {in_words(root)}"
     return (
         f"{held}, which has no expression that is read. Give a Seurat object of version 3 or "
         "newer, a SingleCellExperiment, a SummarizedExperiment, a matrix or a data frame."
