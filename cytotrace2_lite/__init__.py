@@ -7,7 +7,7 @@
 `run` takes a file or a matrix and returns a `Result`; `explain` says which genes made the scores,
 `model_genes` which genes a model goes by; `Ensemble.load` loads a model once for many runs;
 `cytotrace2` has the signature of cytotrace2_py's function of that name; `compare` says how two
-results differ.
+results differ. `tl.cytotrace2` and `pl` are for an AnnData, called as scanpy's are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite._version import __version__
 
 if TYPE_CHECKING:
+    from cytotrace2_lite import pl, tl
     from cytotrace2_lite.api import check, cytotrace2, explain, run
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.parameters import PRESETS
@@ -84,7 +85,9 @@ __all__ = [
     "cytotrace2",
     "explain",
     "model_genes",
+    "pl",
     "run",
+    "tl",
 ]
 
 _MODULES = {
@@ -110,6 +113,8 @@ def __getattr__(name: str) -> Any:
     # NumPy alone takes most of a tenth of a second to import: nothing is until it is used.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in {"pl", "tl"}:
+        return import_module(f"{__name__}.{name}")
     value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from cytotrace2_lite.base.bar import reporting
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.errors import PlotWarning
+from cytotrace2_lite.errors import PlotWarning, UsageError
 from cytotrace2_lite.explanation.explain import explain_scores
 from cytotrace2_lite.explanation.groups import groups_of
 from cytotrace2_lite.explanation.means import ALL_CELLS, SCORE, potency_position
@@ -22,16 +23,17 @@ from cytotrace2_lite.metadata.coordinates import (
     obsm_embedding,
 )
 from cytotrace2_lite.metadata.samples import obs_column
-from cytotrace2_lite.output.anndata import annotate, check_annotatable
+from cytotrace2_lite.output.anndata import KEY, annotate, check_annotatable
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.plots import (
     compute_umap,
+    left_out,
     missing_packages,
     no_plots,
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read.anndata import is_anndata
+from cytotrace2_lite.read.mudata import anndata_of
 from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
@@ -72,8 +74,10 @@ def run(
     max_memory: int | None = None,
     strict: bool = False,
     embedding: ArrayLike | str | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
     inplace: bool = True,
+    key_added: str = KEY,
+    columns: Sequence[str] | str | None = None,
 ) -> Result:
     """Predict the developmental potential of every cell of a dataset.
 
@@ -82,10 +86,11 @@ def run(
     data
         Raw counts, CPM or TPM, not log-transformed. One of
 
-        - a path: of a text table (tab- or comma-separated, plain or gzip, bzip2 or Zstandard data;
+        - a path: of a text table (tab- or comma-separated, plain or gzip, bzip2, xz, Zstandard;
           "-" is standard input), a directory of 10x Genomics, its `matrix.mtx` or their `.h5`, a
-          `.h5ad`, a Parquet, Feather or Arrow table; told by the content;
-        - an AnnData object, in memory or backed by a file;
+          `.h5ad`, `.rds` or `.RData` of R, a Parquet, Feather or Arrow table; told by the content;
+        - an AnnData object, in memory or backed by a file; a MuData, of which the modality "rna"
+          is taken;
         - a pandas data frame, an Arrow table (rows named by its first column or pandas index);
         - a matrix of shape (n_cells, n_genes), a SciPy sparse one or anything NumPy takes.
     genes
@@ -95,7 +100,9 @@ def run(
     layer
         Name of a layer of AnnData to take in place of `X`; of a genome, where a 10x `.h5` has
         several. By default it is `X`, or, if `X` does not hold whole numbers, the one of
-        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`.
+        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`. Of a
+        Seurat object in a file, "ASSAY/LAYER", by default "RNA/counts"; of an experiment of
+        Bioconductor an assay; where a file of R has several objects, the name of one before it.
     use_raw
         Whether to take `.raw` of AnnData.
     orientation
@@ -140,10 +147,21 @@ def run(
         `obsm` of AnnData, such as "X_umap", or "umap" to compute a UMAP, which needs the extra
         `plot`.
     progress
-        Called with a `Progress` as the stages go on, from any thread, from one at a time.
+        True shows a bar: that of tqdm, or lines on standard error where tqdm is not installed. A
+        function is called with a `Progress` as the stages go on, from any thread, from one at a
+        time.
     inplace
-        Write the results into `data` where it is an AnnData, as scanpy does: all columns into
-        `obs`, version, model and parameters into `uns["cytotrace2"]`. Nothing else is changed.
+        Write the results into `data` where it is an AnnData, as scanpy does: columns into `obs`,
+        version, model and parameters into `uns["cytotrace2"]`, the colours of the potencies into
+        `uns["CytoTRACE2_Potency_colors"]`. Nothing else is changed; a view becomes an AnnData of
+        its own. The results of MuData are written into its modality. `tl.cytotrace2` returns a
+        copy instead, if asked to.
+    key_added
+        The name in `uns`. Another than "cytotrace2" also takes the place of "CytoTRACE2" in the
+        names of the columns (`"donors"`: `donors_Score`, `donors_Potency`), so that several runs
+        have room in one AnnData.
+    columns
+        Which columns are written into `obs`, by their usual names; by default all.
 
     Returns
     -------
@@ -164,7 +182,7 @@ def run(
     OutputError
         The temporary directory is full.
     CytoTRACE2Error
-        umap-learn, which "umap" needs, is not installed.
+        Neither scranpy nor umap-learn is installed, one of which "umap" needs.
     """
     options = RunOptions(
         genes=genes,
@@ -185,28 +203,44 @@ def run(
         max_memory=max_memory,
         strict=strict,
     )
-    writes = inplace and is_anndata(data)
-    if writes:  # what is known to fail is tried before the work
-        check_annotatable(data, orientation)
+    adata = anndata_of(data) if inplace else None
+    if adata is not None:  # what is known to fail is tried before the work
+        check_annotatable(adata, orientation, key_added=key_added, columns=columns)
+    elif key_added != KEY or columns is not None:
+        raise UsageError(
+            "key_added and columns say what is written into an AnnData, and nothing is "
+            f"({'inplace=False' if not inplace else f'the data are a {type(data).__name__}'})."
+        )
     to_compute = isinstance(embedding, str) and embedding == "umap"
-    with open_source(expanded(data), options) as source:
-        embed = None
+    with reporting(progress) as report:
+        with open_source(expanded(data), options) as source:
+            embed = None
+            if to_compute:
+                require_umap()
+            elif isinstance(embedding, str):
+                embed = partial(checked_embedding, obsm_embedding(source, embedding))
+            elif embedding is not None:
+                embed = partial(checked_embedding, embedding)
+            job = prepare_job(source, options, embed=embed, progress=report)
+        if strict:
+            job.refuse_warnings()
+        _give_warnings(job.findings, stacklevel=3)
+        some = left_out(job.data.counts) if to_compute else None
+        if some is not None:
+            warnings.warn(some, stacklevel=2)
+        result = job.score(report, release=not to_compute)
         if to_compute:
-            require_umap()
-        elif isinstance(embedding, str):
-            embed = partial(checked_embedding, obsm_embedding(source, embedding))
-        elif embedding is not None:
-            embed = partial(checked_embedding, embedding)
-        job = prepare_job(source, options, embed=embed, progress=progress)
-    if strict:
-        job.refuse_warnings()
-    _give_warnings(job.findings, stacklevel=3)
-    result = job.score(progress, release=not to_compute)
-    if to_compute:
-        layout = compute_umap(job.data.counts, threads=job.parameters.max_cores, progress=progress)
-        result = replace(result, embedding=layout)
-    if writes:
-        annotate(data, result)
+            layout = compute_umap(
+                job.data.counts,
+                result.components,
+                threads=job.parameters.max_cores,
+                progress=report,
+            )
+            told = result.warnings if some is None else [*result.warnings, some]
+            result = replace(result, embedding=layout, warnings=told)
+    if adata is not None:
+        umap = result.embedding if to_compute else None
+        annotate(adata, result, key_added=key_added, columns=columns, umap=umap)
     return result
 
 
@@ -232,7 +266,7 @@ def explain(
     max_cores: int | None = None,
     max_memory: int | None = None,
     strict: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
 ) -> Explanation:
     """Score the cells of a dataset, and divide the scores among the genes.
 
@@ -283,24 +317,25 @@ def explain(
         strict=strict,
     )
     potency_position(of)
-    with open_source(expanded(data), options) as source:
-        key = groups if isinstance(groups, str) else ""
-        labels = obs_column(source, key) if key else groups
-        job = prepare_job(source, options, progress=progress)
-    if strict:
-        job.refuse_warnings()
-    _give_warnings(job.findings, stacklevel=3)
-    result = job.score(progress, release=False)
-    return explain_scores(
-        job.data,
-        job.ensemble,
-        result,
-        groups_of(labels, result, key),
-        of=of,
-        reference=reference,
-        threads=job.parameters.max_cores,
-        progress=progress,
-    )
+    with reporting(progress) as report:
+        with open_source(expanded(data), options) as source:
+            key = groups if isinstance(groups, str) else ""
+            labels = obs_column(source, key) if key else groups
+            job = prepare_job(source, options, progress=report)
+        if strict:
+            job.refuse_warnings()
+        _give_warnings(job.findings, stacklevel=3)
+        result = job.score(report, release=False)
+        return explain_scores(
+            job.data,
+            job.ensemble,
+            result,
+            groups_of(labels, result, key),
+            of=of,
+            reference=reference,
+            threads=job.parameters.max_cores,
+            progress=report,
+        )
 
 
 def check(
@@ -322,7 +357,7 @@ def check(
     seed: int = 14,
     max_cores: int | None = None,
     max_memory: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
 ) -> list[Finding]:
     """Look at a dataset as `run` does before it computes anything, and stop there.
 
@@ -363,8 +398,8 @@ def check(
         max_cores=max_cores,
         max_memory=max_memory,
     )
-    with open_source(expanded(data), options) as source:
-        return prepare_job(source, options, progress=progress).findings
+    with reporting(progress) as report, open_source(expanded(data), options) as source:
+        return prepare_job(source, options, progress=report).findings
 
 
 def cytotrace2(

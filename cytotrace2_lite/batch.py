@@ -52,6 +52,9 @@ class BatchScores:
         Genes of the model that each cell expresses; int64, shape (n_cells,).
     seconds
         Time by stage.
+    components
+        Principal components that the scores are smoothed over; float64, shape (n_cells, 30). None
+        where there are too few cells for that.
     """
 
     raw_score: NDArray[np.float64]
@@ -61,6 +64,7 @@ class BatchScores:
     score: NDArray[np.float64]
     genes_per_cell: NDArray[np.int64]
     seconds: dict[str, float]
+    components: NDArray[np.float64] | None
 
 
 def score_batch(
@@ -119,6 +123,7 @@ def score_batch(
                 progress=partial(clock.progress, "diffuse"),
             )
             score = preknn = binning.spread(diffused, prediction.potency)
+        coordinates = None
         if n_cells >= MIN_CELLS_FOR_NEIGHBORS:
             with clock.timed("components"):
                 standardised = standardise(counts, threads=threads)
@@ -143,6 +148,7 @@ def score_batch(
         score=score,
         genes_per_cell=genes_per_cell,
         seconds=dict(clock.seconds),
+        components=coordinates,
     )
 
 

@@ -21,7 +21,7 @@ from cytotrace2_lite.metadata.coordinates import (
     read_embedding,
 )
 from cytotrace2_lite.metadata.samples import obs_column
-from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
@@ -352,13 +352,13 @@ def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
     labels, key = None, explain.by or ""
     if key == BY_POTENCY:
         pass
-    elif key and source.frame_name and not (annotation and key in annotation.header):
+    elif key and source.has_cell_data and not (annotation and key in annotation.header):
         labels = list(obs_column(source, key))
     elif key:
         if annotation is None:
             raise UsageError(
                 "--by names a column of the annotation: give the file, too "
-                "(-a/--annotation-path). Only a .h5ad or an R object has labels of its own."
+                "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
             )
         labels = annotation.column(key, cells)
     elif annotation is not None:
@@ -391,8 +391,8 @@ def _explain(
 
 
 def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
-    """Take the UMAP that a file brings, where it has one of its cells that can be drawn."""
-    if not source.frame_name or orientation == "genes-x-cells":
+    """Take the UMAP that a file brings, where it has one of its cells to be drawn."""
+    if not source.describes_cells(orientation):
         return None
     try:
         return obsm_embedding(source, _UMAP_KEY)
@@ -415,7 +415,7 @@ def _at(found: Embedding, key: str, cells: list[str]) -> tuple[Embedding, list[F
 def _embedding_of_file(
     embedding: str | os.PathLike[str], source: Input
 ) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
-    if not os.path.exists(embedding) and source.frame_name:  # noqa: PTH110
+    if not os.path.exists(embedding) and source.has_cell_data:  # noqa: PTH110
         return partial(checked_embedding, obsm_embedding(source, str(embedding)))
     return partial(match_cells, *read_embedding(embedding), path=embedding)
 
@@ -424,17 +424,17 @@ def _read_annotation(
     path: str | os.PathLike[str], batch_key: str | None, source: Input
 ) -> tuple[Annotation | None, str | None]:
     """Read the annotation, or give the name of the column of `obs` that takes its place."""
-    if path and not os.path.exists(path) and source.frame_name:  # noqa: PTH110
+    if path and not os.path.exists(path) and source.has_cell_data:  # noqa: PTH110
         return None, str(path)
     if path:
         annotation = read_annotation(path)
         if batch_key is not None:
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
         return annotation, None
-    if batch_key is not None and not source.frame_name:
+    if batch_key is not None and not source.has_cell_data:
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only a .h5ad or an R object has labels of its own."
+            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
         )
     return None, None
 

@@ -321,11 +321,15 @@ def score_cells(
     arrays = _missing(n_cells)
     quality: list[BatchQuality] = []
     cells_of_sample: defaultdict[str, list[NDArray[np.intp]]] = defaultdict(list)
+    components = None
     for batch, found in zip(split, answers, strict=True):
         for name in ("raw_score", "probabilities", "preknn_potency_index", "preknn_score", "score"):
             arrays[name][batch.cells] = getattr(found, name)
         quality.append(batch_quality(batch.sample, found.genes_per_cell))
         cells_of_sample[batch.sample].append(batch.cells)
+        if len(split) == 1 and found.components is not None:
+            components = np.full((n_cells, found.components.shape[1]), np.nan)
+            components[batch.cells] = found.components
         for stage, spent in found.seconds.items():
             tally.seconds[stage] += spent
             if elsewhere:
@@ -342,6 +346,7 @@ def score_cells(
         cells=data.cells,
         **arrays,
         n_genes=n_genes,
+        components=components,
         warnings=[finding.warning for finding in findings if finding.severity == "warning"],
         info=dict(
             run_report(

@@ -58,6 +58,10 @@ class Result(Scores):
     embedding
         Where `plot` draws the cells, unless it is told otherwise; None where the run was not asked
         for it.
+    components
+        Principal components of the cells, over which the scores were smoothed; float64, shape
+        (n_cells, 30), NaN for a cell without score. None where the run had several batches, which
+        have components of their own, or fewer than 100 cells.
     """
 
     @property
@@ -133,8 +137,8 @@ class Result(Scores):
         extra_columns
             Append raw score, probabilities, pseudotime and status to upstream's five columns.
         file_format
-            "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
-            file, also known as Feather).
+            "txt" (tab-separated, UTF-8, as upstream writes it), "txt.gz" (the same, compressed),
+            "parquet" or "arrow" (Arrow IPC file, also known as Feather).
 
         Returns
         -------
@@ -164,7 +168,8 @@ class Result(Scores):
         extra_columns
             Append raw score, probabilities, pseudotime and status to upstream's five columns.
         file_format
-            "txt", "parquet" or "arrow": `cytotrace2_results.txt`, `.parquet`, `.arrow`.
+            "txt", "txt.gz", "parquet" or "arrow": `cytotrace2_results.txt`, `.txt.gz`, `.parquet`,
+            `.arrow`.
 
         Returns
         -------
@@ -236,7 +241,7 @@ class Result(Scores):
         CytoTRACE2Error
             h5py is not installed.
         """
-        from cytotrace2_lite.output.anndata import annotated_copy, check_h5ad
+        from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 
         source, target = expanded(source), expanded(target)
         with open_input(source) as handle:

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from benchmarks import table
+from helpers.r import require_r
 from test_architecture import TABLE
 
 import cytotrace2_lite as ct2
@@ -39,7 +40,7 @@ UPSTREAM = {
 }
 
 needs_plots = pytest.mark.skipif(
-    find_spec("matplotlib") is None or find_spec("umap") is None,
+    find_spec("matplotlib") is None or find_spec("scranpy") is find_spec("umap") is None,
     reason="the extra plot is not installed",
 )
 
@@ -134,6 +135,31 @@ def test_the_notebook_on_genes_was_executed():
 @pytest.mark.parametrize("page", ["index.md", "running.md"])
 def test_the_commands_of_a_page_run(page, checkout):
     run_commands(checkout, page)
+
+
+@needs_plots
+def test_the_commands_of_the_page_on_seurat_run(checkout):
+    run_commands(checkout, "seurat.md")
+    run_python(checkout, "seurat.md")
+    for folder in ("from_r", "from_sct", "from_workspace"):
+        assert (checkout.directory / folder / "cytotrace2_potency_score_UMAP.png").is_file()
+    assert (checkout.directory / "from_r/cytotrace2_potency_score_by_phenotype.png").is_file()
+
+
+def test_the_r_of_the_page_on_seurat_runs(checkout):
+    require_r("Matrix", "SeuratObject", "SingleCellExperiment")
+    script = checkout.directory / "page.R"
+    script.write_text("\n".join(blocks("seurat.md", "r")))
+    said = checkout("Rscript", "--vanilla", script.name)
+    assert said.count("Model: open") == 5
+    assert (checkout.directory / "scored/run.json").is_file()
+    found = checkout("ct2-lite", "check", "object.rds", "-a", "CytoTRACE2_Potency")
+    assert "Input read as rds (gzip), RNA/counts" in found
+    arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
+    documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    code = (ROOT / "cytotrace2_lite/data/cytotrace2_lite.R").read_text()
+    signature = code.rpartition("  function(object")[2].partition("{\n")[0]
+    assert documented == {"object", *re.findall(r"(\w+) = ", signature)}
 
 
 @needs_plots

@@ -1,6 +1,6 @@
 """The six potency categories, and which scores belong to each.
 
-Source: cytotrace2_py 1.1.0.4 `map_score_to_potency` (behaviour).
+Source: cytotrace2_py 1.1.0.4 `map_score_to_potency` (behaviour), `plot_all_outputs` (colours).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["N_POTENCIES", "POTENCIES", "POTENCY_EDGES", "potency_of"]
+__all__ = ["N_POTENCIES", "POTENCIES", "POTENCY_COLORS", "POTENCY_EDGES", "potency_of"]
 
 #: The categories, from the lowest scores to the highest.
 POTENCIES = (
@@ -24,6 +24,8 @@ POTENCIES = (
     "Totipotent",
 )
 N_POTENCIES = len(POTENCIES)
+#: Their colours in plots.
+POTENCY_COLORS = ("#5E4FA2", "#66C2A5", "#E6F598", "#FEE08B", "#F46D43", "#9E0142")
 #: Bounds of the categories, shape (7,): category k holds scores over bound k, up to bound k + 1;
 #: the lowest category also holds 0.
 POTENCY_EDGES = np.linspace(0, 1, N_POTENCIES + 1)

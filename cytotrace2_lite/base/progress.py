@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Progress"]
+__all__ = ["STAGES", "Progress"]
+
+#: What people are told of each stage that may last.
+STAGES = {
+    "read": "Reading and checking",
+    "preprocess": "Ranking genes",
+    "predict": "Predicting potency",
+    "diffuse": "Smoothing by diffusion",
+    "components": "Principal components",
+    "neighbors": "Smoothing over neighbours",
+    "explain": "Dividing scores among genes",
+    "embed": "UMAP",
+    "draw": "Drawing plots",
+}
 
 
 class Progress(NamedTuple):

@@ -13,6 +13,7 @@ from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
     dataset_options,
+    log_option,
     model_option,
     quiet_option,
     strict_option,
@@ -27,9 +28,10 @@ _WARNINGS_FOUND = 6  # exit code, where it was asked for
 
 
 @click.command()
-@dataset_options
+@dataset_options("[EXPR]")
 @model_option
 @quiet_option
+@log_option
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="Write what was found as JSON.")
 def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
@@ -51,7 +53,7 @@ def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
 
 def _refuse_options_without_table() -> None:
     context = click.get_current_context()
-    allowed = {"model", "max_cores", "disable_parallelization"}
+    allowed = {"model", "max_cores", "disable_parallelization", "log"}
     for param in context.command.params:
         name = param.name or ""
         source = context.get_parameter_source(name)
@@ -72,8 +74,7 @@ def _check_table(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
 
     try:
         ensemble = Ensemble.load(dataset.options.model)
-        if not quiet:
-            say(model_line(ensemble.info))
+        say(model_line(ensemble.info), quiet=quiet)
         with InterruptibleReporter(quiet=quiet) as reporter:
             findings = check_file(
                 path,

@@ -14,7 +14,9 @@ from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
     dataset_options,
+    log_option,
     model_option,
+    output_option,
     quiet_option,
     strict_option,
 )
@@ -49,7 +51,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 
 
 @click.command()
-@dataset_options
+@dataset_options("EXPR")
 @click.option(
     "--by",
     metavar="COLUMN",
@@ -109,14 +111,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     callback=_names,
     help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
 )
-@click.option(
-    "-o",
-    "--output-dir",
-    default="cytotrace2_results",
-    show_default=True,
-    metavar="DIR",
-    help="Where the files are written.",
-)
+@output_option("Where the files are written.")
 @model_option
 @click.option(
     "--plot-format",
@@ -130,6 +125,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "-dv", "--disable-verbose", is_flag=True, help="Say only which model, warnings and errors."
 )
 @quiet_option
+@log_option
 @strict_option
 def explain(
     *,
@@ -157,8 +153,7 @@ def explain(
 
     ensemble = Ensemble.load(dataset.options.model)
     is_silent = quiet or disable_verbose
-    if not quiet:
-        say(model_line(ensemble.info))
+    say(model_line(ensemble.info), quiet=quiet)
     with InterruptibleReporter(quiet=is_silent) as reporter:
         explanation = explain_to_directory(
             path,
@@ -170,8 +165,7 @@ def explain(
             progress=reporter,
             on_checked=teller(reporter, quiet=is_silent),
         )
-    if not is_silent:
-        say(explanation_summary(explanation, output_dir))
+    say(explanation_summary(explanation, output_dir), quiet=is_silent)
     if not disable_plotting:
         reporter.results_are_safe()
         draw_gene_plots(explanation, output_dir, plot_format, quiet=is_silent)
@@ -210,8 +204,7 @@ def draw_gene_plots(
 
     lacking = missing_packages(with_umap=False)
     if lacking:
-        if not quiet:
-            say(f"{no_plots(lacking)} (-dpl hides this line)")
+        say(f"{no_plots(lacking)} (-dpl hides this line)", quiet=quiet)
         return
     try:
         write_whole(draw_files(explanation, output_dir, plot_format))
@@ -219,5 +212,4 @@ def draw_gene_plots(
         interrupt.stop_if_asked()  # a library may have taken it for an error of its own
         say(f"Warning: pictures of the genes not drawn (the tables are complete): {error}")
         return
-    if not quiet:
-        say(f"Pictures of the genes: .{plot_format} files in {output_dir}")
+    say(f"Pictures of the genes: .{plot_format} files in {output_dir}", quiet=quiet)

@@ -32,7 +32,7 @@ def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Fi
     reporter
         Its line on the terminal is ended first.
     quiet
-        Say warnings only.
+        Say warnings only; the notes are in the log, if there is one.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Fi
         for finding in findings:
             if finding.severity == "warning":
                 say(f"Warning: {finding}")
-            elif finding.code in _NOTES and not quiet:
-                say(f"{_NOTES[finding.code]} {finding.what}.")
+            elif finding.code in _NOTES:
+                say(f"{_NOTES[finding.code]} {finding.what}.", quiet=quiet)
 
     return tell

@@ -11,6 +11,7 @@ import click
 
 from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.cli.interrupt import SIGNAL_WORDS, interrupt, listening
+from cytotrace2_lite.cli.log import log
 from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.cli.stdout import is_of_stdout, stdout_error
 from cytotrace2_lite.errors import CytoTRACE2Error
@@ -49,8 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # An encoding that lacks a character, such as that of the locale C, costs no output.
         sys.stdout.reconfigure(errors="backslashreplace")
-    with listening():
-        code = _exit_code(arguments)
+    log.words = sys.argv[1:] if arguments is None else arguments
+    try:
+        with listening():
+            code = _exit_code(arguments)
+        _end(code)
+    finally:
+        log.close()
+    sys.exit(code)
+
+
+def _end(code: int) -> None:
+    """Say what a signal has left, and end the log."""
     if code == interrupt.exit_code:
         outcome = (
             " while plotting: the results are complete."
@@ -58,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             else ": no result was written."
         )
         say(SIGNAL_WORDS[code - 128] + outcome)
-    sys.exit(code)
+    log.write(f"exit code {code}")
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
@@ -67,6 +78,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return cli.main(arguments, prog_name="ct2-lite", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
+        log.write(f"Error: {error.format_message()}")
         return error.exit_code
     except CytoTRACE2Error as error:
         say(f"Error: {error}")
@@ -84,6 +96,10 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
             return interrupt.exit_code
         if any(sign in str(error).lower() for sign in _SIGNS_OF_LITTLE_MEMORY):
             return _out_of_memory()
+        if log.is_open:
+            import traceback
+
+            log.write(traceback.format_exc())
         raise
 
 

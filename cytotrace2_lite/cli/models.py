@@ -41,7 +41,8 @@ def models() -> None:
 
 
 @models.command("list")
-def list_models() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_models(*, as_json: bool) -> None:
     """List the bundled and installed models, and say which one `run` uses."""
     paths = [*installed_models(), bundled_model()]
     trouble = ""
@@ -52,6 +53,9 @@ def list_models() -> None:
     if chosen is not None and chosen not in paths:
         paths.insert(0, chosen)
     found = [describe(path) for path in paths]
+    if as_json:
+        click.echo(_as_json(found, chosen, reason, trouble))
+        return
     rows = [_COLUMNS, *(_row(model) for model in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, path in zip(rows, [None, *paths], strict=True):
@@ -256,6 +260,30 @@ def _say_what_run_uses(path: Path) -> None:
             f"ct2-lite run uses {chosen.stem} ({reason}); for this model, add -m {path.stem}",
             err=True,
         )
+
+
+def _as_json(found: list[ModelFile], chosen: Path | None, reason: str, trouble: str) -> str:
+    """Give the list for programs; docs/models.md explains the keys."""
+    import json
+
+    entries = [
+        {
+            "name": model.name,
+            "used": model.path == chosen,
+            "architecture": model.architecture,
+            "n_members": model.n_members,
+            "licence": model.licence,
+            "official": model.official,
+            "sha256": model.sha256,
+            "n_bytes": model.size,
+            "path": str(model.path),
+            "open_to_all": None if (place := open_to_all(model.path)) is None else str(place),
+            "problem": model.problem or None,
+        }
+        for model in found
+    ]
+    document = {"models": entries, "reason": reason or None, "problem": trouble or None}
+    return json.dumps(document, indent=2)
 
 
 def _row(model: ModelFile) -> tuple[str, ...]:

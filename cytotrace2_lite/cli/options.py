@@ -6,12 +6,17 @@ values to the command as one `Dataset`.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from cytotrace2_lite.cli.log import open_log
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +25,23 @@ if TYPE_CHECKING:
 
     Command = Callable[..., None]
 
-__all__ = ["Dataset", "dataset_options", "model_option", "quiet_option", "strict_option"]
+__all__ = [
+    "Dataset",
+    "dataset_options",
+    "log_option",
+    "model_option",
+    "output_option",
+    "quiet_option",
+    "strict_option",
+]
 
 _UNITS = " KMGT"
+# What results, tables and pictures are called; with a slash at its end it is a directory.
+_NAME_OF_A_FILE = re.compile(
+    r"(.*[^/\\]+)\.(txt|tsv|csv|tab|parquet|feather|arrow|h5|h5ad|json|xlsx?|rds|mtx|png|pdf|svg)"
+    r"(\.(gz|bz2|xz|zst))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,6 @@ def _use_preset(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 # In the order of the help.
 _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
-    click.argument("expression", required=False, metavar="EXPR"),
     click.option("-f", "--input-path", metavar="EXPR", help="The same as the argument EXPR."),
     click.option(
         "-a",
@@ -108,7 +126,11 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         show_default=True,
         help="Species of the gene names.",
     ),
-    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X."),
+    click.option(
+        "--layer",
+        metavar="NAME",
+        help="Layer of a .h5ad to read, X for X; ASSAY/LAYER of an R object.",
+    ),
     click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X."),
     click.option(
         "--orientation",
@@ -201,20 +223,80 @@ model_option = click.option(
 #: Adds `-q`.
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 
+#: Adds `--log`, which is opened before the other options are read.
+log_option = click.option(
+    "--log",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=open_log,
+    help="Append what is said on standard error to FILE, with times; with -q, too, what it hides.",
+)
 
-def dataset_options(command: Command) -> Command:
-    """Add the options on a dataset to a command, which takes them as its argument `dataset`.
+
+def output_option(text: str, *, or_stdout: bool = False) -> Callable[[Command], Command]:
+    """Make the option `-o`, which takes no name of a file.
 
     Parameters
     ----------
-    command
-        It has the options of `model_option` and `strict_option`, too.
+    text
+        Its help.
+    or_stdout
+        Whether "-" stands for standard output.
 
     Returns
     -------
     callable
-        What `click.command` takes.
+        A decorator of a command.
     """
+
+    def checked(ctx: click.Context, param: click.Parameter, value: str) -> str:
+        del ctx, param
+        match = _NAME_OF_A_FILE.fullmatch(value)
+        if match is None or os.path.isdir(expanded(value)):  # noqa: PTH112
+            return value
+        remedy = f"Give a directory, such as -o {match[1]}"
+        if or_stdout and match[2].lower() == "h5ad":
+            remedy += f"; --write-h5ad {value} writes a copy of an .h5ad input with the results"
+        elif or_stdout:
+            remedy += f"; -o - > {value} writes the results alone to such a file"
+        raise UsageError(
+            f"{value}: -o/--output-dir is a directory, and this looks like the name of a file. "
+            f"{remedy}."
+        )
+
+    return click.option(
+        "-o",
+        "--output-dir",
+        default="cytotrace2_results",
+        show_default=True,
+        metavar="DIR",
+        callback=checked,
+        help=text,
+    )
+
+
+def dataset_options(metavar: str) -> Callable[[Command], Command]:
+    """Add the options on a dataset to a command, which takes them as its argument `dataset`.
+
+    The command has the options of `model_option` and `strict_option`, too.
+
+    Parameters
+    ----------
+    metavar
+        How the usage line shows the expression table.
+
+    Returns
+    -------
+    callable
+        A decorator, whose result `click.command` takes.
+    """
+    argument = click.argument("expression", required=False, metavar=metavar)
+    return lambda command: argument(_with_dataset(command))
+
+
+def _with_dataset(command: Command) -> Command:
+    """Add all options on a dataset but the argument."""
 
     @wraps(command)
     def with_dataset(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.base.progress import STAGES
+from cytotrace2_lite.cli.log import log
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -28,20 +30,24 @@ _LOG_SECONDS = 30  # between two lines of a log
 _LONG_SECONDS = 20  # of a UMAP, whose libraries compile at first
 _FORESIGHT_SECONDS = 1  # before a guess is made at what is left
 _LONGEST_BAR, _SHORTEST_BAR = 30, 5
-_STAGES = {
-    "read": "Reading and checking",
-    "preprocess": "Ranking genes",
-    "predict": "Predicting potency",
-    "diffuse": "Smoothing by diffusion",
-    "components": "Principal components",
-    "neighbors": "Smoothing over neighbours",
-    "explain": "Dividing scores among genes",
-    "embed": "UMAP",
-    "draw": "Drawing plots",
-}
 
 
-def say(text: str, *, start: str = "", end: str = "\n") -> None:
+def say(text: str, *, quiet: bool = False) -> None:
+    """Write a line or more to standard error, and to the log.
+
+    Parameters
+    ----------
+    text
+        What is to be said.
+    quiet
+        Write it to the log only.
+    """
+    log.write(text)
+    if not quiet:
+        _echo(text)
+
+
+def _echo(text: str, *, start: str = "", end: str = "\n") -> None:
     """Write to standard error; nobody reading it is no reason to lose results."""
     with contextlib.suppress(OSError):
         # What a file holds, or is called, must not move the cursor.
@@ -61,19 +67,19 @@ class _Line:
         now = time.monotonic()
         if self.on_terminal and now - self._shown >= _SHOW_SECONDS:
             text = text[: _columns()]
-            say(text.ljust(self._width), start="\r", end="")
+            _echo(text.ljust(self._width), start="\r", end="")
             self._width, self._shown = len(text), now
 
     def end(self, text: str) -> None:
         """Write a line for good, in place of what stands there."""
         start = "\r" if self._width else ""
-        say(text.ljust(self._width), start=start)
+        _echo(text.ljust(self._width), start=start)
         self._width = 0
 
     def leave(self) -> None:
         """Leave what stands there, and go on below it."""
         if self._width:
-            say("")
+            _echo("")
         self._width = 0
 
 
@@ -118,7 +124,7 @@ class _Stage:
 
     def bar(self, now: float) -> str:
         """Compose the line of a terminal, with a bar as long as there is room for."""
-        label, state = _STAGES[self.name], self.state(now)
+        label, state = STAGES[self.name], self.state(now)
         if not self.total:
             return f"{label} {state}"
         share = self.done / self.total
@@ -136,7 +142,7 @@ class StageReporter:
     Parameters
     ----------
     quiet
-        Write nothing.
+        Write nothing, except to the log.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -148,7 +154,7 @@ class StageReporter:
 
     def __call__(self, event: Progress) -> None:
         """Take note of progress."""
-        if self._quiet:
+        if self._quiet and not log.is_open:
             return
         now = time.monotonic()
         stage = self._stage
@@ -159,10 +165,11 @@ class StageReporter:
             stage.entered = started
             self._stage = stage
         _, stage.done, stage.total, stage.unit = event
-        if self._line.on_terminal:
+        if self._line.on_terminal and not self._quiet:
             self._line.show(stage.bar(now))
-        elif now - self._logged >= _LOG_SECONDS and stage.done:
-            self._say(f"{_STAGES[stage.name]}: {stage.state(now)}", now)
+        if now - self._logged >= _LOG_SECONDS and stage.done:
+            text = f"{STAGES[stage.name]}: {stage.state(now)}"
+            self._say(text, now, quiet=self._line.on_terminal)
 
     def finish(self) -> None:
         """Leave the line to others: the stages are done, or will never be."""
@@ -174,12 +181,14 @@ class StageReporter:
         if stage is None:
             return
         if stage.done >= stage.total:  # that of a pipe is 0
-            self._say(f"{_STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
+            self._say(f"{STAGES[stage.name]}: {stage.seconds(now):.1f} s", now)
         else:  # another batch is to come, or an error came
             stage.spent = stage.seconds(now)
 
-    def _say(self, text: str, now: float) -> None:
-        self._line.end(text)
+    def _say(self, text: str, now: float, *, quiet: bool = False) -> None:
+        log.write(text)
+        if not (quiet or self._quiet):
+            self._line.end(text)
         self._logged = now
 
 

@@ -15,7 +15,9 @@ from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
     dataset_options,
+    log_option,
     model_option,
+    output_option,
     quiet_option,
     strict_option,
 )
@@ -31,15 +33,11 @@ __all__ = ["run"]
 
 
 @click.command()
-@dataset_options
-@click.option(
-    "-o",
-    "--output-dir",
-    default="cytotrace2_results",
-    show_default=True,
-    metavar="DIR",
-    help="Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
+@dataset_options("EXPR")
+@output_option(
+    "Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
     "written, to standard output.",
+    or_stdout=True,
 )
 @click.option(
     "--extra-columns",
@@ -49,10 +47,10 @@ __all__ = ["run"]
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["txt", "parquet", "arrow"]),
+    type=click.Choice(["txt", "txt.gz", "parquet", "arrow"]),
     default="txt",
     show_default=True,
-    help="Of the results: cytotrace2_results.txt, .parquet or .arrow.",
+    help="Of the results: cytotrace2_results.txt, .txt.gz, .parquet or .arrow.",
 )
 @click.option(
     "--write-h5ad",
@@ -87,6 +85,7 @@ __all__ = ["run"]
     help="Print only which model is used, warnings and errors.",
 )
 @quiet_option
+@log_option
 @strict_option
 @click.option(
     "--require-plots",
@@ -143,8 +142,7 @@ def run(
         raise CytoTRACE2Error(no_plots(lacking))
     ensemble = Ensemble.load(dataset.options.model)
     is_silent = quiet or disable_verbose
-    if not quiet:
-        say(model_line(ensemble.info))
+    say(model_line(ensemble.info), quiet=quiet)
     with InterruptibleReporter(quiet=is_silent) as reporter:
         scored = score_to_directory(
             path,
@@ -163,14 +161,13 @@ def run(
         )
     if to_stdout:
         write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
-    if not is_silent:
-        results = os.path.join(output_dir, f"cytotrace2_results.{file_format}")  # noqa: PTH118
-        where = "standard output; no run.json, no plots" if to_stdout else results
-        say(_summary(scored.result, where))
-        if write_h5ad:
-            say(f"Copy of the input with the results: {write_h5ad}")
-    if scored.explanation is not None and not is_silent:
-        say(explanation_summary(scored.explanation, output_dir))
+    results = os.path.join(output_dir, f"cytotrace2_results.{file_format}")  # noqa: PTH118
+    where = "standard output; no run.json, no plots" if to_stdout else results
+    say(_summary(scored.result, where), quiet=is_silent)
+    if write_h5ad:
+        say(f"Copy of the input with the results: {write_h5ad}", quiet=is_silent)
+    if scored.explanation is not None:
+        say(explanation_summary(scored.explanation, output_dir), quiet=is_silent)
     if not (disable_plotting or to_stdout):
         reporter.results_are_safe()
         with reporter:
@@ -197,8 +194,7 @@ def _draw_plots(
 
     lacking = missing_packages(with_umap=scored.result.embedding is None)
     if lacking:
-        if not quiet:
-            say(f"{no_plots(lacking)} (-dpl hides this line)")
+        say(f"{no_plots(lacking)} (-dpl hides this line)", quiet=quiet)
         return False
     paths, problems = write_plots(
         scored.result,
@@ -213,8 +209,8 @@ def _draw_plots(
     interrupt.stop_if_asked()  # a library may have taken it for an error of its own
     for problem in problems:
         say(f"Warning: {problem}")
-    if paths and not quiet:
-        say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}")
+    if paths:
+        say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}", quiet=quiet)
     return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP
+from cytotrace2_lite.output.anndata import make_actual
 from cytotrace2_lite.output.tables import require_pandas
 from cytotrace2_lite.text import first_few
 
@@ -74,6 +75,7 @@ def write(
     table = np.zeros((len(names), len(means.groups)))
     table[rows] = means.mean_shares[:, columns].T
     pandas = require_pandas()
+    make_actual(adata)
     adata.varm[SHARES_KEY] = pandas.DataFrame(
         table, index=adata.var_names, columns=list(means.groups)
     )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.output.tables import require_pandas
+from cytotrace2_lite.system.small_tables import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 __all__ = ["Table"]
-
-# What would end a field of a text table before its end.
-_SPECIAL = re.compile('[\t\n\r"]')
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +99,4 @@ def _texts(values: Any) -> list[str]:
         return list(map(str, array.tolist()))
     if array.dtype.kind == "f":
         return ["" if value != value else f"{value:.6g}" for value in array.tolist()]
-    return [_quoted(str(value)) for value in array.tolist()]
-
-
-def _quoted(text: str) -> str:
-    if _SPECIAL.search(text):
-        text = text.replace('"', '""')
-        return f'"{text}"'
-    return text
+    return [quoted(str(value)) for value in array.tolist()]

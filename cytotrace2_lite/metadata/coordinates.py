@@ -10,7 +10,7 @@ import numpy as np
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.system.small_tables import read_small_table
+from cytotrace2_lite.system.small_tables import quoted, read_small_table
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.read import Input
 
-__all__ = ["Embedding", "embedding_of", "match_cells", "obsm_embedding", "read_embedding"]
+__all__ = [
+    "Embedding",
+    "checked_embedding",
+    "embedding_of",
+    "embedding_table",
+    "match_cells",
+    "obsm_embedding",
+    "read_embedding",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +120,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     Parameters
     ----------
     source
-        The dataset: AnnData, or a file that is a `.h5ad` or R's.
+        The dataset: AnnData, or a `.h5ad` file.
     key
         Name of the array, such as "X_umap". The axes are named after it.
 
@@ -127,7 +135,7 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
         There is no such array, or it does not hold two columns of numbers.
     """
     values: Any
-    if source.frame_name:
+    if source.has_cell_data:
         values = source.obsm(key)
     else:
         arrays = getattr(source.data, "obsm", None)
@@ -152,6 +160,31 @@ def obsm_embedding(source: Input, key: str) -> Embedding:
     name = name.upper() if name.islower() else name
     checked = embedding_of(values[:, :2], len(values))
     return Embedding(checked.coordinates, (f"{name} 1", f"{name} 2"))
+
+
+def embedding_table(cells: Sequence[str], embedding: Embedding) -> bytes:
+    """Write coordinates of cells as `read_embedding` reads them.
+
+    Parameters
+    ----------
+    cells
+        Names of the cells, length n_cells.
+    embedding
+        Their coordinates; a cell without any is left out.
+
+    Returns
+    -------
+    bytes
+        Content of a tab-separated file with a header. Numbers are in the shortest form that is read
+        back as the same number.
+    """
+    shown_cells = np.flatnonzero(np.isfinite(embedding.coordinates).all(axis=1)).tolist()
+    rows = embedding.coordinates[shown_cells].tolist()
+    lines = ["\t".join(["cell", *map(quoted, embedding.axes)])]
+    lines += [
+        f"{quoted(cells[cell])}\t{x}\t{y}" for cell, (x, y) in zip(shown_cells, rows, strict=True)
+    ]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def read_embedding(

@@ -100,7 +100,7 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
 
 
 def obs_column(source: Input, column: str) -> Any:
-    """Take the labels of the cells from a column of `obs` of AnnData, or of an R object's table.
+    """Take the labels of the cells from a column of `obs` of AnnData.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def obs_column(source: Input, column: str) -> Any:
     UsageError
         The dataset has no `obs`, or `obs` has no such column.
     """
-    if source.frame_name:
+    if source.has_cell_data:
         return source.obs_column(column)
     obs = getattr(source.data, "obs", None)
     if obs is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
 import os
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ __all__ = ["ResultsTable", "read_results"]
 
 # Texts that stand for a missing value in a text table.
 _MISSING = frozenset({"", "NA", "NaN", "nan", "NAN"})
+_GZIP = b"\x1f\x8b"
+_LARGEST = 1 << 30  # bytes of a table when it is unpacked
 # Column with the names of the cells in a Parquet or Arrow file: ours, and that of pandas' index.
 _CELL_COLUMNS = ("cell", "__index_level_0__")
 
@@ -54,8 +58,8 @@ def read_results(path: str | os.PathLike[str]) -> ResultsTable:
     Parameters
     ----------
     path
-        A text table, as this package, cytotrace2-py or R writes it, or a Parquet or Arrow file. Its
-        content tells which.
+        A text table, as this package, cytotrace2-py or R writes it, plain or compressed by gzip,
+        or a Parquet or Arrow file. Its content tells which.
 
     Returns
     -------
@@ -70,6 +74,8 @@ def read_results(path: str | os.PathLike[str]) -> ResultsTable:
     path = os.fspath(path)
     try:
         content = read_whole(path)  # once: it may be a pipe
+        if content.startswith(_GZIP):
+            content = _unpacked(path, content)
         if content.startswith((b"PAR1", b"ARROW1")):
             return _read_arrow(path, content)
         return _read_text(path, content.decode("utf-8-sig"))
@@ -84,11 +90,23 @@ def read_results(path: str | os.PathLike[str]) -> ResultsTable:
             f"{path}: this is not a text, Parquet or Arrow file. Give the cytotrace2_results "
             "file, unpacked; an .h5ad is not read."
         ) from None
-    except (OSError, ValueError, NotImplementedError, csv.Error) as error:
+    except (EOFError, OSError, ValueError, NotImplementedError, csv.Error, zlib.error) as error:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: the file cannot be read ({reason}). Copy it again.") from None
+
+
+def _unpacked(path: str, content: bytes) -> bytes:
+    """Decompress gzip data, of which a few bytes may stand for more than there is memory."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        unpacked = file.read(_LARGEST + 1)
+    if len(unpacked) > _LARGEST:
+        raise InputError(
+            f"{path}: the file has more than {_LARGEST >> 20} MiB when it is unpacked. Give a "
+            "cytotrace2_results file."
+        )
+    return unpacked
 
 
 def _check_header(path: str, names: list[str]) -> None:

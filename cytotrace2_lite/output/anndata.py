@@ -1,76 +1,195 @@
-"""Results in AnnData: written into an object in memory, or into a copy of an `.h5ad` file.
-
-The package anndata is not imported: an object needs only pandas, and a file only h5py.
-
-Source: on-disk format of anndata, https://anndata.readthedocs.io/en/latest/fileformat-prose.html
-"""
+"""Results in an AnnData object. The package anndata is not imported, only pandas."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.output.tables import (
     COLUMNS,
     EXTRA_COLUMNS,
     LABELS,
-    is_ordered,
     require_pandas,
     to_pandas,
 )
-from cytotrace2_lite.output.tables import columns as columns_of
-from cytotrace2_lite.read.h5ad import row_names
-from cytotrace2_lite.read.hdf5 import attribute, child, require_h5py
-from cytotrace2_lite.system.files import require_writable
-from cytotrace2_lite.text import shown
+from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.output.scores import Scores
-    from cytotrace2_lite.read import Input
+    from cytotrace2_lite.errors import InputError
+    from cytotrace2_lite.metadata.coordinates import Embedding
 
-__all__ = ["annotate", "annotated_copy", "check_annotatable", "check_h5ad"]
+__all__ = [
+    "KEY",
+    "annotate",
+    "check_annotatable",
+    "check_cells",
+    "make_actual",
+    "provenance",
+    "scores_of",
+]
 
-_KEY = "cytotrace2"
+#: Name in `uns`, unless another is asked for.
+KEY = "cytotrace2"
+_WORD = "CytoTRACE2"  # in the names of columns, where another key takes its place
+_ALL = (*COLUMNS, *EXTRA_COLUMNS)
 _MODEL = ("name", "architecture", "n_members", "sha256", "licence", "official")
-# Versions of the encoding of obs, and whether labels lie in a group __categories of it.
-_LABELS_ELSEWHERE = {"0.1.0": True, "0.2.0": False}
 
 
-def annotate(adata: Any, result: Scores) -> None:
-    """Write results into an AnnData. Those of an earlier run are replaced.
+def annotate(
+    adata: Any,
+    result: Scores,
+    *,
+    key_added: str = KEY,
+    columns: Sequence[str] | str | None = None,
+    umap: Embedding | None = None,
+) -> None:
+    """Write results into an AnnData. Those of an earlier run with this key are replaced.
+
+    A view becomes an AnnData of its own, as with scanpy.
 
     Parameters
     ----------
     adata
-        The AnnData whose cells were scored. All columns of the results, the extra ones included,
-        are written into `obs`; version, model with digest, and parameters into
-        `uns["cytotrace2"]`.
+        The AnnData whose cells were scored. Columns are written into `obs`; the colours of the
+        potencies into `uns["CytoTRACE2_Potency_colors"]`, where scanpy looks for them; version,
+        model with digest, and parameters into `uns["cytotrace2"]`.
     result
         Its results.
+    key_added
+        Name in `uns`. Another than "cytotrace2" also takes the place of "CytoTRACE2" in the names
+        of the columns.
+    columns
+        Which columns are written, by their usual names; by default all, the extra ones included.
+    umap
+        A UMAP that was computed: it is written into `obsm["X_cytotrace2_umap"]`.
 
     Raises
     ------
     UsageError
-        The cells of the AnnData are others than those of the results.
+        The cells of the AnnData are others than those of the results, or as `check_annotatable`.
     CytoTRACE2Error
         pandas is not installed.
     """
-    _check_cells("the AnnData", [str(name) for name in adata.obs_names], result, UsageError)
+    chosen = _chosen(columns)
+    check_cells("the AnnData", [str(name) for name in adata.obs_names], result, UsageError)
     frame = to_pandas(result, extra_columns=True)
-    for name in frame.columns:
-        adata.obs[name] = frame[name].array  # by position: the index may be of another type
-    adata.uns[_KEY] = _provenance(result)
+    make_actual(adata)
+    if _is_ours(adata.uns.get(key_added)):  # no column of another run stays beside the new ones
+        others = [_named(name, key_added) for name in _ALL if name not in chosen]
+        for name in others:
+            adata.uns.pop(f"{name}_colors", None)
+            if name in adata.obs:
+                del adata.obs[name]
+        if _umap_name(key_added) in adata.obsm:
+            del adata.obsm[_umap_name(key_added)]
+    for name in chosen:
+        # By position: the index may be of another type.
+        adata.obs[_named(name, key_added)] = frame[name].array
+        if LABELS.get(name) == POTENCIES:
+            adata.uns[f"{_named(name, key_added)}_colors"] = list(POTENCY_COLORS)
+    if umap is not None:
+        adata.obsm[_umap_name(key_added)] = umap.coordinates
+    adata.uns[key_added] = provenance(result)
 
 
-def check_annotatable(adata: Any, orientation: str = "auto") -> None:
+def _umap_name(key: str) -> str:
+    return f"X_{key}_umap"
+
+
+def make_actual(adata: Any) -> None:
+    """Make a view of an AnnData one of its own, as writing into it does, but without a warning.
+
+    Parameters
+    ----------
+    adata
+        The AnnData; changed only where it is a view.
+    """
+    if getattr(adata, "is_view", False):
+        adata.obs = require_pandas().DataFrame(adata.obs)
+
+
+def scores_of(adata: Any, needed: Sequence[str], key: str = KEY) -> Scores:
+    """Read scores back from the `obs` of an AnnData.
+
+    Parameters
+    ----------
+    adata
+        The AnnData.
+    needed
+        The columns that must be there, by their usual names.
+    key
+        The `key_added` that they were written with.
+
+    Returns
+    -------
+    Scores
+        What `obs` does not have is missing: NaN, -1.
+
+    Raises
+    ------
+    UsageError
+        A column that is needed is not there, or holds something else.
+    """
+    n_cells = len(adata.obs_names)
+    for name in needed:
+        if _named(name, key) not in adata.obs:
+            raise UsageError(
+                f"obs has no column {shown(_named(name, key))}: run ct2.tl.cytotrace2(adata) "
+                "first, with this column and this key."
+            )
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        if _named(name, key) not in adata.obs:
+            return np.full(n_cells, np.nan)
+        column = adata.obs[_named(name, key)]
+        try:
+            return np.asarray(column, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"the column {shown(_named(name, key))} of obs holds {column.dtype}, not scores."
+            ) from error
+
+    def labels(name: str) -> NDArray[np.int8]:
+        if _named(name, key) not in adata.obs:
+            return np.full(n_cells, -1, dtype=np.int8)
+        position = {label: k for k, label in enumerate(LABELS[name])}
+        values = adata.obs[_named(name, key)]
+        return np.array([position.get(label, -1) for label in values], dtype=np.int8)
+
+    made_by = adata.uns.get(key)
+    model = made_by["model"] if _is_ours(made_by) else {}
+    score, potency, relative, preknn_score, preknn_potency = COLUMNS
+    raw_score, *probabilities = EXTRA_COLUMNS[: 1 + len(POTENCIES)]
+    return Scores(
+        cells=[str(name) for name in adata.obs_names],
+        score=numbers(score),
+        relative=numbers(relative),
+        preknn_score=numbers(preknn_score),
+        raw_score=numbers(raw_score),
+        probabilities=np.column_stack([numbers(name) for name in probabilities]),
+        potency_index=labels(potency),
+        preknn_potency_index=labels(preknn_potency),
+        n_genes=np.zeros(n_cells, dtype=np.int64),
+        info={"model": {name: str(value) for name, value in model.items()}},
+    )
+
+
+def check_annotatable(
+    adata: Any,
+    orientation: str = "auto",
+    *,
+    key_added: str = KEY,
+    columns: Sequence[str] | str | None = None,
+) -> None:
     """Check that results can be written into an AnnData, before there are any.
 
     Parameters
@@ -79,16 +198,21 @@ def check_annotatable(adata: Any, orientation: str = "auto") -> None:
         The AnnData whose cells are to be scored.
     orientation
         As for `cytotrace2_lite.run`.
+    key_added, columns
+        As for `annotate`.
 
     Raises
     ------
     UsageError
         It is a view of one that is backed by a file, which anndata does not write into; its cells
-        are in `var`; or the index of `obs` is called as a column of the results.
+        are in `var`; the index of `obs` is called as a column of the results; `key_added` is no
+        name, or the name of something else in `uns`; or there is no such column.
     CytoTRACE2Error
         pandas is not installed.
     """
     require_pandas()
+    chosen = _chosen(columns)
+    _check_key(adata, key_added)
     if getattr(adata, "is_view", False) and getattr(adata, "isbacked", False):
         raise UsageError(
             "the AnnData is a view of one that is backed by a file, so that nothing can be written "
@@ -100,131 +224,73 @@ def check_annotatable(adata: Any, orientation: str = "auto") -> None:
             "or inplace=False."
         )
     name = getattr(getattr(adata.obs, "index", None), "name", None)
-    if name in (*COLUMNS, *EXTRA_COLUMNS):
+    if name in [_named(column, key_added) for column in chosen]:
         raise UsageError(
             f"the index of obs is called {shown(str(name))}, as a column of the results is: rename "
             "it (adata.obs.index.name = None), or pass inplace=False."
         )
 
 
-def check_h5ad(source: Input, target: str | os.PathLike[str], orientation: str = "auto") -> None:
-    """Check that a copy of an `.h5ad` file can be written, before there are results for it.
+def _check_key(adata: Any, key: str) -> None:
+    if not isinstance(key, str) or not key or "/" in key:
+        raise UsageError(f"key_added is {shown(key)}; it must be a name without '/'.")
+    if key.lower() == KEY != key:
+        raise UsageError(
+            f"key_added is {shown(key)}, which differs from the usual {KEY!r} in the case of its "
+            "letters only. Choose another name."
+        )
+    if key != KEY and key in adata.uns and not _is_ours(adata.uns[key]):
+        raise UsageError(
+            f"uns[{shown(key)}] is there already, not by this package: choose another key_added."
+        )
+
+
+def _chosen(columns: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Give the columns that were asked for, in the order of the results."""
+    if columns is None:
+        return _ALL
+    names = [columns] if isinstance(columns, str) else list(columns)
+    unknown = [str(name) for name in names if name not in _ALL]
+    if unknown or not names:
+        raise UsageError(
+            f"columns: there is no column {first_few(unknown)}. The results have "
+            f"{first_few(_ALL, most=len(_ALL))}."
+            if unknown
+            else "columns is empty: name at least one column, or pass inplace=False."
+        )
+    return tuple(name for name in _ALL if name in names)
+
+
+def _named(column: str, key: str) -> str:
+    """Give the name that a column of the results has in `obs`."""
+    return column if key == KEY else column.replace(_WORD, key)
+
+
+def _is_ours(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"version", "model", "parameters"} <= set(value)
+
+
+def check_cells(
+    what: str, names: list[str], result: Scores, error: type[InputError | UsageError]
+) -> None:
+    """Check that cells are those that were scored.
 
     Parameters
     ----------
-    source
-    target = Path(target)
-    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
-    target
-        Name of the copy.
-    orientation
-        As for `cytotrace2_lite.run`.
+    what
+        What has the cells, for the message.
+    names
+        Their names.
+    result
+        The results.
+    error
+        What is raised.
 
     Raises
     ------
-    UsageError
-        `source` is not an `.h5ad` file, its cells are in `var`, or the index of its `obs` is called
-        as a column of the results; `target` is the same file, or its name does not end in .h5ad.
-    InputError
-        There is no such file, or its `obs` is stored in an unknown way.
-    OutputError
-        No file can be made in the directory of `target`.
-    CytoTRACE2Error
-        h5py is not installed.
+    InputError or UsageError
+        They are others.
     """
-    target = Path(target)
-    # Methods of Path raise an error where a directory cannot be searched; these functions do not.
-    if target.suffix != ".h5ad" or os.path.isdir(target):  # noqa: PTH112
-        raise UsageError(f"{target}: the file of --write-h5ad must have a name that ends in .h5ad.")
-    if not source.is_h5ad:
-        raise _not_h5ad(source.name)
-    if os.path.exists(target) and target.samefile(source.name):  # noqa: PTH110
-        raise UsageError(
-            f"{target}: this is the input, which is never changed. Give the file of "
-            "--write-h5ad another name."
-        )
-    if orientation == "genes-x-cells":
-        raise UsageError(
-            f"{source.name}: its cells are in var, and --write-h5ad writes into obs. Leave "
-            "--write-h5ad out (the results file has the scores), or transpose the data first."
-        )
-    with source.hdf5() as file:
-        index = attribute(_obs(source.name, file), "_index")
-    if index in (*COLUMNS, *EXTRA_COLUMNS):
-        raise UsageError(
-            f"{source.name}: the index of obs is called {shown(str(index))}, as a column of the "
-            "results is, which would take the place of the names of the cells. Rename it (in "
-            "Python, adata.obs.index.name = None), or leave --write-h5ad out."
-        )
-    require_writable(target.parent, "--write-h5ad")
-
-
-def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
-    """Give a function that writes a copy of an `.h5ad` file with results, for `write_whole`.
-
-    Parameters
-    ----------
-    source
-        The file whose cells were scored.
-    result
-        Its results.
-
-    Returns
-    -------
-    callable
-        Takes the path of the copy; raises `InputError` if the cells of `source` are others, or if
-        it changed since it was opened.
-    """
-    name = source.name
-
-    def write(path: Path) -> None:
-        source.copy_to(path)
-        try:
-            # Without a lock of HDF5's own: `write_whole` holds a lock on the file.
-            with require_h5py(name).File(path, "r+", locking=False) as file:
-                obs = _obs(name, file)
-                _check_cells(name, row_names(name, obs), result, InputError)
-                _add_columns(obs, result)
-                if "uns" not in file:
-                    _put(file, "uns", {})
-                _put(child(name, file, "uns"), _KEY, _provenance(result))
-        except CytoTRACE2Error:
-            raise
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{name}: nothing can be added to its obs and uns ({error}). Read it with a "
-                "current anndata and write it again."
-            ) from error
-
-    return write
-
-
-def _not_h5ad(path: str) -> UsageError:
-    return UsageError(
-        f"{path}: this is not an .h5ad file, and --write-h5ad adds the scores to a copy of one. "
-        "Leave it out (the results file has the scores), or give an .h5ad file as input."
-    )
-
-
-def _obs(path: str | os.PathLike[str], file: Any) -> Any:
-    """Give the group `obs`; raise an error where it is not known how to add columns to it."""
-    obs = child(str(path), file, "obs")
-    encoding = (attribute(obs, "encoding-type"), attribute(obs, "encoding-version"))
-    if (
-        encoding[0] != "dataframe"
-        or encoding[1] not in _LABELS_ELSEWHERE
-        or "_index" not in obs.attrs
-    ):
-        raise InputError(
-            f"{path}: its obs is not stored as anndata 0.7 or newer does (encoding {encoding[0]} "
-            f"{encoding[1]}). Read it with a current anndata and write it again."
-        )
-    return obs
-
-
-def _check_cells(
-    what: str, names: list[str], result: Scores, error: type[InputError | UsageError]
-) -> None:
     if names == result.cells:
         return
     if len(names) != len(result.cells):
@@ -237,10 +303,20 @@ def _check_cells(
     raise error(f"{what}: these are not the cells that were scored ({reason}). Run it again.")
 
 
-def _provenance(result: Scores) -> dict[str, Any]:
+def provenance(result: Scores) -> dict[str, Any]:
     """Collect version, model and parameters, in types that every version of anndata can write.
 
     The path of the model is left out, as the AnnData may be given to others.
+
+    Parameters
+    ----------
+    result
+        The results.
+
+    Returns
+    -------
+    dict
+        For `uns`.
     """
     info = result.info
     return {
@@ -258,63 +334,3 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return np.array([str(item) for item in value], dtype=object)
     return value if isinstance(value, bool | int | float) else str(value)
-
-
-def _add_columns(obs: Any, result: Scores) -> None:
-    import h5py
-
-    legacy = _LABELS_ELSEWHERE[str(attribute(obs, "encoding-version"))]
-    columns = columns_of(result, extra_columns=True)
-    for name, values in columns.items():
-        if legacy and name in LABELS:
-            _put_legacy_labels(obs, name, values)
-        elif name in LABELS:
-            _put_labels(obs, name, values)
-        else:
-            _put(obs, name, values)
-    given = obs.attrs.get("column-order", [])
-    order = [name.decode() if isinstance(name, bytes) else name for name in given]
-    order += [name for name in columns if name not in order]
-    obs.attrs.create("column-order", order, dtype=h5py.string_dtype())
-
-
-def _put_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
-    _put(obs, name, {"codes": index, "categories": np.array(LABELS[name], dtype=object)})
-    obs[name].attrs["ordered"] = is_ordered(name)
-    _encode(obs[name], "categorical", "0.2.0")
-
-
-def _put_legacy_labels(obs: Any, name: str, index: NDArray[Any]) -> None:
-    if "__categories" not in obs:
-        obs.create_group("__categories")
-    categories = child(obs.file.filename, obs, "__categories")
-    _put(categories, name, np.array(LABELS[name], dtype=object))
-    categories[name].attrs["ordered"] = is_ordered(name)
-    _put(obs, name, index)
-    obs[name].attrs["categories"] = categories[name].ref
-
-
-def _put(group: Any, name: str, value: Any) -> None:
-    """Write an element as anndata does; an earlier element of that name is removed."""
-    import h5py
-
-    if name in group:
-        del group[name]
-    if isinstance(value, dict):
-        element = group.create_group(name)
-        for key, item in value.items():
-            _put(element, key, item)
-        _encode(element, "dict", "0.1.0")
-        return
-    is_text = isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
-    dtype = h5py.string_dtype() if is_text else None
-    element = group.create_dataset(name, data=value, dtype=dtype)
-    if isinstance(value, np.ndarray):
-        _encode(element, "string-array" if is_text else "array", "0.2.0")
-    else:
-        _encode(element, "string" if is_text else "numeric-scalar", "0.2.0")
-
-
-def _encode(element: Any, kind: str, version: str) -> None:
-    element.attrs["encoding-type"] = kind
-    element.attrs["encoding-version"] = version

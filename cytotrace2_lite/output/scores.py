@@ -59,6 +59,11 @@ class Scores:
         The record of the run, as in `run.json`; docs/formats.md explains its keys.
     embedding
         Where plots draw the cells by default; None where the run was not asked for coordinates.
+    components
+        Principal components of the cells, over which the scores were smoothed: of log2 CPM of the
+        model's genes, z-scored per cell; float64, shape (n_cells, 30), NaN for a cell without
+        score. None where the run had several batches, which have components of their own, or fewer
+        than 100 cells.
     """
 
     cells: list[str]
@@ -73,6 +78,7 @@ class Scores:
     warnings: list[CytoTRACE2Warning] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
     embedding: Embedding | None = None
+    components: NDArray[np.float64] | None = None
 
     @property
     def model_label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
 from cytotrace2_lite.output.scores import STATUSES, labels_of
+from cytotrace2_lite.system.small_tables import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,10 +55,8 @@ LABELS = {
     "preKNN_CytoTRACE2_Potency": tuple(POTENCIES),
     "CytoTRACE2_Status": STATUSES,
 }
-# Characters that would end a field of the text table too early.
-_SPECIAL = frozenset('\t\n\r"')
 #: Formats of the results file, which are also its extensions.
-FORMATS = ("txt", "parquet", "arrow")
+FORMATS = ("txt", "txt.gz", "parquet", "arrow")
 
 
 def is_ordered(column: str) -> bool:
@@ -192,8 +192,8 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     extra_columns
         Append raw score, probabilities, pseudotime and status to upstream's five columns.
     file_format
-        "txt" (tab-separated, UTF-8, as upstream writes it), "parquet" or "arrow" (Arrow IPC
-        file, also known as Feather).
+        "txt" (tab-separated, UTF-8, as upstream writes it), "txt.gz" (the same, compressed),
+        "parquet" or "arrow" (Arrow IPC file, also known as Feather).
 
     Returns
     -------
@@ -206,8 +206,9 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
         There is no such format.
     """
     results_name(file_format)  # raises an error where there is no such format
-    if file_format == "txt":
-        return _text(scores, extra_columns=extra_columns).encode()
+    if file_format in {"txt", "txt.gz"}:
+        text = _text(scores, extra_columns=extra_columns).encode()
+        return text if file_format == "txt" else _compressed(text)
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -244,6 +245,14 @@ def require_pandas() -> Any:
     return pd
 
 
+def _compressed(content: bytes) -> bytes:
+    """Compress by gzip, without a time or a name, so that the same content gives the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
+        file.write(content)
+    return buffer.getvalue()
+
+
 def _text(scores: Scores, *, extra_columns: bool) -> str:
     """Write the text table; numbers in the shortest form that is read back as the same number."""
     named = columns(scores, extra_columns=extra_columns)
@@ -258,15 +267,7 @@ def _text(scores: Scores, *, extra_columns: bool) -> str:
         fields.append(column)
     lines = ["\t".join(["", *named])]
     lines += [
-        "\t".join([_quoted(cell), *map(str, row)])
+        "\t".join([quoted(cell), *map(str, row)])
         for cell, *row in zip(scores.cells, *fields, strict=True)
     ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(name: str) -> str:
-    """Quote a name that does not fit into a field; `csv` does not quote a lone carriage return."""
-    if not _SPECIAL.isdisjoint(name):
-        name = name.replace('"', '""')
-        return f'"{name}"'
-    return name

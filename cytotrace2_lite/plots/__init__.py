@@ -1,6 +1,6 @@
 """Plots of a result.
 
-matplotlib and umap-learn are imported only where something is drawn or computed.
+matplotlib, scranpy and umap-learn are imported only where something is drawn or computed.
 """
 
 from cytotrace2_lite.plots.files import (
@@ -11,7 +11,7 @@ from cytotrace2_lite.plots.files import (
     write_plots,
 )
 from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
-from cytotrace2_lite.plots.umap import compute_umap, require_umap
+from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap
 
 __all__ = [
     "FORMATS",
@@ -19,6 +19,7 @@ __all__ = [
     "PlotSpec",
     "Plots",
     "compute_umap",
+    "left_out",
     "missing_packages",
     "no_plots",
     "remove_plots",

@@ -1,6 +1,6 @@
 """Colours, marker shapes and sizes of the plots, and how they show text.
 
-Source: cytotrace2_py 1.1.0.4 `plot_all_outputs` (colours of potencies and of the relative order).
+Source: cytotrace2_py 1.1.0.4 `plot_all_outputs` (colours of the relative order).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.base.potency import POTENCIES, POTENCY_EDGES
+from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS, POTENCY_EDGES
 from cytotrace2_lite.text import printable
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ __all__ = [
     "wrap",
 ]
 
-#: Colours of the potencies, from the lowest.
-POTENCY_COLORS = ("#5E4FA2", "#66C2A5", "#E6F598", "#FEE08B", "#F46D43", "#9E0142")
 _RELATIVE_COLORS = ("#000004", "#3B0F70", "#8C2981", "#DE4968", "#FE9F6D", "#FCFDBF")
 #: Colours of labels: Paul Tol's "muted" scheme, which people with any colour vision can tell apart.
 LABEL_COLORS = (

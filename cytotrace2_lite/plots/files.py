@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
+from cytotrace2_lite.metadata.coordinates import embedding_table
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.plots._style import one_line
 from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
@@ -33,6 +34,8 @@ __all__ = ["FORMATS", "missing_packages", "no_plots", "remove_plots", "write_plo
 #: File formats of plots, which are also the extensions of the files.
 FORMATS = ("png", "pdf", "svg")
 
+#: Name of the file with the coordinates of a UMAP that was computed.
+UMAP_NAME = "cytotrace2_umap.tsv"
 _DPI = 300
 _MOST_MESSAGES = 3
 
@@ -76,17 +79,17 @@ def no_plots(packages: Sequence[str]) -> str:
 
 
 def remove_plots(directory: str | os.PathLike[str]) -> None:
-    """Remove the plots of an earlier run, which do not show the results that lie beside them now.
+    """Remove plots and UMAP of an earlier run, which do not show the results beside them now.
 
     Parameters
     ----------
     directory
         Where `write_plots` has written.
     """
-    for spec in PLOTS:
-        for extension in FORMATS:
-            with contextlib.suppress(OSError):
-                _path(directory, spec, extension).unlink()
+    paths = [_path(directory, spec, extension) for spec in PLOTS for extension in FORMATS]
+    for path in [*paths, Path(directory, UMAP_NAME)]:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_plots(
@@ -104,7 +107,8 @@ def write_plots(
     Parameters
     ----------
     result
-        The scores. A UMAP is computed where its `embedding` is None.
+        The scores. A UMAP is computed where its `embedding` is None, and its coordinates are
+        written, too.
     counts
         Expression over the model's features, shape (n_cells, 14271), for the UMAP.
     labels
@@ -129,18 +133,22 @@ def write_plots(
     report = progress or (lambda _: None)
     specs = [spec for spec in PLOTS if labels or not spec.needs_labels]
     contents: dict[PlotSpec, bytes] = {}
+    files: dict[Path, bytes] = {}
     failures: dict[str, list[PlotSpec]] = {}  # by reason
     problems: list[PlotWarning] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         if result.embedding is None:
             try:
-                computed = umap.compute_umap(counts, threads=threads, progress=report)
+                computed = umap.compute_umap(
+                    counts, result.components, threads=threads, progress=report
+                )
                 result = replace(result, embedding=computed)
             except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
                 failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]
                 specs = [spec for spec in specs if not spec.needs_coordinates]
             else:
+                files[Path(directory, UMAP_NAME)] = embedding_table(result.cells, computed)
                 some = umap.left_out(counts)
                 problems += [] if some is None else [some]
         for n_done, spec in enumerate(specs):
@@ -150,18 +158,18 @@ def write_plots(
             except Exception as error:  # noqa: BLE001 (as above)
                 failures.setdefault(_reason(error), []).append(spec)
         report(Progress("draw", len(specs), len(specs), "plots"))
-    files = {_path(directory, spec, plot_format): content for spec, content in contents.items()}
-    if files:
+    paths = {_path(directory, spec, plot_format): content for spec, content in contents.items()}
+    if paths:
         try:
-            write_whole(files)
+            write_whole(paths | files)
         except CytoTRACE2Error as error:
             failures.setdefault(_reason(error), []).extend(contents)
-            files = {}
+            paths = {}
     if failures:
         problems.append(_not_drawn(failures))
     if caught:
         problems.append(_may_look_wrong(str(entry.message) for entry in caught))
-    return list(files), problems
+    return list(paths), problems
 
 
 def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str) -> Path:

@@ -1,11 +1,14 @@
 """A UMAP of the cells: whether it can be computed, its coordinates, and which cells it leaves out.
 
 It is a UMAP of the principal components that the scores are smoothed over (log2 CPM of the model's
-genes, z-scored per cell). Its cost is bounded: the components are those of 5,000 random cells, on
-which all cells are projected; and at most 50,000 random cells get coordinates.
+genes, z-scored per cell). A run of one batch has them. Else its cost is bounded: the components are
+those of 5,000 random cells, on which all cells are projected. At most 50,000 random cells get
+coordinates.
 
 Source: UMAP, McInnes et al., arXiv:1802.03426; 15 neighbours and a minimal distance of 0.5 are
-the defaults of scanpy, with which cytotrace2_py 1.1.0.4 plots.
+the defaults of scanpy, with which cytotrace2_py 1.1.0.4 plots. The layout is that of umappp
+(package scranpy), which needs no compiler at each start. Where there is no wheel of it (Windows,
+Linux on Arm), umap-learn makes one of the same quality.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CELLS", "PACKAGE", "compute_umap", "is_installed", "left_out", "require_umap"]
 
-#: The package that computes it, as pip knows it.
-PACKAGE = "umap-learn"
+#: The packages that can lay it out, as pip knows them.
+PACKAGE = "scranpy or umap-learn"
 # All of these decide where cells are drawn: another value gives another plot.
 #: Largest number of cells that get coordinates.
 MAX_CELLS = 50_000
@@ -45,17 +48,18 @@ _SAMPLE_SIZE = 5000  # cells whose components are computed
 _SEED = 14
 _N_NEIGHBORS = 15
 _MIN_DISTANCE = 0.5
+_EXTENT = 10.0  # of the coordinates at the start, as both packages have it
 # This decides only how much memory the projection takes.
 _CELLS_PER_STEP = 5000
 
 
 def is_installed() -> bool:
-    """Tell whether umap-learn is there, without importing it, which takes seconds."""
-    return find_spec("umap") is not None
+    """Tell whether a package that can lay it out is there, without importing it."""
+    return find_spec("scranpy") is not None or find_spec("umap") is not None
 
 
 def require_umap() -> None:
-    """Raise an error where umap-learn is not there; it is not imported.
+    """Raise an error where no package can lay it out; none is imported.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def require_umap() -> None:
     """
     if not is_installed():
         raise CytoTRACE2Error(
-            f"A UMAP needs the package {PACKAGE}: pip install 'cytotrace2-lite[plot]', or give "
+            f"A UMAP needs {PACKAGE}: pip install 'cytotrace2-lite[plot]', or give "
             "coordinates of your own as embedding."
         )
 
@@ -86,26 +90,33 @@ def left_out(counts: Counts) -> PlotWarning | None:
         return None
     return PlotWarning(
         f"a random {MAX_CELLS:,} of the {counts.shape[0]:,} cells are in the UMAP plots; "
-        "--embedding can show all."
+        "--embedding (embedding= in Python) can show all."
     )
 
 
 @one_blas_thread()
 def compute_umap(
-    counts: Counts, *, threads: int = 1, progress: Callable[[Progress], None] | None = None
+    counts: Counts,
+    components: NDArray[np.float64] | None = None,
+    *,
+    threads: int = 1,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Embedding:
     """Compute the UMAP of the cells. The seed is fixed.
 
     Parameters
     ----------
     counts
-        Expression over the model's features, shape (n_cells, 14271).
+        Expression over the model's features, shape (n_cells, 14271). Its values are used only
+        where there are no components.
+    components
+        Principal components of the cells, as `Scores.components`; float64, shape (n_cells, 30).
     threads
         How many share all work but the layout, which is reproducible only in one thread. The
         result does not depend on it.
     progress
         Called once a second, from another thread, with the seconds since the start: the libraries
-        say nothing, and the first time after an installation they compile for a minute.
+        say nothing. During the layout it may not be called.
 
     Returns
     -------
@@ -115,7 +126,7 @@ def compute_umap(
     Raises
     ------
     CytoTRACE2Error
-        umap-learn is not installed, or there are too few cells.
+        No package for it is installed, or there are too few cells.
     """
     require_umap()
     shown = np.flatnonzero(counts.genes_per_cell)
@@ -128,9 +139,15 @@ def compute_umap(
         shown = np.sort(np.random.RandomState(_SEED).choice(shown, MAX_CELLS, replace=False))
     report = progress or (lambda _: None)
     with heartbeat(lambda seconds: report(Progress("embed", int(seconds), 0, "seconds"))):
-        components = _principal_components(counts, shown, threads)
+        if components is None:
+            components = _principal_components(counts, shown, threads)
+        else:
+            components = components[shown]
         neighbors, distances = knn.nearest_neighbors(components, threads=threads)
-        layout = _layout(components, neighbors[:, :_N_NEIGHBORS], distances[:, :_N_NEIGHBORS])
+        # The distances are divided by the largest distance of each cell, which changes nothing: the
+        # graph depends on the ratios of a cell's distances.
+        lay_out = _by_umappp if find_spec("scranpy") is not None else _by_umap_learn
+        layout = lay_out(components, neighbors[:, :_N_NEIGHBORS], distances[:, :_N_NEIGHBORS])
     coordinates = np.full((counts.shape[0], 2), np.nan)
     coordinates[shown] = layout
     return Embedding(coordinates, ("UMAP 1", "UMAP 2"))
@@ -181,10 +198,10 @@ def _principal_components(
     return components
 
 
-def _layout(
+def _by_umappp(
     components: NDArray[np.float64], neighbors: NDArray[np.intp], distances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Lay out the graph of the nearest neighbours.
+    """Lay out the graph of the nearest neighbours with umappp.
 
     Parameters
     ----------
@@ -192,6 +209,43 @@ def _layout(
         float64, shape (n_shown, 30).
     neighbors, distances
         The 15 nearest cells of each cell, itself first, and how far they are; shape (n_shown, 15).
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_shown, 2).
+    """
+    from knncolle import FindKnnResults
+    from scranpy import run_umap
+
+    # Where the graph has several parts without a link between them, this is the start: the first
+    # two components, and a little noise so that equal cells can part.
+    plane = components[:, :2] - components[:, :2].mean(axis=0)
+    start = plane / (np.abs(plane).max() or 1.0) * _EXTENT
+    start += np.random.RandomState(_SEED).normal(scale=_EXTENT / 1000, size=start.shape)
+    layout: NDArray[np.float64] = run_umap(
+        # A cell is not its own neighbour here.
+        FindKnnResults(
+            np.ascontiguousarray(neighbors[:, 1:], dtype=np.uint32),
+            np.ascontiguousarray(distances[:, 1:], dtype=np.float64),
+        ),
+        min_dist=_MIN_DISTANCE,
+        initial_coordinates=start,
+        initialize_random_on_spectral_fail=False,
+        optimize_seed=_SEED,
+    )
+    return layout
+
+
+def _by_umap_learn(
+    components: NDArray[np.float64], neighbors: NDArray[np.intp], distances: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Lay out the graph of the nearest neighbours with umap-learn.
+
+    Parameters
+    ----------
+    components, neighbors, distances
+        As for `_by_umappp`.
 
     Returns
     -------
@@ -210,8 +264,6 @@ def _layout(
         prepare_caches()
         from umap import UMAP
 
-        # The neighbours are known already. Their distances are divided by the largest distance of
-        # each cell, which changes nothing: the graph depends on the ratios of a cell's distances.
         model: Any = UMAP(
             n_neighbors=_N_NEIGHBORS,
             min_dist=_MIN_DISTANCE,
@@ -220,5 +272,5 @@ def _layout(
             precomputed_knn=(neighbors.astype(np.int32), distances.astype(np.float32)),
             force_approximation_algorithm=True,
         )
-        layout: NDArray[np.float64] = model.fit_transform(components.astype(np.float32))
+        layout: NDArray[np.float32] = model.fit_transform(components.astype(np.float32))
     return layout

@@ -7,18 +7,21 @@ The first row that fits counts.
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import h5ad, rds, tenx_h5
+from cytotrace2_lite.read import h5ad, loom, rds, tenx_h5
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.read._file import InputFile
     from cytotrace2_lite.read._hdf5_matrix import NamedMatrix
@@ -29,7 +32,18 @@ if TYPE_CHECKING:
     OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
     OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
 
-__all__ = ["FORMATS", "LAYOUTS", "Format", "Layout", "is_h5ad", "is_r", "open_file"]
+__all__ = [
+    "FORMATS",
+    "LAYOUTS",
+    "READ",
+    "CellData",
+    "Format",
+    "Layout",
+    "cell_data",
+    "is_h5ad",
+    "is_r",
+    "open_file",
+]
 
 
 class Format(NamedTuple):
@@ -69,12 +83,38 @@ class Layout(NamedTuple):
         Finds the matrix and the names; None if the layout is not read.
     remedy
         What to do with such a file, if the layout is not read. "{path}" stands for its path.
+    labels, coordinates
+        Read labels of the cells, and an array with a row per cell, by their names; None if the
+        layout has none. They take the path, for messages, and the content, too.
+    swapped
+        The orientation under which what these read is not about the cells, but about the genes.
     """
 
     what: str
     fits: Callable[[str, Any], bool]
     opener: OpenLayout | None = None
     remedy: str = ""
+    labels: Callable[[str, Any, str], list[str]] | None = None
+    coordinates: Callable[[str, Any, str], NDArray[Any]] | None = None
+    swapped: str = "genes-x-cells"
+
+
+class CellData(NamedTuple):
+    """What a file says about its cells besides expression, while it is open.
+
+    Attributes
+    ----------
+    labels
+        Reads a column of labels: one per cell, "" where it is missing.
+    coordinates
+        Reads an array with a row per cell.
+    swapped
+        The orientation under which these are not about the cells, but about the genes.
+    """
+
+    labels: Callable[[str], list[str]]
+    coordinates: Callable[[str], NDArray[Any]]
+    swapped: str
 
 
 def open_file(file: InputFile, options: ReadOptions) -> Reader:
@@ -105,7 +145,7 @@ def open_file(file: InputFile, options: ReadOptions) -> Reader:
     row = _format_of(stream)
     if row.opener is None:
         raise InputError(
-            f"{file.name}: this is {row.what}, which is not read; {_READ} are. {row.remedy}"
+            f"{file.name}: this is {row.what}, which is not read; {READ} are. {row.remedy}"
         )
     if row.on_disk and stream.compression is not None:
         raise InputError(f"{file.name}: this is {row.what}, compressed. Decompress it.")
@@ -147,6 +187,42 @@ def is_r(file: InputFile) -> bool:
         The file; False if it is a pipe or standard input, of which nothing is read.
     """
     return file.is_file and _format_of(ByteStream(file)).opener is rds.open_r
+
+
+@contextmanager
+def cell_data(file: InputFile) -> Iterator[CellData | None]:
+    """Open a file for what it says about its cells besides expression.
+
+    Parameters
+    ----------
+    file
+        The file. If it is a pipe or standard input, nothing of it is read.
+
+    Yields
+    ------
+    CellData or None
+        None if a file of this format says nothing of the kind.
+
+    Raises
+    ------
+    InputError
+        It is a damaged HDF5 file.
+    CytoTRACE2Error
+        It is an HDF5 file, and h5py is not installed.
+    """
+    if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
+        yield None
+        return
+    with opened(file) as content:
+        row = _layout_of(file.name, content)
+        if row is None or row.labels is None or row.coordinates is None:
+            yield None
+        else:
+            yield CellData(
+                partial(row.labels, file.name, content),
+                partial(row.coordinates, file.name, content),
+                row.swapped,
+            )
 
 
 def _format_of(stream: ByteStream) -> Format:
@@ -261,8 +337,9 @@ def _has_user_block(stream: ByteStream) -> bool:
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .rds, "
+#: What messages say is read.
+READ = (
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, .rds, "
     "Parquet and Arrow tables"
 )
 _R = (
@@ -318,8 +395,20 @@ _OF_MOLECULES = ({"barcode_idx", "feature_idx", "count"}, {"barcode", "umi", "ge
 
 # MuData has obs and var, too, so it comes before AnnData.
 LAYOUTS = (
-    Layout("a MuData file", _has("mod"), h5ad.open_mudata),
-    Layout("a .h5ad file", lambda _, content: h5ad.is_h5ad(content), h5ad.open_h5ad),
+    Layout(
+        "a MuData file",
+        _has("mod"),
+        h5ad.open_mudata,
+        labels=lambda path, content, name: h5ad.obs_column(path, h5ad.rna(path, content), name),
+        coordinates=lambda path, content, name: h5ad.obsm(path, h5ad.rna(path, content), name),
+    ),
+    Layout(
+        "a .h5ad file",
+        lambda _, content: h5ad.is_h5ad(content),
+        h5ad.open_h5ad,
+        labels=h5ad.obs_column,
+        coordinates=h5ad.obsm,
+    ),
     Layout(
         "a 10x .h5 file",
         lambda path, content: bool(tenx_h5.genomes(path, content)),
@@ -332,8 +421,11 @@ LAYOUTS = (
     ),
     Layout(
         "a Loom file",
-        _has("row_attrs", "col_attrs"),
-        remedy='In Python, anndata.io.read_loom("{path}").write_h5ad("expr.h5ad") converts it.',
+        lambda _, content: loom.is_loom(content),
+        loom.open_loom,
+        labels=loom.col_attr,
+        coordinates=loom.coordinates,
+        swapped="cells-x-genes",
     ),
     Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=_R),
 )

@@ -117,9 +117,15 @@ def _filled(
 
 
 def choose_matrix(
-    where: str, *, has_x: bool, layers: Sequence[str], has_raw: bool, options: ReadOptions
+    where: str,
+    *,
+    has_x: bool,
+    layers: Sequence[str],
+    has_raw: bool,
+    options: ReadOptions,
+    main: str = X,
 ) -> tuple[str, tuple[str, ...]]:
-    """Choose one of the matrices of AnnData.
+    """Choose one of the matrices of AnnData, or of another format with layers.
 
     Parameters
     ----------
@@ -129,6 +135,8 @@ def choose_matrix(
         What there is.
     options
         Which of them to read. The layer "X" is `X`, if no layer has this name.
+    main
+        What is called "X" in AnnData.
 
     Returns
     -------
@@ -140,11 +148,11 @@ def choose_matrix(
     InputError
         There is no such matrix.
     """
-    names = [X] * has_x + ["raw.X"] * has_raw + [f"layers[{layer!r}]" for layer in layers]
-    chosen = X
+    names = [main] * has_x + ["raw.X"] * has_raw + [f"layers[{layer!r}]" for layer in layers]
+    chosen = main
     if options.use_raw:
         chosen = "raw.X"
-    elif options.layer is not None and not (options.layer == X and X not in layers):
+    elif options.layer is not None and not (options.layer == main and main not in layers):
         chosen = f"layers[{options.layer!r}]"
     if chosen not in names:
         there = f"There is {', '.join(names)}." if names else "There is no other matrix either."
@@ -157,6 +165,7 @@ def counts_beside(
     others: Sequence[str],
     values_of: Callable[[str], Iterable[NDArray[Any]]],
     options: ReadOptions,
+    main: str = X,
 ) -> tuple[str, tuple[str, ...], str | None]:
     """Take another matrix in place of `X` if that does not hold whole numbers and one other does.
 
@@ -169,30 +178,33 @@ def counts_beside(
         none of a matrix of other cells.
     options
         If they say which matrix to read, it is read.
+    main
+        What is called "X" in AnnData.
 
     Returns
     -------
     tuple
-        The name of the matrix, those of the others, and "X" if another one takes its place.
+        The name of the matrix, those of the others, and `main` if another one takes its
+        place.
     """
     candidates = [name for name in _OF_COUNTS if name in others]
-    if chosen != X or options.layer is not None or not candidates:
+    if chosen != main or options.layer is not None or not candidates:
         return chosen, tuple(others), None
 
     def are_counts(name: str) -> bool:
         try:
             # Of `X`, the first values tell: it would take long to look at all of them.
-            return _are_counts(_first(values_of(name)) if name == X else values_of(name))
+            return _are_counts(_first(values_of(name)) if name == main else values_of(name))
         except InputError:  # what is wrong with it is said if it is read
-            return name == X
+            return name == main
 
-    if are_counts(X):
+    if are_counts(main):
         return chosen, tuple(others), None
     found = [name for name in candidates if are_counts(name)]
     if len(found) != 1:
         return chosen, tuple(others), None
     rest = [name for name in others if name != found[0]]
-    return found[0], (X, *rest), X
+    return found[0], (main, *rest), main
 
 
 def _first(values: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.counts import MAX_BYTES
-from cytotrace2_lite.read import _formats, h5ad
+from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.read import _formats
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._file import InputFile
@@ -15,6 +16,7 @@ from cytotrace2_lite.read._objects import open_object, refuse_names
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
+from cytotrace2_lite.read.mudata import anndata_of, is_mudata, source_in
 from cytotrace2_lite.read.rds import RFile
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cytotrace2_lite.counts.expression import Expression
+    from cytotrace2_lite.read._formats import CellData
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["Input", "open_input", "read_expression"]
@@ -46,7 +49,7 @@ class Input:
     Attributes
     ----------
     data
-        As given.
+        As given; of MuData the modality of gene expression.
     is_path
         Whether it is a path.
     """
@@ -58,8 +61,9 @@ class Input:
         layer: str | None = None,
         max_memory: int | None = None,
     ) -> None:
-        self.data = data
         self.is_path = isinstance(data, (str, os.PathLike))
+        self._mudata = data if not self.is_path and is_mudata(data) else None
+        self.data = data if self._mudata is None else anndata_of(data)
         self._opened: InputFile | None = None
         self._layer, self._max_memory = layer, max_memory
         self._of_r: RFile | None = None
@@ -112,22 +116,56 @@ class Input:
 
     @property
     def frame_name(self) -> str:
-        """What the table of the cells in a file on disk is called: "obs", "meta.data", "colData".
+        """What the table of the cells is called: "obs"; in R "meta.data" or "colData"."""
+        return self._r_file(self._layer, self._max_memory).frame_name if self.is_r else "obs"
 
-        It is "" if there is none. A file of R is read for this.
+    @property
+    def has_cell_data(self) -> bool:
+        """Whether it is a file that can have labels and coordinates of its cells, as a `.h5ad`.
+
+        A file of R is read for this.
 
         Raises
         ------
         InputError
-            There is no such file, it cannot be opened, or it is damaged.
+            There is no such file, it cannot be opened, or it is a damaged file of HDF5 or R.
         UsageError
-            Several objects in the file have expression, or it takes too much memory.
+            Several objects in a file of R have expression, or it takes too much memory.
         CytoTRACE2Error
             It is an HDF5 file, and h5py is not installed.
         """
+        with self._cell_data() as found:
+            return found is not None
+
+    def describes_cells(self, orientation: str) -> bool:
+        """Tell whether labels and coordinates of a file are about what is scored as cells.
+
+        Parameters
+        ----------
+        orientation
+            With which it is read.
+
+        Raises
+        ------
+        InputError
+            As `has_cell_data` raises.
+        CytoTRACE2Error
+            As `has_cell_data` raises.
+        """
+        with self._cell_data() as found:
+            return found is not None and orientation != found.swapped
+
+    @contextmanager
+    def _cell_data(self) -> Iterator[CellData | None]:
+        if not self.is_path or self._is_directory:
+            yield None
+            return
         if self.is_r:
-            return self._r_file(self._layer, self._max_memory).frame_name
-        return "obs" if self.is_h5ad else ""
+            r = self._r_file(self._layer, self._max_memory)
+            yield _formats.CellData(r.labels, r.reduction, "") if r.frame_name else None
+            return
+        with self._file.unchanged(), _formats.cell_data(self._file) as found:
+            yield found
 
     @property
     def is_anndata(self) -> bool:
@@ -191,7 +229,10 @@ class Input:
         """
         if not self.is_path:
             reader = open_object(self.data, options, genes=genes, cells=cells)
-            return collect(reader, options, progress, max_bytes=max_bytes)
+            expression, source = collect(reader, options, progress, max_bytes=max_bytes)
+            if self._mudata is not None:
+                source = source_in(self._mudata, self.data, source)
+            return expression, source
         refuse_names("file", genes, cells)
         file = self._file
         with file.unchanged():
@@ -233,7 +274,7 @@ class Input:
             yield content
 
     def obs_column(self, column: str) -> list[str]:
-        """Read a column of `obs` of a `.h5ad` file, or of the table of the cells in a file of R.
+        """Read labels of the cells of a file that has some: a column of `obs` of a `.h5ad`.
 
         Parameters
         ----------
@@ -252,18 +293,18 @@ class Input:
         UsageError
             There is no such column, or it has no labels.
         """
-        if self.is_r:
-            return self._r_file(self._layer, self._max_memory).labels(column)
-        with self.hdf5() as content:
-            return h5ad.obs_column(self.name, content, column)
+        with self._cell_data() as found:
+            if found is None:
+                raise UsageError(f"{self.name}: a file of this format has no labels of its cells.")
+            return found.labels(column)
 
     def obsm(self, key: str) -> NDArray[Any]:
-        """Read an array of `obsm` of a `.h5ad` file, or a reduction in a file of R.
+        """Read an array with a row per cell of a file that has some: of `obsm` of a `.h5ad`.
 
         Parameters
         ----------
         key
-            Name of the array, such as "X_umap"; of a reduction also "umap".
+            Name of the array, such as "X_umap".
 
         Returns
         -------
@@ -277,10 +318,10 @@ class Input:
         UsageError
             There is no such array.
         """
-        if self.is_r:
-            return self._r_file(self._layer, self._max_memory).reduction(key)
-        with self.hdf5() as content:
-            return h5ad.obsm(self.name, content, key)
+        with self._cell_data() as found:
+            if found is None:
+                raise UsageError(f"{self.name}: a file of this format has no coordinates.")
+            return found.coordinates(key)
 
     def copy_to(self, target: str | os.PathLike[str]) -> None:
         """Write all bytes of a file on disk into another one.
@@ -311,10 +352,10 @@ def open_input(
     Parameters
     ----------
     data
-        A path, "-" for standard input, or an object: AnnData, a pandas data frame, an Arrow table,
-        a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a text
-        table (plain, gzip, bzip2, xz, Zstandard), a directory of 10x Genomics, their `.h5`, a
-        `.h5ad`, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
+        A path, "-" for standard input, or an object: AnnData, MuData, a pandas data frame, an Arrow
+        table, a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a
+        text table (plain, gzip, bzip2, xz, Zstandard), a directory of 10x Genomics, their `.h5`, a
+        `.h5ad`, `.h5mu` or Loom file, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
     layer, max_memory
         As for `Input`.
 

@@ -38,9 +38,9 @@ _AS_GOOD = 0.9
 #: Columns of `var` of AnnData that may name the genes, lower-case.
 GENE_COLUMNS = frozenset(
     """
-    ensembl ensembl_gene_id ensembl_id ensembl_ids external_gene_name feature_id feature_ids
-    feature_name feature_names features gene gene_id gene_ids gene_name gene_names gene_short_name
-    gene_symbol gene_symbols genes hgnc_symbol id mgi_symbol name symbol symbols
+    accession ensembl ensembl_gene_id ensembl_id ensembl_ids external_gene_name feature_id
+    feature_ids feature_name feature_names features gene gene_id gene_ids gene_name gene_names
+    gene_short_name gene_symbol gene_symbols genes hgnc_symbol id mgi_symbol name symbol symbols
     """.split()  # noqa: SIM905 (reads better)
 )
 

@@ -33,19 +33,20 @@ class Source:
     Attributes
     ----------
     format
-        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "parquet" or "arrow"; for an object in memory
-        its type.
+        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "h5mu", "loom", "rds", "RData", "parquet" or
+        "arrow"; for an object in memory its type.
     path
         The path as given, "-" for standard input, or the file with the values in a directory;
         None for an object in memory.
     compression
-        "gzip", "bz2", "zstd", or None.
+        "gzip", "bz2", "zstd", "xz", or None.
     n_bytes
         Size on disk; None for an object in memory.
     sha256
         Hex digest of the bytes on disk; None for an object in memory.
     matrix
-        Which matrix of a file with several: "X", "raw.X", "layers['counts']", a genome; or None.
+        Which matrix of a file with several: "X", "raw.X", "layers['counts']", "matrix" of
+        Loom, a genome; or None.
     other_matrices
         The other matrices of this file.
     orientation

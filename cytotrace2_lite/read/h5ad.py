@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.read._options import ReadOptions
 
-__all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "open_mudata", "row_names"]
+__all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "open_mudata", "rna", "row_names"]
 
 _RNA = "rna"  # the modality of gene expression in MuData
 
@@ -221,6 +221,37 @@ def open_mudata(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
     UsageError
         As `open_h5ad`.
     """
+    named = open_h5ad(path, rna(path, file), options)
+    others = tuple(f"mod[{name!r}]" for name in child(path, file, "mod") if name != _RNA)
+    source = replace(
+        named.source,
+        format="h5mu",
+        matrix=f"{named.source.matrix} of mod[{_RNA!r}]",
+        other_matrices=(*named.source.other_matrices, *others),
+    )
+    return named._replace(source=source)
+
+
+def rna(path: str, file: Any) -> Any:
+    """Find the modality `rna` of MuData.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    file
+        Its content.
+
+    Returns
+    -------
+    h5py.Group
+        The content of the `.h5ad` file of this modality.
+
+    Raises
+    ------
+    InputError
+        There is no such modality.
+    """
     modalities = child(path, file, "mod")
     names = list(modalities)
     if _RNA not in names:
@@ -229,15 +260,7 @@ def open_mudata(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
             f"{path}: this MuData file has no modality {_RNA!r}; it {there}. In Python, "
             f'mudata.read_h5mu("{path}")["NAME"].write_h5ad("expr.h5ad") writes one of them.'
         )
-    named = open_h5ad(path, child(path, modalities, _RNA), options)
-    others = tuple(f"mod[{name!r}]" for name in names if name != _RNA)
-    source = replace(
-        named.source,
-        format="h5mu",
-        matrix=f"{named.source.matrix} of mod[{_RNA!r}]",
-        other_matrices=(*named.source.other_matrices, *others),
-    )
-    return named._replace(source=source)
+    return child(path, modalities, _RNA)
 
 
 def _matrix(path: str, item: Any) -> Any:

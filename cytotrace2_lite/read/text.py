@@ -46,7 +46,8 @@ class TextTable(StreamReader):
 
     The fields are separated by tabs if the header has one, else by commas. The header may or may
     not name the column of names. Names and numbers may be in double quotes (a quote inside is
-    doubled); a line break ends the line even there. Lines end with LF or CRLF.
+    doubled); a line break ends the line even there. Lines end with LF or CRLF, and may all have the
+    same number of separators before that, as spreadsheets write them.
 
     Parameters
     ----------
@@ -83,6 +84,7 @@ class TextTable(StreamReader):
         self.name = stream.name
         self._delimiter = b"\t"
         self._separator = b""
+        self._ends = b""  # separators that end each line
         self._next_line = 1
         self._line_of: dict[str, int] = {}  # of every line so far
         self._columns: list[str] = []
@@ -92,7 +94,7 @@ class TextTable(StreamReader):
         self._threads = options.threads
         self._whole_lines = whole_lines(stream, block_size)
         rows = self._read_header(options)
-        self._texts = itertools.chain([rows], self._whole_lines)
+        self._texts = itertools.chain([rows], map(self._without_ends, self._whole_lines))
         self.cells = self._columns if self.by_gene else self._rows
         self.genes = self._rows if self.by_gene else self._columns
 
@@ -167,6 +169,11 @@ class TextTable(StreamReader):
             raise InputError(f"{self.name}: there are no {self._row}s: no line follows the header.")
         row = rows[1 : rows.index(b"\n", 1)]
         names, width = self._split_header(header, row)
+        of_header, of_rows = self._separators_at_the_end(header, row, names, width)
+        self._ends = self._delimiter * of_rows
+        names = names[: len(names) - of_header]
+        width -= of_rows
+        rows = self._without_ends(rows)
         has_corner = width <= len(names) or not names[0]
         self._columns = names[1:] if has_corner else names
         if header.startswith(b"#") and width != len(self._columns) + 1:
@@ -179,6 +186,30 @@ class TextTable(StreamReader):
             raise self._error_in(rows)
         self._check_columns()
         return rows
+
+    def _separators_at_the_end(
+        self, header: bytes, row: bytes, names: list[str], width: int
+    ) -> tuple[int, int]:
+        """Count the separators at the end of the header and of each line that mean no column."""
+        row = row.removesuffix(b"\r")
+        in_row = len(row) - len(row.rstrip(self._delimiter))
+        in_header = len(header) - len(header.rstrip(self._delimiter))
+        if 0 < in_header < len(header):
+            if width == len(names) - in_header:
+                return in_header, 0
+            if width - len(names) in {0, 1} and in_row >= in_header:
+                return in_header, in_header
+            return 0, 0
+        # Where the header does not name the column of names, the last value could be missing.
+        extra = width - len(names) if not names[0] else 0
+        return 0, extra if 0 < extra <= in_row else 0
+
+    def _without_ends(self, text: bytes) -> bytes:
+        """Remove the separators that end each line, if there are any."""
+        if not self._ends:
+            return text
+        text = text.replace(self._ends + b"\n", b"\n")
+        return text.replace(self._ends + b"\r\n", b"\r\n")
 
     @property
     def _row(self) -> str:

@@ -121,15 +121,7 @@ _state = _State()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS from sharing products among threads of its own, while any thread is inside.
-
-    Without threadpoolctl, nothing is done.
-    """
-    try:
-        import threadpoolctl  # noqa: F401
-    except ImportError:
-        yield
-        return
+    """Keep BLAS from sharing products among threads of its own, while any thread is inside."""
     try:
         _state.enter()
         yield

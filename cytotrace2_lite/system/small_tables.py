@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-__all__ = ["SmallTable", "parse_small_table", "read_small_table"]
+__all__ = ["SmallTable", "parse_small_table", "quoted", "read_small_table"]
 
 _LARGEST = 1 << 30  # bytes of text
 _STEP = 1 << 20
@@ -43,6 +43,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_SPECIAL = frozenset('\t\n\r"')  # would end a field too early
 
 
 class _Stream(Protocol):
@@ -98,6 +99,24 @@ class SmallTable:
     def where(self, row: int) -> str:
         """Name a row in a message: "PATH: line 3"."""
         return f"{self.path}: line {self.lines[row]}"
+
+
+def quoted(field: str) -> str:
+    """Quote a field of a tab-separated table where it needs that.
+
+    Parameters
+    ----------
+    field
+        A name. `csv` does not quote a lone carriage return.
+
+    Returns
+    -------
+    str
+        The field, in double quotes where it holds a tab, a line end or a double quote.
+    """
+    if _SPECIAL.isdisjoint(field):
+        return field
+    return '"' + field.replace('"', '""') + '"'
 
 
 def read_small_table(

@@ -239,7 +239,7 @@ class TestErrors:
                 ),
             ),
             (
-                "\tc1\tc2\nActb\t1\t\n",
+                "g\tc1\tc2\nActb\t1\t\n",
                 (
                     "line 2 (gene 'Actb') ends with a tab: the value of the last cell is missing, "
                     "or a tab too many ends each line. Write 0 there, or remove it."

@@ -1,5 +1,6 @@
 """The commands on installed models."""
 
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +74,39 @@ class TestCommands:
         ]
         assert f"\nbroken: {path}: not a cytotrace2_lite model, or truncated (7 bytes)." in out
         assert "\nrun would stop: CT2_LITE_MODEL: missing: no such model." in out
+
+    def test_list_for_programs(self, ct2, put_model, monkeypatch):
+        official = put_model("cytotrace2-1.0")
+        broken = put_model("lab")
+        broken.write_bytes(b"nothing")
+        code, out, err = ct2("list", "--json")
+        assert (code, err) == (0, "")
+        document = json.loads(out)
+        assert document["reason"] == "the installed official model"
+        assert document["problem"] is None
+        models = {model["name"]: model for model in document["models"]}
+        assert list(models) == ["cytotrace2-1.0", "lab", "open"]
+        assert [model["used"] for model in models.values()] == [True, False, False]
+        assert models["cytotrace2-1.0"] == {
+            "name": "cytotrace2-1.0",
+            "used": True,
+            "architecture": "1.0.0",
+            "n_members": 3,
+            "licence": "unknown",
+            "official": "",
+            "sha256": describe(official).sha256,
+            "n_bytes": official.stat().st_size,
+            "path": str(official),
+            "open_to_all": None,
+            "problem": None,
+        }
+        assert models["lab"]["problem"].startswith(f"{broken}: not a cytotrace2_lite model")
+        assert models["lab"]["path"] == str(broken)
+        monkeypatch.setenv("CT2_LITE_MODEL", "missing")
+        document = json.loads(ct2("list", "--json")[1])
+        assert document["reason"] is None
+        assert document["problem"].startswith("CT2_LITE_MODEL: missing: no such model.")
+        assert not any(model["used"] for model in document["models"])
 
     def test_verify(self, ct2, put_model):
         put_model("lab")

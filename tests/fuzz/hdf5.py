@@ -80,6 +80,24 @@ def tenx_parts():
     }
 
 
+def loom_parts():
+    """The same of a Loom file."""
+    counts = dataset().counts.toarray().T
+    return {
+        "matrix": counts.astype(np.float32),
+        "layers": {},
+        "layers/counts": counts,
+        "row_attrs": {},
+        "row_attrs/Gene": np.array(GENES, "S"),
+        "row_attrs/Accession": dataset().ids,
+        "col_attrs": {},
+        "col_attrs/CellID": list(CELLS),
+        "col_attrs/batch": np.array([1, 2, 1, 2]),
+        "attrs": {},
+        "attrs/LOOM_SPEC_VERSION": ["3.0.0"],
+    }
+
+
 def _arrays():
     """Values that a part may have in place of its own."""
     return (
@@ -247,6 +265,7 @@ def hdf5_files():
         for writer in (
             lambda: formats.h5ad(data, path),
             lambda: formats.h5ad(data, path, "dense", chunks=(2, 3), compression="gzip"),
+            lambda: formats.loom(data, path),
             lambda: formats.tenx_v3(data, path),
             lambda: formats.tenx_v2(data, path),
         ):

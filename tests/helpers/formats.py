@@ -157,6 +157,38 @@ def h5ad(data, path, kind="csr", where="X", **options):
     return path
 
 
+def loom(data, path, spec="3.0.0", layer=None, *, ids=True, **options):
+    """As loompy writes it; `layer` is where the counts are, if not in the main matrix."""
+    import h5py
+
+    old = spec.startswith("2")
+    text = None if old else h5py.string_dtype()
+
+    def attribute(group, name, values):
+        if old:  # ASCII of fixed length, with entities of XML
+            values = [value.encode("ascii", "xmlcharrefreplace") for value in values]
+        group.create_dataset(name, data=values, dtype=text)
+
+    with h5py.File(path, "w") as file:
+        if old:
+            file.attrs["LOOM_SPEC_VERSION"] = spec
+        else:
+            file.create_dataset("attrs/LOOM_SPEC_VERSION", data=spec, dtype=text)
+        for name in ("layers", "row_attrs", "col_attrs", "row_graphs", "col_graphs"):
+            file.create_group(name)
+        attribute(file["row_attrs"], "Gene", data.genes)
+        if ids:
+            attribute(file["row_attrs"], "Accession", data.ids)
+        attribute(file["col_attrs"], "CellID", data.cells)
+        values = data.counts.toarray().T
+        options = {"chunks": tuple(min(64, n) for n in values.shape), **options}
+        counts = "matrix" if layer is None else f"layers/{layer}"
+        file.create_dataset(counts, data=values.astype("f4"), compression="gzip", **options)
+        if layer is not None:
+            file.create_dataset("matrix", data=-np.ones(values.shape), **options)
+    return path
+
+
 def table(data, *, transposed=False, named=True):
     """An Arrow table, genes x cells or transposed."""
     rows, columns, values = data.genes, data.cells, data.counts.toarray().T

@@ -32,13 +32,13 @@ def written(writer, *arguments, **options):
     return lambda path: writer(DATA, path, *arguments, **options)
 
 
-def changed(change, **options):
-    """Write a .h5ad and change it."""
+def changed(change, writer=formats.h5ad, **options):
+    """Write a .h5ad, or another HDF5 file, and change it."""
 
     def write(path):
         import h5py
 
-        formats.h5ad(DATA, path, **options)
+        writer(DATA, path, **options)
         with h5py.File(path, "r+") as file:
             change(file)
 

@@ -249,7 +249,7 @@ class TestCommand:
                 2,
                 (
                     "--batch-key names a column of the annotation: give the file, too "
-                    "(-a/--annotation-path). Only a .h5ad or an R object has labels of its own."
+                    "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
                 ),
             ),
             (

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
+from cytotrace2_lite.base.potency import POTENCY_COLORS
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
-from cytotrace2_lite.output.anndata import annotate
+from cytotrace2_lite.metadata.coordinates import Embedding
+from cytotrace2_lite.output import tables
+from cytotrace2_lite.output.anndata import annotate, scores_of
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 from cytotrace2_lite.read.anndata import is_anndata
 
@@ -59,6 +63,15 @@ def h5py():
     return pytest.importorskip("h5py")
 
 
+def real(anndata):
+    """An AnnData in memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of anndata with a newer pandas
+        return anndata.AnnData(
+            VALUES.astype(float), pd.DataFrame(index=CELLS), pd.DataFrame(index=GENES)
+        )
+
+
 def text(value):
     return value.decode() if isinstance(value, bytes) else value
 
@@ -86,7 +99,10 @@ class TestAnnotate:
         ]
         np.testing.assert_array_equal(adata.obs["CytoTRACE2_Score"], result.score)
         assert adata.obs.loc["c3", [*COLUMNS]].isna().all()
-        assert set(adata.uns) == {"mine", "cytotrace2"}
+        colors = ["CytoTRACE2_Potency_colors", "preKNN_CytoTRACE2_Potency_colors"]
+        assert set(adata.uns) == {"mine", "cytotrace2", *colors}
+        for name in colors:
+            assert adata.uns[name] == list(POTENCY_COLORS)
         made_by = adata.uns["cytotrace2"]
         assert made_by["version"] == ct2.__version__
         assert made_by["model"]["sha256"] == result.info["model"]["sha256"]
@@ -124,6 +140,96 @@ class TestAnnotate:
             assert not is_anndata(data)
         assert is_anndata(FakeAnnData())
 
+    def test_another_key_takes_the_place_of_the_word(self, result):
+        adata = FakeAnnData()
+        annotate(adata, result)
+        annotate(
+            adata, result, key_added="donors", columns=["preKNN_CytoTRACE2_Potency", COLUMNS[0]]
+        )
+        assert list(adata.obs)[-2:] == ["donors_Score", "preKNN_donors_Potency"]
+        assert set(adata.uns) - {"mine"} == {
+            *("cytotrace2", "CytoTRACE2_Potency_colors", "preKNN_CytoTRACE2_Potency_colors"),
+            *("donors", "preKNN_donors_Potency_colors"),
+        }
+        assert POTENCY in adata.obs
+
+    def test_a_umap_goes_into_obsm_and_goes_with_the_run(self, result):
+        adata, layout = FakeAnnData(), Embedding(np.arange(8.0).reshape(4, 2))
+        annotate(adata, result, umap=layout)
+        annotate(adata, result, umap=layout, key_added="donors")
+        np.testing.assert_array_equal(adata.obsm["X_cytotrace2_umap"], layout.coordinates)
+        annotate(adata, result)
+        assert set(adata.obsm) == {"X_umap", "X_donors_umap"}
+
+    def test_no_column_of_an_earlier_run_stays(self, result):
+        adata = FakeAnnData()
+        adata.obs["CytoTRACE2_Relative"] = 7.0  # from elsewhere: there is no record of a run
+        annotate(adata, result, columns=POTENCY)
+        assert list(adata.obs) == ["batch", "CytoTRACE2_Relative", POTENCY]
+        annotate(adata, result, columns=COLUMNS[0])
+        assert list(adata.obs) == ["batch", COLUMNS[0]]
+        assert set(adata.uns) == {"mine", "cytotrace2"}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"key_added": "a/b"}, "key_added is 'a/b'; it must be a name without '/'."),
+            ({"key_added": ""}, "key_added is ''; it must be a name without '/'."),
+            ({"key_added": None}, "key_added is 'None'; it must be a name without '/'."),
+            (
+                {"key_added": "CytoTRACE2"},
+                "key_added is 'CytoTRACE2', which differs from the usual 'cytotrace2' in the case",
+            ),
+            (
+                {"key_added": "mine"},
+                "uns['mine'] is there already, not by this package: choose another key_added.",
+            ),
+            (
+                {"columns": []},
+                "columns is empty: name at least one column, or pass inplace=False.",
+            ),
+            (
+                {"columns": ["x", "CytoTRACE2_Score"]},
+                "columns: there is no column 'x'. The results have 'CytoTRACE2_Score', ",
+            ),
+            (
+                {"key_added": "x", "inplace": False},
+                "key_added and columns say what is written into an AnnData, and nothing is (inpl",
+            ),
+        ],
+    )
+    def test_wrong_key_or_columns_are_refused_before_the_work(self, ensembles, options, message):
+        adata = FakeAnnData()  # its X would raise
+        with pytest.raises(ct2.UsageError) as caught:
+            ct2.run(adata, model=ensembles["1.1.0"], **options)
+        assert str(caught.value).startswith(message)
+        assert list(adata.obs) == ["batch"]
+
+    def test_key_and_columns_are_for_anndata(self, ensembles):
+        with pytest.raises(ct2.UsageError) as caught:
+            ct2.run(VALUES, genes=GENES, model=ensembles["1.1.0"], columns=POTENCY)
+        assert str(caught.value) == (
+            "key_added and columns say what is written into an AnnData, and nothing is (the data "
+            "are a ndarray)."
+        )
+
+    def test_scores_are_read_back(self, result):
+        adata = FakeAnnData()
+        annotate(adata, result)
+        found = scores_of(adata, COLUMNS)
+        for name, values in tables.columns(result, extra_columns=True).items():
+            if name != "CytoTRACE2_Status":
+                again = tables.columns(found, extra_columns=True)[name]
+                np.testing.assert_array_equal(again, values)
+        assert found.model_label == result.model_label
+        adata.obs[POTENCY] = ["Totipotent", "Unipotent", "other", None]  # as from a text table
+        assert scores_of(adata, [POTENCY]).potency_index.tolist() == [5, 1, -1, -1]
+        with pytest.raises(ct2.UsageError, match=r"^obs has no column 'k_Score': run ct2\.tl"):
+            scores_of(adata, ["CytoTRACE2_Score"], "k")
+        adata.obs["CytoTRACE2_Score"] = list("abcd")
+        with pytest.raises(ct2.UsageError, match=r"^the column 'CytoTRACE2_Score' of obs holds"):
+            scores_of(adata, [])
+
     def test_parameters_of_any_type_can_be_stored(self, result):
         adata = FakeAnnData()
         info = result.info | {
@@ -154,6 +260,8 @@ class TestWriteH5ad:
             np.testing.assert_array_equal(file["X"][:], original["X"][:])
             assert file["uns/made_by/anndata"][()] == original["uns/made_by/anndata"][()]
             assert text(file["uns/cytotrace2/version"][()]) == ct2.__version__
+            colors = file["uns/CytoTRACE2_Potency_colors"].asstr()[:].tolist()
+            assert colors == list(POTENCY_COLORS)
             assert file["uns/cytotrace2/parameters/seed"][()] == 14
 
     def test_encoding_of_labels(self, result, h5py, tmp_path):
@@ -213,9 +321,24 @@ class TestWriteH5ad:
         again = anndata.read_h5ad(tmp_path / "out.h5ad")
         assert again.obs[POTENCY].cat.ordered
         assert again.uns["cytotrace2"]["parameters"]["species"] == "mouse"
-        with_two = anndata.read_h5ad(FILES[1])[:, :2]
-        annotate(with_two, result)
-        assert POTENCY in with_two.obs
+        assert list(again.uns[f"{POTENCY}_colors"]) == list(POTENCY_COLORS)
+
+    def test_a_view_gives_no_warning(self, result):
+        anndata = pytest.importorskip("anndata")
+        whole = real(anndata)
+        view = whole[:, :2]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            annotate(view, result)
+        assert not view.is_view
+        assert view.shape == (4, 2)
+        assert POTENCY in view.obs
+        assert POTENCY not in whole.obs
+        # A subset keeps the colours of the categories that are left.
+        some = view[view.obs[POTENCY].notna()].copy()
+        left = some.obs[POTENCY].cat.categories
+        expected = [POTENCY_COLORS[ct2.POTENCIES.index(name)] for name in left]
+        assert list(some.uns[f"{POTENCY}_colors"]) == expected
 
     def test_cells_stored_in_other_ways(self, result, h5py, tmp_path):
         names = np.array(CELLS, dtype=object)
@@ -503,7 +626,7 @@ class TestEmbedding:
 
 def test_nothing_of_anndata_is_imported():
     code = (
-        "import sys; import cytotrace2_lite.api, cytotrace2_lite.output.anndata\n"
+        "import sys; import cytotrace2_lite.api, cytotrace2_lite.output.h5ad, cytotrace2_lite.tl\n"
         "print({'anndata', 'h5py', 'pandas'} & set(sys.modules))"
     )
     process = subprocess.run(

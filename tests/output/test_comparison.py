@@ -1,5 +1,6 @@
 """Comparison of two results: figures, verdict, and what is no results file."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.output import _results_file
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 DATA = Path(__file__).parents[1] / "data"
@@ -64,7 +66,7 @@ def command(capsys):
 
 class TestCompare:
     def test_every_format_holds_the_same(self, scored, tmp_path):
-        for file_format in ("txt", "parquet", "arrow"):
+        for file_format in ("txt", "txt.gz", "parquet", "arrow"):
             path = scored.write(tmp_path, extra_columns=True, file_format=file_format)
             result = ct2.compare(scored, path)
             assert result.within
@@ -213,7 +215,7 @@ class TestUnusableFiles:
                 ),
             ),
             (
-                b"\x1f\x8b\x08" + bytes(range(256)),
+                b"BZh91AY&SY" + bytes(range(256)),
                 (
                     "this is not a text, Parquet or Arrow file. Give the cytotrace2_results file, "
                     "unpacked; an .h5ad is not read."
@@ -222,13 +224,27 @@ class TestUnusableFiles:
         ],
         ids=[
             *("empty", "column", "columns", "cells", "repeated", "short", "comma", "infinite"),
-            *("label", "gzip"),
+            *("label", "bzip2"),
         ],
     )
     def test_text(self, files, command, tmp_path, content, message):
         code, out, err = command(*files(content))
         assert (code, out, err) == (3, "", f"Error: a.txt: {message}\n")
         assert command("b.txt", "a.txt")[0] == 3
+
+    def test_compressed_text(self, files, command, monkeypatch):
+        text = text_of(ROWS).encode()
+        assert command(*files(gzip.compress(text)))[0] == 0
+        code, _, err = command(*files(gzip.compress(text)[:-9]))
+        assert (code, err[:33]) == (3, "Error: a.txt: the file cannot be ")
+        monkeypatch.setattr(_results_file, "_LARGEST", len(text) - 1)
+        assert command(*files(gzip.compress(text)))[::2] == (
+            3,
+            (
+                "Error: a.txt: the file has more than 0 MiB when it is unpacked. Give a "
+                "cytotrace2_results file.\n"
+            ),
+        )
 
     def test_no_file(self, files, command, tmp_path):
         files(ROWS)
@@ -273,7 +289,7 @@ class TestUnusableFiles:
                 ct2.compare(path, scored)
             assert str(caught.value) == f"{path}: {message}"
 
-    @pytest.mark.parametrize("file_format", ["txt", "parquet", "arrow"])
+    @pytest.mark.parametrize("file_format", ["txt", "txt.gz", "parquet", "arrow"])
     def test_damaged_files_are_errors_or_differences(self, scored, tmp_path, file_format):
         path = scored.write(tmp_path, file_format=file_format)
         whole = path.read_bytes()

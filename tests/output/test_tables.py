@@ -1,5 +1,7 @@
 """Columns of the results, and the kinds of results files."""
 
+import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -95,6 +97,18 @@ class TestFormats:
         assert extra[8].split("\t")[1:] == [""] * 13 + ["no counts"]
 
     @pytest.mark.parametrize("extra", [False, True])
+    def test_compressed_text(self, scored, tmp_path, extra):
+        plain = scored.write(tmp_path, extra_columns=extra).read_bytes()
+        path = scored.write(tmp_path, extra_columns=extra, file_format="txt.gz")
+        assert path == tmp_path / "cytotrace2_results.txt.gz"
+        packed = path.read_bytes()
+        assert gzip.decompress(packed) == plain
+        assert packed.startswith(b"\x1f\x8b\x08\x00" + bytes(4))  # no name, no time
+        report = json.loads((tmp_path / "run.json").read_text())
+        assert report["results"] == path.name
+        assert report["results_sha256"] == hashlib.sha256(packed).hexdigest()
+
+    @pytest.mark.parametrize("extra", [False, True])
     def test_parquet_and_arrow(self, scored, tmp_path, extra):
         path = scored.write(tmp_path, extra_columns=extra, file_format="parquet")
         assert path == tmp_path / "cytotrace2_results.parquet"
@@ -110,7 +124,7 @@ class TestFormats:
         assert json.loads((tmp_path / "run.json").read_text())["results"] == path.name
 
     def test_the_same_results_are_the_same_bytes(self, scored):
-        for file_format in ("txt", "parquet", "arrow"):
+        for file_format in ("txt", "txt.gz", "parquet", "arrow"):
             one, two = (scored.to_bytes(file_format=file_format) for _ in range(2))
             assert one == two
 
@@ -118,6 +132,6 @@ class TestFormats:
         with pytest.raises(ct2.UsageError) as caught:
             scored.write(tmp_path / "new", file_format="csv")
         assert str(caught.value) == (
-            "file_format is 'csv'; it must be one of ('txt', 'parquet', 'arrow')."
+            "file_format is 'csv'; it must be one of ('txt', 'txt.gz', 'parquet', 'arrow')."
         )
         assert not (tmp_path / "new").exists()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-if find_spec("umap") is None:  # importing it takes seconds
-    pytest.skip("umap-learn is not installed", allow_module_level=True)
+if find_spec("scranpy") is None and find_spec("umap") is None:
+    pytest.skip("neither scranpy nor umap-learn is installed", allow_module_level=True)
 
 from helpers.results import BY_LABEL, ON_CELLS, plots_in
 
@@ -49,9 +49,18 @@ class TestCommandLine:
         code, err = run("-a", "labels.txt")
         assert code == 0
         assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-            ["cytotrace2_results.txt", "run.json", *(f"{name}.png" for name in ON_CELLS + BY_LABEL)]
+            [
+                *("cytotrace2_results.txt", "cytotrace2_umap.tsv", "run.json"),
+                *(f"{name}.png" for name in ON_CELLS + BY_LABEL),
+            ]
         )
         assert "UMAP: " in err
+        # The coordinates can be used again.
+        pictures = {name: Path("out", f"{name}.png").read_bytes() for name in ON_CELLS}
+        Path("umap.tsv").write_bytes(Path("out/cytotrace2_umap.tsv").read_bytes())
+        run("-a", "labels.txt", "--embedding", "umap.tsv")
+        assert not Path("out/cytotrace2_umap.tsv").exists()
+        assert pictures == {name: Path("out", f"{name}.png").read_bytes() for name in ON_CELLS}
         assert err.endswith("Plots: 5 .png files in out\n")
 
     def test_plots_at_given_coordinates(self, run, monkeypatch):
@@ -92,7 +101,7 @@ class TestCommandLine:
         code, err = run()
         assert code == 0
         assert err.splitlines()[-1] == (
-            "No plots: they need matplotlib and umap-learn. Install with: "
+            "No plots: they need matplotlib and scranpy or umap-learn. Install with: "
             "pip install 'cytotrace2-lite[plot]' (-dpl hides this line)"
         )
         assert "No plots" not in run("-dv")[1]

@@ -105,7 +105,10 @@ class TestFiles:
         paths, problems = files.write_plots(result, as_counts(counts), None, tmp_path)
         assert len(paths) == 3
         assert [str(problem) for problem in problems] == [
-            "a random 50 of the 120 cells are in the UMAP plots; --embedding can show all."
+            (
+                "a random 50 of the 120 cells are in the UMAP plots; --embedding "
+                "(embedding= in Python) can show all."
+            )
         ]
 
     def test_a_directory_that_cannot_be_written(self, tmp_path):

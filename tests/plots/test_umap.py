@@ -5,22 +5,33 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-if find_spec("umap") is None:  # importing it takes seconds
-    pytest.skip("umap-learn is not installed", allow_module_level=True)
+if find_spec("scranpy") is None and find_spec("umap") is None:  # importing them takes seconds
+    pytest.skip("neither scranpy nor umap-learn is installed", allow_module_level=True)
 
 from helpers.counts import as_counts, random_counts
 from scipy.sparse import csr_array, vstack
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.genes import features
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.stages.standardised import standardise
 
+PACKAGES = {"scranpy": "_by_umappp", "umap": "_by_umap_learn"}
+PACKAGES = {name: layout for name, layout in PACKAGES.items() if find_spec(name) is not None}
+
+
+@pytest.fixture(params=PACKAGES)
+def package(request, monkeypatch):
+    """The package that lays out, as if it alone were installed."""
+    monkeypatch.setattr(umap, "find_spec", lambda name: find_spec(name) and name == request.param)
+    return request.param
+
 
 class TestUmap:
-    def test_the_same_for_any_number_of_threads(self):
+    def test_the_same_for_any_number_of_threads(self, package):
         counts = random_counts(200, 300)
         one, two = (
             umap.compute_umap(as_counts(counts)),
@@ -57,15 +68,44 @@ class TestUmap:
         loadings = z[sample].T @ expected / (expected**2).sum(axis=0)
         np.testing.assert_allclose(projected, z @ loadings, atol=1e-8 * np.abs(expected).max())
 
-    def test_groups_far_apart_need_no_warning(self):
+    @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+    def test_components_of_the_run_in_place_of_counts(self):
+        counts = random_counts(150, 300)
+        counts.data[counts.indptr[7] : counts.indptr[8]] = 0
+        counts.eliminate_zeros()
+        result = ct2.run(counts, genes=features())
+        assert result.components.shape == (150, 30)
+        assert np.flatnonzero(np.isnan(result.components).any(axis=1)).tolist() == [7]
+        layout = umap.compute_umap(as_counts(counts), result.components)
+        np.testing.assert_array_equal(
+            layout.coordinates, umap.compute_umap(as_counts(counts)).coordinates
+        )
+
+    @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+    def test_a_run_of_several_batches_has_no_components_of_all(self):
+        counts, genes = random_counts(240, 300), features()
+        samples = np.repeat(["a", "b"], 120)
+        assert ct2.run(counts, genes=genes, batches=samples).components is None
+        assert ct2.run(counts[:99], genes=genes).components is None
+
+    @pytest.mark.parametrize("layout", PACKAGES.values())
+    def test_groups_far_apart_need_no_warning(self, layout):
         random = np.random.RandomState(0)
         # Nobody's nearest 15 are in another group; a warning would be an error here.
         components = np.vstack([random.normal(i * 1000, 1, (40, 30)) for i in range(8)])
         neighbors, distances = knn.nearest_neighbors(components)
-        layout = umap._layout(components, neighbors[:, :15], distances[:, :15])
-        assert np.isfinite(layout).all()
+        found = getattr(umap, layout)(components, neighbors[:, :15], distances[:, :15])
+        assert np.isfinite(found).all()
+        centres = found.reshape(8, 40, 2).mean(axis=1)
+        nearest = np.linalg.norm(found[:, None] - centres, axis=2).argmin(axis=1)
+        np.testing.assert_array_equal(nearest, np.repeat(np.arange(8), 40))
 
-    def test_keeps_like_cells_together(self):
+    def test_equal_cells_get_coordinates(self, package):
+        rows = random_counts(2, 300)
+        counts = csr_array(vstack([rows[[0] * 30], rows[[1] * 30]]))
+        assert np.isfinite(umap.compute_umap(as_counts(counts)).coordinates).all()
+
+    def test_keeps_like_cells_together(self, package):
         first, second = random_counts(60, 300, seed=1), random_counts(60, 300, seed=1)
         second = second[:, ::-1]
         counts = csr_array(vstack([first + first[[0] * 60], second + second[[0] * 60]]))
@@ -77,7 +117,7 @@ class TestUmap:
 
     def test_without_the_package(self, monkeypatch):
         monkeypatch.setattr(umap, "find_spec", lambda _: None)
-        with pytest.raises(ct2.CytoTRACE2Error, match=r"^A UMAP needs the package umap-learn: pip"):
+        with pytest.raises(ct2.CytoTRACE2Error, match=r"^A UMAP needs scranpy or umap-learn: pip"):
             ct2.run(np.ones((3, 1)), genes=["Actb"], embedding="umap")
 
     def test_which_cells_are_left_out(self, monkeypatch):
@@ -89,5 +129,6 @@ class TestUmap:
         assert umap.left_out(as_counts(counts)) is None  # three have no counts
         monkeypatch.setattr(umap, "MAX_CELLS", 36)
         assert str(umap.left_out(as_counts(counts))) == (
-            "a random 36 of the 40 cells are in the UMAP plots; --embedding can show all."
+            "a random 36 of the 40 cells are in the UMAP plots; --embedding "
+            "(embedding= in Python) can show all."
         )

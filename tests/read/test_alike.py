@@ -106,6 +106,16 @@ FILES = [
     (formats.h5ad, {"where": "raw/X"}, {"use_raw": True}, ("h5ad", "raw.X", "cells", INDEX)),
 ]
 FILES += [
+    (formats.loom, {}, {}, ("loom", "matrix", "genes", "row_attrs['Gene']")),
+    (formats.loom, {"spec": "2.0.1"}, {}, ("loom", "matrix", "genes", "row_attrs['Gene']")),
+    (
+        formats.loom,
+        {"layer": "spliced", "chunks": (5000, 1)},
+        {"layer": "spliced"},
+        ("loom", "layers['spliced']", "genes", "row_attrs['Gene']"),
+    ),
+]
+FILES += [
     (writer, options | shape, {}, (kind, None, rows, names))
     for writer, options, kind in (
         (formats.parquet, {}, "parquet"),
@@ -132,7 +142,7 @@ def same(expression, other):
 
 @pytest.mark.parametrize(("writer", "how", "options", "said"), FILES)
 def test_files(data, expected, ensembles, tmp_path, writer, how, options, said):
-    if writer in {formats.tenx_v2, formats.tenx_v3, formats.h5ad}:
+    if writer in {formats.tenx_v2, formats.tenx_v3, formats.h5ad, formats.loom}:
         pytest.importorskip("h5py")
     path = writer(data, tmp_path / "input", **how)
     expression, source = read_expression(path, is_known, **options)

@@ -13,7 +13,7 @@ from helpers import formats
 from helpers.readers import message
 
 from cytotrace2_lite.read import ReadOptions, open_input, read_expression
-from cytotrace2_lite.read._formats import FORMATS, LAYOUTS
+from cytotrace2_lite.read._formats import FORMATS, LAYOUTS, READ
 
 pytestmark = pytest.mark.usefixtures("working_directory")
 
@@ -59,10 +59,7 @@ UNPACK = "Unpack it and give the file or the directory in it."
 )
 def test_other_formats(tmp_path, content, what, remedy):
     (tmp_path / "t.txt").write_bytes(content)
-    assert message("t.txt") == (
-        f"t.txt: this is {what}, which is not read; text tables (tab- or comma-separated), 10x "
-        f"directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. {remedy}"
-    )
+    assert message("t.txt") == (f"t.txt: this is {what}, which is not read; {READ} are. {remedy}")
 
 
 class TestTextThatBeginsLikeSomethingElse:
@@ -142,9 +139,9 @@ class TestHdf5:
 
     def test_a_path_with_braces(self, h5py):
         with h5py.File("{path}{0}.h5", "w") as file:
-            file.create_group("row_attrs")
-            file.create_group("col_attrs")
-        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is a Loom file, which ")
+            file.create_group("assays")
+            file.create_group("cell.names")
+        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is a SeuratDisk file ")
 
 
 def test_a_row_that_is_read_names_a_reader():

@@ -366,10 +366,6 @@ class TestMessages:
     def test_other_layouts(self, h5py):
         for names, what in (
             (
-                ["matrix", "row_attrs", "col_attrs"],
-                "a Loom file, which is not read. In Python, anndata.io",
-            ),
-            (
                 ["barcode_idx", "count", "feature_idx", "barcodes", "features"],
                 (
                     "molecule_info.h5 of Cell Ranger, a list of molecules, which is not read. Give "

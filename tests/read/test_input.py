@@ -19,7 +19,7 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
-from cytotrace2_lite.read import ReadOptions, _input, open_input
+from cytotrace2_lite.read import ReadOptions, _formats, _input, open_input
 from cytotrace2_lite.read import h5ad as read_h5ad
 
 GENES = list(features()[::10])
@@ -274,7 +274,9 @@ class TestChanged:
     def test_while_labels_and_coordinates_are_read(self, files, ask, change, monkeypatch):
         path, target, act = files("h5ad csr", change)
         key = {"obs_column": "donor", "obsm": "X_umap"}[ask]
-        original = getattr(read_h5ad, ask)
+        reads = {"obs_column": "labels", "obsm": "coordinates"}[ask]
+        layout = next(row for row in _formats.LAYOUTS if row.opener is read_h5ad.open_h5ad)
+        original = getattr(layout, reads)
         with open_input(path) as source:
             assert len(getattr(source, ask)(key)) == N_CELLS
 
@@ -283,7 +285,7 @@ class TestChanged:
             act()
             return answer
 
-        monkeypatch.setattr(read_h5ad, ask, acting)
+        monkeypatch.setattr(_formats, "LAYOUTS", (layout._replace(**{reads: acting}),))
         with self.refused(target), open_input(path) as source:
             getattr(source, ask)(key)
 

@@ -26,11 +26,72 @@ CASES = [
         {"t.h5": hdf5(lambda f: [f.create_group(n) for n in ("row_attrs", "col_attrs")])},
         "check t.h5",
         3,
+        "t.h5: there is no matrix. There is no other matrix either.",
+        id="loom of nothing",
+    ),
+    pytest.param(
+        {"t.loom": written(formats.loom)},
+        "check t.loom --layer spliced",
+        3,
+        "t.loom: there is no layers['spliced']. There is matrix.",
+        id="loom without the layer",
+    ),
+    pytest.param(
+        {"t.loom": written(formats.loom)},
+        "check t.loom --use-raw",
+        2,
+        "t.loom: a Loom file has no raw: leave the option out.",
+        id="loom and raw",
+    ),
+    pytest.param(
+        {"t.loom": changed(lambda f: f.pop("row_attrs/Gene"), formats.loom, ids=False)},
+        "check t.loom",
+        3,
         (
-            "t.h5: this is a Loom file, which is not read. In Python, "
-            'anndata.io.read_loom("t.h5").write_h5ad("expr.h5ad") converts it.'
+            "t.loom: no attribute in row_attrs names the genes; it is empty. Add an attribute "
+            "'Gene' with them (in Python, with loompy)."
         ),
-        id="loom",
+        id="loom without genes",
+    ),
+    pytest.param(
+        {"t.loom": changed(lambda f: f["col_attrs"].move("CellID", "x"), formats.loom)},
+        "check t.loom",
+        3,
+        (
+            "t.loom: no attribute in col_attrs names the cells; it has 'x'. Add an attribute "
+            "'CellID' with them (in Python, with loompy)."
+        ),
+        id="loom without cells",
+    ),
+    pytest.param(
+        {"t.loom": changed(replace("matrix", -np.ones((3, 2))), formats.loom)},
+        "check t.loom",
+        3,
+        (
+            "t.loom: gene 'Actb', cell 'c1': the value -1 is negative. Give raw counts, CPM or "
+            "TPM, and 0 where nothing was counted."
+        ),
+        id="loom with negative values",
+    ),
+    pytest.param(
+        {"t.loom": changed(replace("matrix", np.ones((2, 3))), formats.loom)},
+        "check t.loom",
+        3,
+        (
+            "t.loom: the matrix has 2 rows and 3 columns, but there are 2 cells and 3 genes. The "
+            "file is damaged."
+        ),
+        id="loom transposed",
+    ),
+    pytest.param(
+        {"t.loom": changed(link("matrix"), formats.loom)},
+        "check t.loom",
+        3,
+        (
+            "t.loom: /matrix is a link or lies in another file, which is not followed. Write the "
+            "data into one file."
+        ),
+        id="loom with a link",
     ),
     pytest.param(
         {"t.h5": hdf5(lambda f: f.create_group("mod/prot"))},

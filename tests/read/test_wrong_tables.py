@@ -6,6 +6,8 @@ import lzma
 import pytest
 from helpers.wrong_inputs import CASE, TABLE, archive, npy
 
+from cytotrace2_lite.read._formats import READ
+
 CASES = [
     # files that are no text, or of another format
     pytest.param(
@@ -92,9 +94,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a web page, which is not read; text tables (tab- or comma-separated), 10x "
-            "directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. Download the file "
-            "again, perhaps after logging in."
+            f"t: this is a web page, which is not read; {READ}"
+            " are. Download the file again, perhaps after logging in."
         ),
         id="a web page",
     ),
@@ -103,10 +104,10 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is an Excel workbook (.xlsx), which is not read; text tables (tab- or "
-            "comma-separated), 10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables "
-            "are. Save the sheet as tab-separated text, and look for gene names that the program "
-            "has made dates, as 1-Mar for March1."
+            f"t: this is an Excel workbook (.xlsx), which is not read; {READ}"
+            " are. Save the sheet as tab-separated text, and look for gene "
+            "names that the program has made "
+            "dates, as 1-Mar for March1."
         ),
         id="excel",
     ),
@@ -115,10 +116,10 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is an Excel workbook (.xls), which is not read; text tables (tab- or "
-            "comma-separated), 10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables "
-            "are. Save the sheet as tab-separated text, and look for gene names that the program "
-            "has made dates, as 1-Mar for March1."
+            f"t: this is an Excel workbook (.xls), which is not read; {READ}"
+            " are. Save the sheet as tab-separated text, and look for gene "
+            "names that the program has made "
+            "dates, as 1-Mar for March1."
         ),
         id="old excel",
     ),
@@ -127,9 +128,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a zip archive, which is not read; text tables (tab- or comma-separated), "
-            "10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. Unpack it and "
-            "give the file or the directory in it."
+            f"t: this is a zip archive, which is not read; {READ}"
+            " are. Unpack it and give the file or the directory in it."
         ),
         id="zip",
     ),
@@ -138,9 +138,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a NumPy archive (.npz), which is not read; text tables (tab- or "
-            "comma-separated), 10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables "
-            "are. In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
+            f"t: this is a NumPy archive (.npz), which is not read; {READ}"
+            " are. In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
         ),
         id="numpy archive",
     ),
@@ -149,9 +148,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a tar archive, which is not read; text tables (tab- or comma-separated), "
-            "10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. Unpack it and "
-            "give the file or the directory in it."
+            f"t: this is a tar archive, which is not read; {READ}"
+            " are. Unpack it and give the file or the directory in it."
         ),
         id="tar",
     ),
@@ -160,9 +158,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a NumPy array (.npy), which is not read; text tables (tab- or "
-            "comma-separated), 10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables "
-            "are. In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
+            f"t: this is a NumPy array (.npy), which is not read; {READ}"
+            " are. In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
         ),
         id="numpy",
     ),
@@ -171,9 +168,8 @@ CASES = [
         "check t",
         3,
         (
-            "t: this is a Python pickle, which is not read; text tables (tab- or comma-separated), "
-            "10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. In Python, pass "
-            "the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
+            f"t: this is a Python pickle, which is not read; {READ}"
+            " are. In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
         ),
         id="pickle",
     ),
@@ -202,21 +198,14 @@ CASES = [
         {"t": TABLE.decode().encode("utf-16")},
         "check t",
         3,
-        (
-            "t: this is UTF-16 text, which is not read; text tables (tab- or comma-separated), 10x "
-            "directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables are. Save it as UTF-8."
-        ),
+        (f"t: this is UTF-16 text, which is not read; {READ} are. Save it as UTF-8."),
         id="utf-16",
     ),
     pytest.param(
         {"t": gzip.compress(gzip.compress(TABLE))},
         "check t",
         3,
-        (
-            "t: this is gzip data in gzip data, which is not read; text tables (tab- or "
-            "comma-separated), 10x directories, 10x .h5, .h5ad, .rds, Parquet and Arrow tables "
-            "are. Decompress it once."
-        ),
+        (f"t: this is gzip data in gzip data, which is not read; {READ} are. Decompress it once."),
         id="gzip twice",
     ),
     pytest.param(

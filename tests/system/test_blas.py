@@ -218,7 +218,6 @@ def per_thread(monkeypatch):
 
 
 def test_a_library_with_a_number_for_each_thread(per_thread):
-    pytest.importorskip("threadpoolctl")
     entered, leave = threading.Event(), threading.Event()
 
     def enter_and_stay():
@@ -258,7 +257,6 @@ class TestFromPython:
         subprocess.run([sys.executable, *map(str, arguments)], check=True, env=environment)
 
     def test_results_are_those_of_the_command_line(self, model_files, tmp_path):
-        pytest.importorskip("threadpoolctl")
         rng = np.random.default_rng(0)
         counts = rng.poisson(rng.gamma(0.3, 2, (1100, 400)))  # so many that sums are in parts
         table = pd.DataFrame(counts.T, features()[:400], range(1100))
@@ -277,7 +275,6 @@ class TestFromPython:
         assert python == shell
 
     def test_has_one_thread_while_anything_runs_and_its_own_afterwards(self):
-        pytest.importorskip("threadpoolctl")
         code = """
 import scipy.linalg
 from threadpoolctl import threadpool_info
@@ -297,13 +294,4 @@ assert threads() == {1}
 second.__exit__(None, None, None)
 assert threads() == own
 """
-        self.python("-c", code)
-
-    def test_works_without_threadpoolctl(self):
-        code = (
-            "import sys\n"
-            "sys.modules['threadpoolctl'] = None\n"
-            "from cytotrace2_lite.system.blas import one_blas_thread\n"
-            "with one_blas_thread(): pass\n"
-        )
         self.python("-c", code)
