@@ -141,9 +141,8 @@ def test_the_commands_of_a_page_run(page, checkout):
 def test_the_commands_of_the_page_on_seurat_run(checkout):
     run_commands(checkout, "seurat.md")
     run_python(checkout, "seurat.md")
-    for folder in ("from_r", "from_sct", "from_workspace"):
-        assert (checkout.directory / folder / "cytotrace2_potency_score_UMAP.png").is_file()
-    assert (checkout.directory / "from_r/cytotrace2_potency_score_by_phenotype.png").is_file()
+    for name in ("potency_score_UMAP", "potency_score_by_phenotype"):
+        assert (checkout.directory / f"from_r/cytotrace2_{name}.png").is_file()
 
 
 def test_the_r_of_the_page_on_seurat_runs(checkout):
@@ -154,7 +153,7 @@ def test_the_r_of_the_page_on_seurat_runs(checkout):
     assert said.count("Model: open") == 5
     assert (checkout.directory / "scored/run.json").is_file()
     found = checkout("ct2-lite", "check", "object.rds", "-a", "CytoTRACE2_Potency")
-    assert "Input read as rds (gzip), RNA/counts" in found
+    assert "read as rds (gzip), RNA/counts" in found
     arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
     documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     code = (ROOT / "cytotrace2_lite/data/cytotrace2_lite.R").read_text()
