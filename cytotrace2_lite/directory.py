@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,23 +26,35 @@ from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.system.files import check_replaceable, prepare_directory, write_whole
+from cytotrace2_lite.system.files import (
+    check_replaceable,
+    prepare_directory,
+    refuse_to_replace,
+    removed_on_error,
+    write_whole,
+)
 from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
+    from cytotrace2_lite.output.keys import OptionsReport
     from cytotrace2_lite.read import Input
     from cytotrace2_lite.result import Result
 
 _UMAP_KEY = "X_umap"  # as scanpy calls it
 
-__all__ = ["Scored", "check_file", "explain_to_directory", "score_to_directory"]
+__all__ = [
+    "Scored",
+    "check_file",
+    "explain_to_directory",
+    "score_to_directory",
+]
 
 
 class Scored(NamedTuple):
@@ -123,6 +136,8 @@ def score_to_directory(
     write_h5ad: str | os.PathLike[str] | None = None,
     keep_counts: bool = True,
     explain: ExplainOptions | None = None,
+    prefix: str = "",
+    record: OptionsReport | None = None,
 ) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
 
@@ -161,6 +176,10 @@ def score_to_directory(
         Whether a UMAP is to be computed of the counts; else less memory is taken.
     explain
         What is to be explained, and written beside the results.
+    prefix
+        What the names of the files in the directory begin with.
+    record
+        The options, where `run.json` is to have them.
 
     Returns
     -------
@@ -197,15 +216,17 @@ def score_to_directory(
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
         if folder is not None:
             prepare_directory(folder)
-        stack.enter_context(_removed_on_error(new))
+        stack.enter_context(removed_on_error(new))
         if write_h5ad is not None:
             check_h5ad(source, write_h5ad, options.orientation)
         targets = (
-            [] if folder is None else [folder / REPORT_NAME, folder / results_name(file_format)]
+            []
+            if folder is None
+            else [folder / (prefix + REPORT_NAME), folder / results_name(file_format, prefix)]
         )
         targets += [] if write_h5ad is None else [Path(write_h5ad)]
         inputs = [input_path, annotation_path, embedding, options.orthologs, options.model]
-        _refuse_to_replace(inputs, targets)
+        refuse_to_replace(inputs, targets)
         check_replaceable(targets)
         job = prepare_job(
             source,
@@ -223,13 +244,18 @@ def score_to_directory(
             job.refuse_warnings()
         grouping = None if explain is None else _grouping(explain, source, job)
         result = job.score(progress, release=not keep_counts and explain is None)
+        if record is not None:
+            result = replace(result, info=result.info | {"options": record})
         contents: dict[Path, Any] = {}
         explanation = None
         if explain is not None and folder is not None:
             explanation = _explain(job, result, explain, grouping, progress)
-            contents |= explanation_files(explanation, folder, explain)
+            files = explanation_files(explanation, folder, explain)
+            contents |= {path.with_name(prefix + path.name): files[path] for path in files}
         if folder is not None:
-            contents |= result.files(folder, extra_columns=extra_columns, file_format=file_format)
+            contents |= result.files(
+                folder, extra_columns=extra_columns, file_format=file_format, prefix=prefix
+            )
         if write_h5ad is not None:
             contents[Path(write_h5ad)] = annotated_copy(source, result)
         if folder is not None:
@@ -239,9 +265,9 @@ def score_to_directory(
             report(Progress("write", 0, n_cells))
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
-        remove_plots(folder)
+        remove_plots(folder, prefix)
         if explain is not None:
-            remove_outdated(folder, contents)
+            remove_outdated(folder, contents, prefix)
     return Scored(
         result=result,
         counts=job.data.counts,
@@ -249,24 +275,6 @@ def score_to_directory(
         threads=job.parameters.max_cores,
         explanation=explanation,
     )
-
-
-def _refuse_to_replace(inputs: Sequence[Any], targets: Sequence[Path]) -> None:
-    """Raise where a file of the results would take the place of one that is read."""
-    for given in inputs:
-        for target in targets:
-            if isinstance(given, (str, os.PathLike)) and _is_same_file(target, given):
-                raise UsageError(
-                    f"{target}: this file is an input of the run, and the results would take its "
-                    "place. Choose another directory (-o/--output-dir) or rename the file."
-                )
-
-
-def _is_same_file(one: Path, other: str | os.PathLike[str]) -> bool:
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):  # one of them is not there, or can be none
-        return False
 
 
 def explain_to_directory(
@@ -311,7 +319,7 @@ def explain_to_directory(
         folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
         prepare_directory(folder)
-        stack.enter_context(_removed_on_error(new))
+        stack.enter_context(removed_on_error(new))
         job = prepare_job(
             source,
             options,
@@ -437,14 +445,3 @@ def _read_annotation(
             "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
         )
     return None, None
-
-
-@contextlib.contextmanager
-def _removed_on_error(folder: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if folder is not None:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # where there is nothing in it
-        raise

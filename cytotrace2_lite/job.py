@@ -208,17 +208,32 @@ def prepare_job(
 
 
 def _chosen(origin: Source) -> list[Finding]:
-    if origin.instead_of is None:
-        return []
-    return [
-        Finding(
-            "matrix",
-            "note",
-            f"{origin.instead_of} does not hold whole numbers and {origin.matrix} does, so that is "
-            f'read (--layer {origin.instead_of}, or layer="{origin.instead_of}" in Python, takes '
-            f"{origin.instead_of} all the same)",
+    """Say what was read in place of something else."""
+    findings = []
+    if origin.n_missing_chunks:
+        noun = "chunk of" if origin.n_missing_chunks == 1 else "chunks of"
+        findings.append(
+            Finding(
+                "missing_chunks",
+                "warning",
+                f"the Zarr store lacks {origin.n_missing_chunks:,} {noun} {origin.matrix}, which "
+                "are read as zeros",
+                "A store may leave out chunks of zeros, but they are also missing where a copy of "
+                "it is incomplete.",
+                "Compare the number of files with that of the original.",
+            )
         )
-    ]
+    if origin.instead_of is not None:
+        findings.append(
+            Finding(
+                "matrix",
+                "note",
+                f"{origin.instead_of} does not hold whole numbers and {origin.matrix} does, so "
+                f"that is read (--layer {origin.instead_of}, or "
+                f'layer="{origin.instead_of}" in Python, takes {origin.instead_of} all the same)',
+            )
+        )
+    return findings
 
 
 def _parameters(options: RunOptions) -> Parameters:

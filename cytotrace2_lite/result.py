@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cytotrace2_lite.base.card import card
+from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.scores import Scores
 from cytotrace2_lite.read import open_input
@@ -75,6 +79,35 @@ class Result(Scores):
         """Give a line, not all the arrays: notebooks show what a cell ends with."""
         model = self.info.get("model", {}).get("name")
         return f"<Result: {len(self.cells):,} cells{f', model {model!r}' if model else ''}>"
+
+    def _repr_html_(self) -> str:
+        """Give a small table for notebooks: how many cells each potency has."""
+        known = ~np.isnan(self.score)
+        rows, colors = [], []
+        for k in reversed(range(len(POTENCIES))):
+            own = self.score[self.potency_index == k]
+            median = f"{np.median(own):.3f}" if len(own) else ""
+            share = len(own) / max(len(self.cells), 1)
+            rows.append((POTENCIES[k], f"{len(own):,}", f"{share:.1%}", median))
+            colors.append(POTENCY_COLORS[k])
+        if not known.all():
+            n_without = len(known) - int(known.sum())
+            rows.append(("no score", f"{n_without:,}", f"{n_without / len(known):.1%}", ""))
+            colors.append("transparent")
+        samples = self.info.get("samples", {"n_cells": (), "key": ""})
+        of = f" of {samples['key']}" if samples["key"] else ""
+        return card(
+            f"Developmental potential of {len(self.cells):,} cells",
+            {
+                "Model": self.model_label,
+                "Species": str(self.info.get("parameters", {}).get("species", "")),
+                "Samples": f"{len(samples['n_cells']):,}{of}" if samples["n_cells"] else "",
+            },
+            ("Potency", "Cells", "Share", "Median score"),
+            rows,
+            colors=colors,
+            warnings=list(map(str, self.warnings)),
+        )
 
     def columns(self, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:
         """Give the columns of every kind of table, in their order.
@@ -195,6 +228,7 @@ class Result(Scores):
         *,
         extra_columns: bool = False,
         file_format: str = "txt",
+        prefix: str = "",
     ) -> dict[Path, bytes]:
         """Give what `write` writes, for `write_whole`: `run.json`, then the results file.
 
@@ -202,6 +236,8 @@ class Result(Scores):
         ----------
         directory, extra_columns, file_format
             As for `write`.
+        prefix
+            What both names begin with.
 
         Returns
         -------
@@ -213,10 +249,10 @@ class Result(Scores):
         UsageError
             There is no such format.
         """
-        name = tables.results_name(file_format)
+        name = tables.results_name(file_format, prefix)
         content = self.to_bytes(extra_columns=extra_columns, file_format=file_format)
         return {
-            Path(directory, report.REPORT_NAME): report.to_bytes(self.info, name, content),
+            Path(directory, prefix + report.REPORT_NAME): report.to_bytes(self.info, name, content),
             Path(directory, name): content,
         }
 

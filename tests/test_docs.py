@@ -167,6 +167,21 @@ def test_the_python_of_the_reference_runs(checkout):
     run_python(checkout, "api.md")
 
 
+@needs_plots
+@pytest.mark.skipif(find_spec("anndata") is None, reason="anndata is not installed")
+def test_the_page_on_scanpy_runs_until_it_needs_scanpy(checkout):
+    """What needs only anndata; the test below runs the whole page."""
+    code = "\n".join(blocks("anndata.md", "python")).partition("import scanpy as sc\n")[0]
+    assert code.count("ct2.") > 6
+    script = checkout.directory / "page.py"
+    script.write_text(code)
+    said = checkout(sys.executable, "-W", "error::UserWarning:anndata", script.name)
+    assert "ImplicitModificationWarning" not in said
+    assert "CytoTRACE2_Pseudotime" in said
+    assert (checkout.directory / "by_cluster.png").stat().st_size > 10_000
+    assert (checkout.directory / "scored.h5ad").is_file()
+
+
 @pytest.mark.scverse
 def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
     for name in ("scanpy", "cellrank"):

@@ -42,6 +42,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "one_sample": SampleWarning,
     "annotation": AnnotationWarning,
     "embedding": PlotWarning,
+    "missing_chunks": CytoTRACE2Warning,
     "model": ModelWarning,
 }
 # Subclasses before their bases.

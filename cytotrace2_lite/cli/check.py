@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
 
 from cytotrace2_lite._version import __version__
+from cytotrace2_lite.cli.cohort import samples_of, task_of
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
@@ -19,8 +21,12 @@ from cytotrace2_lite.cli.options import (
     strict_option,
 )
 from cytotrace2_lite.cli.progress import say
+from cytotrace2_lite.cli.scoring import Task
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.text import printable
+
+if TYPE_CHECKING:
+    from cytotrace2_lite.base.finding import Finding
 
 __all__ = ["check"]
 
@@ -28,7 +34,7 @@ _WARNINGS_FOUND = 6  # exit code, where it was asked for
 
 
 @click.command()
-@dataset_options("[EXPR]")
+@dataset_options("[EXPR]...", several=True)
 @model_option
 @quiet_option
 @log_option
@@ -40,15 +46,18 @@ def check(*, dataset: Dataset, quiet: bool, as_json: bool) -> None:
     EXPR is read and checked as `run` does before it computes anything: species and number of
     genes, log-transformed values, counts per cell, ids of the annotation, time and memory. Exit
     code 0: it can be scored, though maybe with warnings; 3: it cannot; 4: no usable genes; 6, with
-    --strict: there are warnings.
+    --strict: there are warnings. Of several EXPR, or a --sheet of them, all are checked, and the
+    exit code is that of the first that cannot be scored.
 
     Without EXPR, the model is loaded and scores made-up cells with known scores.
     """
-    if dataset.expression is None:
+    if dataset.is_one and not dataset.paths:
         _refuse_options_without_table()
         _check_installation(dataset.options.model, dataset.options.max_cores)
-    else:
+    elif dataset.is_one:
         _check_table(dataset, quiet=quiet, as_json=as_json)
+    else:
+        _check_samples(dataset, quiet=quiet, as_json=as_json)
 
 
 def _refuse_options_without_table() -> None:
@@ -66,40 +75,84 @@ def _refuse_options_without_table() -> None:
 def _check_table(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
     path = dataset.path
     from cytotrace2_lite.base.finding import Finding
-    from cytotrace2_lite.directory import check_file
     from cytotrace2_lite.models.ensemble import Ensemble
-
-    def report(findings: list[Finding]) -> None:
-        click.echo(json.dumps({"input": path, "findings": list(map(asdict, findings))}, indent=2))
 
     try:
         ensemble = Ensemble.load(dataset.options.model)
         say(model_line(ensemble.info), quiet=quiet)
-        with InterruptibleReporter(quiet=quiet) as reporter:
-            findings = check_file(
-                path,
-                replace(dataset.options, model=ensemble),
-                annotation_path=dataset.annotation_path,
-                batch_key=dataset.batch_key,
-                progress=reporter,
-            )
+        options = replace(dataset.options, model=ensemble)
+        task = Task(path, dataset.annotation_path, dataset.batch_key, options)
+        findings = _findings(task, quiet=quiet)
     except CytoTRACE2Error as error:
         if as_json:
-            report([Finding.of_error(error)])
+            click.echo(json.dumps(_as_json(path, [Finding.of_error(error)]), indent=2))
         raise
-    n_warnings = sum(finding.severity == "warning" for finding in findings)
-    exit_code = _WARNINGS_FOUND if dataset.options.strict and n_warnings else 0
     if as_json:
-        report(findings)
-        click.get_current_context().exit(exit_code)
+        click.echo(json.dumps(_as_json(path, findings), indent=2))
+    else:
+        _tell(path, findings, quiet=quiet)
+    has_warnings = any(finding.severity == "warning" for finding in findings)
+    strict = dataset.options.strict and has_warnings
+    click.get_current_context().exit(_WARNINGS_FOUND if strict else 0)
+
+
+def _check_samples(dataset: Dataset, *, quiet: bool, as_json: bool) -> None:
+    """Check several tables; an error of one of them does not end the others."""
+    from cytotrace2_lite.base.finding import Finding
+    from cytotrace2_lite.models.ensemble import Ensemble
+
+    samples = samples_of(dataset)
+    ensemble = Ensemble.load(dataset.options.model)
+    say(model_line(ensemble.info), quiet=quiet)
+    documents, exit_codes = [], []
+    has_warnings = False
+    for sample in samples:
+        code = 0
+        try:
+            findings = _findings(task_of(sample, dataset, ensemble), quiet=quiet)
+        except CytoTRACE2Error as error:
+            code, findings = error.exit_code, [Finding.of_error(error)]
+            say(f"Error: {sample.name}: {error}")
+            if not as_json:
+                click.echo(f"{printable(sample.path)}: cannot be scored")
+        else:
+            has_warnings |= any(finding.severity == "warning" for finding in findings)
+            if not as_json:
+                _tell(sample.path, findings, quiet=quiet)
+        documents.append({"sample": sample.name, **_as_json(sample.path, findings)})
+        exit_codes.append(code)
+    if as_json:
+        click.echo(json.dumps(documents, indent=2))
+    strict = _WARNINGS_FOUND if dataset.options.strict and has_warnings else 0
+    click.get_current_context().exit(next(filter(None, exit_codes), strict))
+
+
+def _findings(task: Task, *, quiet: bool) -> list[Finding]:
+    from cytotrace2_lite.directory import check_file
+
+    with InterruptibleReporter(quiet=quiet) as reporter:
+        return check_file(
+            task.path,
+            task.options,
+            annotation_path=task.annotation_path,
+            batch_key=task.batch_key,
+            progress=reporter,
+        )
+
+
+def _as_json(path: str, findings: list[Finding]) -> dict[str, object]:
+    return {"input": path, "findings": list(map(asdict, findings))}
+
+
+def _tell(path: str, findings: list[Finding], *, quiet: bool) -> None:
     # What needs attention comes last, where it is seen.
     for finding in sorted(findings, key=lambda finding: finding.severity):
         if quiet and finding.severity == "note":
             continue
         click.echo(f"{finding.severity:<8} " + f"\n{'':<9}".join(finding.sentences))
+    n_warnings = sum(finding.severity == "warning" for finding in findings)
     count = f"{n_warnings or 'no'} warning{'' if n_warnings == 1 else 's'}"
     click.echo(f"{printable(path)}: can be scored, {count}")
-    click.get_current_context().exit(exit_code)
 
 
 def _check_installation(model: str | None, max_cores: int | None) -> None:

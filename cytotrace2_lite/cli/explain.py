@@ -171,7 +171,7 @@ def explain(
         draw_gene_plots(explanation, output_dir, plot_format, quiet=is_silent)
 
 
-def explanation_summary(explanation: Explanation, output_dir: str) -> str:
+def explanation_summary(explanation: Explanation, output_dir: str, prefix: str = "") -> str:
     """Say in a line per group what raises and what lowers it most, and where the files are."""
     from cytotrace2_lite.explanation.files import GENES_NAME
 
@@ -190,12 +190,17 @@ def explanation_summary(explanation: Explanation, output_dir: str) -> str:
         lines.append(f"  {group} ({value:.3f}): up {named[1] or '-'}; down {named[-1] or '-'}")
     if len(shown) < len(explanation.groups):
         lines.append(f"  and {len(explanation.groups) - len(shown)} more groups")
-    lines.append(f"Genes: {os.path.join(output_dir, GENES_NAME)}")  # noqa: PTH118
+    lines.append(f"Genes: {os.path.join(output_dir, prefix + GENES_NAME)}")  # noqa: PTH118
     return "\n".join(lines)
 
 
 def draw_gene_plots(
-    explanation: Explanation, output_dir: str, plot_format: str, *, quiet: bool
+    explanation: Explanation,
+    output_dir: str,
+    plot_format: str,
+    *,
+    quiet: bool,
+    prefix: str = "",
 ) -> None:
     """Draw the pictures; what cannot be drawn is no error, as the tables are complete."""
     from cytotrace2_lite.explanation.plots import draw_files
@@ -207,7 +212,8 @@ def draw_gene_plots(
         say(f"{no_plots(lacking)} (-dpl hides this line)", quiet=quiet)
         return
     try:
-        write_whole(draw_files(explanation, output_dir, plot_format))
+        files = draw_files(explanation, output_dir, plot_format)
+        write_whole({path.with_name(prefix + path.name): files[path] for path in files})
     except Exception as error:  # noqa: BLE001 (whatever it is, the tables stay)
         interrupt.stop_if_asked()  # a library may have taken it for an error of its own
         say(f"Warning: pictures of the genes not drawn (the tables are complete): {error}")

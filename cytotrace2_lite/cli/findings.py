@@ -24,7 +24,9 @@ _NOTES = {
 }
 
 
-def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Finding]], None]:
+def teller(
+    reporter: InterruptibleReporter, *, quiet: bool, sample: str = ""
+) -> Callable[[list[Finding]], None]:
     """Give a function that says warnings, and the notes that are worth a line.
 
     Parameters
@@ -33,18 +35,21 @@ def teller(reporter: InterruptibleReporter, *, quiet: bool) -> Callable[[list[Fi
         Its line on the terminal is ended first.
     quiet
         Say warnings only; the notes are in the log, if there is one.
+    sample
+        Whose warnings they are, where there are several.
 
     Returns
     -------
     callable
         To be called with the findings, before anything is computed.
     """
+    where = f"{sample}: " if sample else ""
 
     def tell(findings: list[Finding]) -> None:
         reporter.finish()
         for finding in findings:
             if finding.severity == "warning":
-                say(f"Warning: {finding}")
+                say(f"Warning: {where}{finding}")
             elif finding.code in _NOTES:
                 say(f"{_NOTES[finding.code]} {finding.what}.", quiet=quiet)
 

@@ -37,11 +37,14 @@ class _Interrupt:
         Whether a signal is only remembered, and does not stop the command.
     results_are_safe
         Whether all results are written, so that only plots are lost.
+    outcome
+        What a signal leaves of several samples; "" for one dataset.
     """
 
     number: int | None
     waits: bool
     results_are_safe: bool
+    outcome: str
 
     def __init__(self) -> None:
         self.reset()
@@ -50,6 +53,7 @@ class _Interrupt:
         """Forget all, for another command in the same process."""
         self.number = None
         self.waits = self.results_are_safe = False
+        self.outcome = ""
 
     @property
     def exit_code(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytotrace2_lite.cli.cohort import OUT_OF_MEMORY
 from cytotrace2_lite.cli.group import cli
 from cytotrace2_lite.cli.interrupt import SIGNAL_WORDS, interrupt, listening
 from cytotrace2_lite.cli.log import log
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _end(code: int) -> None:
     """Say what a signal has left, and end the log."""
     if code == interrupt.exit_code:
-        outcome = (
+        outcome = interrupt.outcome or (
             " while plotting: the results are complete."
             if interrupt.results_are_safe
             else ": no result was written."
@@ -104,5 +105,5 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 
 def _out_of_memory() -> int:
-    say("Error: out of memory. Use a machine with more, or a smaller -bs/--batch-size.")
+    say(f"Error: {OUT_OF_MEMORY}")
     return 1

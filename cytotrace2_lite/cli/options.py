@@ -50,8 +50,10 @@ class Dataset:
 
     Attributes
     ----------
-    expression
-        Path of the expression table, "-" for standard input; None where none was named.
+    paths
+        Of the expression tables, "-" for standard input; none where none was named.
+    sheet
+        The sheet that lists them; None where there is none.
     annotation_path
         The annotation, "" for none.
     batch_key
@@ -60,17 +62,23 @@ class Dataset:
         What decides the scores; the model as it was named.
     """
 
-    expression: str | None
+    paths: tuple[str, ...]
+    sheet: str | None
     annotation_path: str
     batch_key: str | None
     options: RunOptions
 
     @property
     def path(self) -> str:
-        """Path of the expression table. Without one, this raises a UsageError."""
-        if self.expression is None:
+        """Path of the expression table. If there is not just one, this raises a UsageError."""
+        if len(self.paths) != 1:
             raise _once()
-        return self.expression
+        return self.paths[0]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one table was named, and no sheet."""
+        return self.sheet is None and len(self.paths) < 2
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -276,7 +284,7 @@ def output_option(text: str, *, or_stdout: bool = False) -> Callable[[Command], 
     )
 
 
-def dataset_options(metavar: str) -> Callable[[Command], Command]:
+def dataset_options(metavar: str, *, several: bool = False) -> Callable[[Command], Command]:
     """Add the options on a dataset to a command, which takes them as its argument `dataset`.
 
     The command has the options of `model_option` and `strict_option`, too.
@@ -285,14 +293,31 @@ def dataset_options(metavar: str) -> Callable[[Command], Command]:
     ----------
     metavar
         How the usage line shows the expression table.
+    several
+        Whether there may be several, and a sheet.
 
     Returns
     -------
     callable
         A decorator, whose result `click.command` takes.
     """
-    argument = click.argument("expression", required=False, metavar=metavar)
-    return lambda command: argument(_with_dataset(command))
+    argument = click.argument(
+        "expression", required=False, nargs=-1 if several else 1, metavar=metavar
+    )
+
+    def decorated(command: Command) -> Command:
+        command = _with_dataset(command)
+        return argument(_sheet_option(command) if several else command)
+
+    return decorated
+
+
+_sheet_option = click.option(
+    "--sheet",
+    metavar="FILE",
+    help="Table of several EXPR, tab- or comma-separated, with the columns path and, if wanted, "
+    "sample, species, annotation. Paths are relative to it.",
+)
 
 
 def _with_dataset(command: Command) -> Command:
@@ -301,8 +326,9 @@ def _with_dataset(command: Command) -> Command:
     @wraps(command)
     def with_dataset(
         *,
-        expression: str | None,
+        expression: str | tuple[str, ...] | None,
         input_path: str | None,
+        sheet: str | None = None,
         annotation_path: str,
         batch_key: str | None,
         species: str,
@@ -324,10 +350,16 @@ def _with_dataset(command: Command) -> Command:
     ) -> None:
         from cytotrace2_lite.base.options import RunOptions
 
-        if expression is not None and input_path is not None:
-            raise _once()
+        paths = (expression,) if isinstance(expression, str) else expression or ()
+        if input_path is not None:
+            if paths:
+                raise _once()
+            paths = (input_path,)
+        if paths and sheet is not None:
+            raise click.UsageError("Give expression tables or a --sheet of them, not both.")
         dataset = Dataset(
-            expression=input_path if expression is None else expression,
+            paths=paths,
+            sheet=sheet,
             annotation_path=annotation_path,
             batch_key=batch_key,
             options=RunOptions(

@@ -1,16 +1,16 @@
-"""The command `ct2-lite run`: score a file, write the results, draw plots."""
+"""The command `ct2-lite run`: score files, write the results, draw plots."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
-from cytotrace2_lite.cli.findings import teller
-from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
+from cytotrace2_lite.cli.cohort import find_done, run_samples
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
     Dataset,
@@ -22,18 +22,31 @@ from cytotrace2_lite.cli.options import (
     strict_option,
 )
 from cytotrace2_lite.cli.progress import say
+from cytotrace2_lite.cli.scoring import Task, Wanted, draw, options_record, say_result, score
 from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
-from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
+from cytotrace2_lite.errors import CytoTRACE2Error
 
 if TYPE_CHECKING:
-    from cytotrace2_lite.directory import Scored
-    from cytotrace2_lite.result import Result
+    from cytotrace2_lite.models.ensemble import Ensemble
 
 __all__ = ["run"]
 
 
+def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Check the beginning of names of files, and end it so that it stands out."""
+    del ctx, param
+    if not value:
+        return ""
+    if not re.fullmatch(r"[^\W_][\w.\-]{0,99}", value):
+        raise click.BadParameter(
+            f"{value!r}: names of files may begin with letters, digits, '.', '-' and '_', at most "
+            "100, the first a letter or digit."
+        )
+    return value if value[-1] in "._-" else f"{value}_"
+
+
 @click.command()
-@dataset_options("EXPR")
+@dataset_options("EXPR...", several=True)
 @output_option(
     "Directory for cytotrace2_results.txt, run.json and plots. With -, only the results are "
     "written, to standard output.",
@@ -92,133 +105,107 @@ __all__ = ["run"]
     is_flag=True,
     help="End with exit code 1 where plots are missing; the results are written all the same.",
 )
+@click.option(
+    "--prefix",
+    default="",
+    metavar="NAME",
+    callback=_prefix,
+    help="Begin the names of all files with NAME_; of several EXPR, before the name of the sample.",
+)
+@click.option(
+    "--skip-done",
+    is_flag=True,
+    help="Leave out what has results of the same input, model, options and version.",
+)
 def run(
     *,
     dataset: Dataset,
-    output_dir: str,
-    extra_columns: bool,
-    file_format: str,
-    write_h5ad: str | None,
-    with_genes: bool,
-    plot_format: str,
-    embedding: str | None,
-    disable_plotting: bool,
+    prefix: str,
     disable_verbose: bool,
     quiet: bool,
-    require_plots: bool,
+    **what: Any,
 ) -> None:
     """Score the cells of EXPR: raw counts, CPM or TPM, not log-transformed.
 
     EXPR is a table of genes by cells as tab- or comma-separated text (also .gz, .bz2, .zst; "-" is
-    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, or a .h5ad. Genes are
-    symbols or Ensembl ids.
+    standard input), Parquet, Feather or Arrow, a 10x directory or .h5, .h5ad, .h5mu, Zarr
+    or Loom. Genes are symbols or Ensembl ids.
+
+    With several EXPR, or a --sheet of them, each is a sample, scored by itself: its files are
+    SAMPLE_cytotrace2_results.txt and so on, and cytotrace2_samples.tsv has a line for each. An
+    error of one does not end the others; the exit code is that of the first that failed.
     """
-    path = dataset.path
-    to_stdout = output_dir == "-"
-    if to_stdout:
-        check_stdout(file_format)
-        if embedding is not None:
-            raise click.UsageError(
-                "--embedding is for plots, which need a directory (-o/--output-dir)."
-            )
-        if with_genes:
-            raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
-    if require_plots and (disable_plotting or to_stdout):
-        raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
+    wanted = Wanted(quiet=quiet or disable_verbose, **what)
+    path = dataset.path if dataset.is_one else None
+    _refuse(dataset, wanted, prefix)
     # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
     # the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
-    from cytotrace2_lite.directory import score_to_directory
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.plots import missing_packages, no_plots
 
-    explain = None
-    if with_genes:
-        from cytotrace2_lite.explanation.files import ExplainOptions
-
-        explain = ExplainOptions()
-    if require_plots and (lacking := missing_packages(with_umap=embedding == "umap")):
-        raise CytoTRACE2Error(no_plots(lacking))
+    if wanted.require_plots:
+        lacking = missing_packages(with_umap=wanted.embedding == "umap")
+        if lacking:
+            raise CytoTRACE2Error(no_plots(lacking))
     ensemble = Ensemble.load(dataset.options.model)
-    is_silent = quiet or disable_verbose
     say(model_line(ensemble.info), quiet=quiet)
-    with InterruptibleReporter(quiet=is_silent) as reporter:
-        scored = score_to_directory(
-            path,
-            None if to_stdout else output_dir,
-            replace(dataset.options, model=ensemble),
-            annotation_path=dataset.annotation_path,
-            batch_key=dataset.batch_key,
-            extra_columns=extra_columns,
-            file_format=file_format,
-            write_h5ad=write_h5ad,
-            embedding=None if disable_plotting else embedding,
-            keep_counts=not (disable_plotting or to_stdout) and embedding in (None, "umap"),
-            progress=reporter,
-            on_checked=teller(reporter, quiet=is_silent),
-            explain=explain,
-        )
-    if to_stdout:
-        write_stdout(scored.result.to_bytes(extra_columns=extra_columns, file_format=file_format))
-    results = os.path.join(output_dir, f"cytotrace2_results.{file_format}")  # noqa: PTH118
-    where = "standard output; no run.json, no plots" if to_stdout else results
-    say(_summary(scored.result, where), quiet=is_silent)
-    if write_h5ad:
-        say(f"Copy of the input with the results: {write_h5ad}", quiet=is_silent)
-    if scored.explanation is not None:
-        say(explanation_summary(scored.explanation, output_dir), quiet=is_silent)
-    if not (disable_plotting or to_stdout):
-        reporter.results_are_safe()
-        with reporter:
-            if scored.explanation is not None:
-                draw_gene_plots(scored.explanation, output_dir, plot_format, quiet=is_silent)
-            is_complete = _draw_plots(scored, output_dir, plot_format, reporter, quiet=is_silent)
-        if require_plots and not is_complete:
-            raise OutputError(
-                f"{output_dir}: the results are complete, but not all plots are there "
-                "(--require-plots)."
+    if path is None:
+        click.get_current_context().exit(run_samples(dataset, ensemble, wanted, prefix))
+    options = replace(dataset.options, model=ensemble)
+    task = Task(path, dataset.annotation_path, dataset.batch_key, options, prefix)
+    _run_one(task, wanted, ensemble)
+
+
+def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
+    """Refuse options that do not go together."""
+    if wanted.to_stdout:
+        check_stdout(wanted.file_format)
+        if wanted.embedding is not None:
+            raise click.UsageError(
+                "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+        if wanted.with_genes:
+            raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
+        if prefix or wanted.skip_done:
+            raise click.UsageError(
+                "--prefix and --skip-done are for files, which -o - writes none of."
+            )
+    if wanted.skip_done and wanted.write_h5ad:
+        raise click.UsageError(
+            "--skip-done cannot tell whether the file of --write-h5ad is up to date: leave one out."
+        )
+    if wanted.require_plots and not wanted.has_plots:
+        raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")
+    if not dataset.is_one and (wanted.to_stdout or wanted.write_h5ad or "-" in dataset.paths):
+        raise click.UsageError(
+            "Standard input, -o - and --write-h5ad go with one EXPR. With several, give files, and "
+            "a directory for the results."
+        )
 
 
-def _draw_plots(
-    scored: Scored,
-    output_dir: str,
-    plot_format: str,
-    reporter: InterruptibleReporter,
-    *,
-    quiet: bool,
-) -> bool:
-    """Draw what can be drawn; tell whether that is all. The results are complete in any case."""
-    from cytotrace2_lite.plots import PLOTS, missing_packages, no_plots, write_plots
-
-    lacking = missing_packages(with_umap=scored.result.embedding is None)
-    if lacking:
-        say(f"{no_plots(lacking)} (-dpl hides this line)", quiet=quiet)
-        return False
-    paths, problems = write_plots(
-        scored.result,
-        scored.counts,
-        scored.labels,
-        output_dir,
-        threads=scored.threads,
-        plot_format=plot_format,
-        progress=reporter,
-    )
-    reporter.finish()
-    interrupt.stop_if_asked()  # a library may have taken it for an error of its own
-    for problem in problems:
-        say(f"Warning: {problem}")
-    if paths:
-        say(f"Plots: {len(paths)} .{plot_format} files in {output_dir}", quiet=quiet)
-    return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
-
-
-def _summary(result: Result, results: str) -> str:
-    counts = ", ".join(f"{n} {label}" for label, n in result.info["potencies"].items() if n)
-    n_features = result.info["genes"]["n_mapped"]
-    seconds = result.info["seconds"]["total"]
-    return (
-        f"{len(result.cells)} cells, {n_features} genes of the model, {seconds:.1f} s: {counts}\n"
-        f"Results: {results}"
-    )
+def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble) -> None:
+    """Score a dataset that was given alone."""
+    done = find_done(task, wanted, ensemble) if wanted.skip_done else None
+    if done is not None:
+        say(
+            "Skipped: done before, with the same input, model, options and version: "
+            f"{os.path.join(wanted.output_dir, done.results)}",  # noqa: PTH118
+            quiet=wanted.quiet,
+        )
+        return
+    # Of a run as it always was, run.json stays as it always was.
+    record = options_record(task, wanted) if task.prefix or wanted.skip_done else None
+    with InterruptibleReporter(quiet=wanted.quiet) as reporter:
+        scored = score(task, wanted, reporter, record)
+    if wanted.to_stdout:
+        write_stdout(
+            scored.result.to_bytes(
+                extra_columns=wanted.extra_columns, file_format=wanted.file_format
+            )
+        )
+    say_result(scored, task, wanted)
+    if wanted.has_plots:
+        reporter.results_are_safe()
+        draw(scored, task, wanted, reporter)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytotrace2_lite.base.card import MOST_ROWS, card
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation import gene_sets, statistics
 from cytotrace2_lite.explanation.anndata import write
 from cytotrace2_lite.explanation.enrichment import enrichment_table
 from cytotrace2_lite.explanation.means import (
+    SCORE,
     GroupMeans,
     contrast_table,
     feature_named,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from cytotrace2_lite.output.scores import Scores
 
 __all__ = ["Explanation"]
+
+_GENES_SHOWN = 5  # each way, in notebooks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,6 +101,28 @@ class Explanation(GroupMeans):
         return (
             f"<Explanation of {self.of}: {len(self.cells):,} cells, {len(self.groups)} groups, "
             f"reference {self.reference.name!r} ({self.reference.value:.3f})>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Give a small table for notebooks: which genes raise and lower each group."""
+        shares, values, sizes = self.mean_shares, self.group_values, self.group_sizes
+        rows = []
+        for k, group in enumerate(self.groups[: MOST_ROWS + 1]):
+            genes = self.extremes(k, _GENES_SHOWN)
+            named = [[self.genes[g] for g in genes if s * shares[k, g] > 0] for s in (1, -1)]
+            rows.append((group, f"{sizes[k]:,}", f"{values[k]:.3f}", *map(", ".join, named)))
+        rows += [("",)] * (len(self.groups) - len(rows))  # they are only counted
+        what = "score" if self.of == SCORE else f"probability of {self.of}"
+        return card(
+            f"Why {len(self.cells):,} cells have their {what}",
+            {
+                "Model": self.scores.model_label,
+                "Compared with": f"the mean of {self.reference.n_cells:,} cells "
+                f"({self.reference.name}), {self.reference.value:.3f}",
+            },
+            ("Group", "Cells", f"Mean {what}", "Raised by", "Lowered by"),
+            rows,
+            warnings=list(map(str, self.scores.warnings)),
         )
 
     def shares(self, cells: ArrayLike | slice | None = None) -> NDArray[np.float32]:

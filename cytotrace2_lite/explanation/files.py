@@ -184,7 +184,9 @@ def explanation_files(
     return {folder / RECORD_NAME: record.encode(), **contents}
 
 
-def remove_outdated(directory: str | os.PathLike[str], written: Iterable[Path]) -> None:
+def remove_outdated(
+    directory: str | os.PathLike[str], written: Iterable[Path], prefix: str = ""
+) -> None:
     """Remove what an earlier explanation has left, which would not fit the tables beside it.
 
     Parameters
@@ -193,10 +195,12 @@ def remove_outdated(directory: str | os.PathLike[str], written: Iterable[Path]) 
         Where the files are.
     written
         Those of this explanation, which stay.
+    prefix
+        What the names of the files begin with.
     """
     names = {ENRICHMENT_NAME, CONTRAST_NAME, WITHOUT_NAME, CELLS_NAME}
     names |= {f"{name}.{kind}" for name in PICTURES.values() for kind in FORMATS}
-    for name in names - {path.name for path in written}:
+    for name in {prefix + name for name in names} - {path.name for path in written}:
         with contextlib.suppress(OSError):
             (Path(directory) / name).unlink()
 

@@ -21,7 +21,7 @@ from cytotrace2_lite.explanation.panels import (
     draw_ranked,
     panel_width,
 )
-from cytotrace2_lite.plots.drawing import axes_for
+from cytotrace2_lite.plots.drawing import axes_for, require_matplotlib
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ _MOST_GENES = 60  # in one dot plot
 class GenePlots:
     """Plots of one explanation.
 
-    Without `ax` a method makes a figure of the size the plot needs: `ax.figure.savefig` writes it,
-    and a notebook with matplotlib.pyplot shows `ax.figure`.
+    Without `ax` a method makes a figure of the size the plot needs. A notebook shows it once, and
+    `ax.figure.savefig` writes it.
 
     Parameters
     ----------
@@ -115,12 +115,13 @@ class GenePlots:
         """
         names = self._means.groups if groups is None else groups
         positions = [self._means.position(name) for name in names]
-        with axes_for(None):  # says so where matplotlib is missing
-            from matplotlib.figure import Figure
+        require_matplotlib()
+        from cytotrace2_lite.plots.notebook import PlotFigure, show_later
+
         n_columns = min(_MOST_COLUMNS, len(positions))
         n_rows = math.ceil(len(positions) / n_columns)
         width = max(panel_width(self._means, position, n) for position in positions)
-        figure = Figure(
+        figure = PlotFigure(
             figsize=(width * n_columns, n_rows * (0.34 * n + 0.75) + 0.45), layout="constrained"
         )
         panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
@@ -134,6 +135,7 @@ class GenePlots:
             fontsize=TEXT_SIZE,
             parse_math=False,
         )
+        show_later(figure)
         return figure
 
     def dots(
@@ -254,15 +256,18 @@ def draw_files(
     CytoTRACE2Error
         matplotlib is not installed.
     """
-    with axes_for(None):  # says so where matplotlib is missing
-        import matplotlib as mpl
+    require_matplotlib()
+    import matplotlib as mpl
+
+    from cytotrace2_lite.plots.notebook import unshown
+
     style = dict(mpl.rcParamsDefault)
     del style["backend"]
     # Text stays text in PDF (Type 42), and looks the same in SVG where the font is missing.
     style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     contents = {}
-    with mpl.rc_context(style):
+    with mpl.rc_context(style), unshown():
         plots = GenePlots(means)
         figures = {"top_genes": plots.top_genes(), "dots": plots.dots().figure}
         for name, figure in figures.items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytotrace2_lite.base.card import card
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models.catalog import find_model
@@ -148,6 +149,23 @@ class Ensemble:
             _raise_memory_error(error)
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
         return cls(session, info, threshold, check_scores)
+
+    def __repr__(self) -> str:
+        return f"<Ensemble {self.info.name!r}: {self.info.n_members} members>"
+
+    def _repr_html_(self) -> str:
+        """Say in notebooks which model it is."""
+        return card(
+            f"Model {self.info.name}",
+            {
+                "Official weights": self.info.official and f"CytoTRACE 2 {self.info.official}",
+                "Members": f"{self.info.n_members:,}",
+                "Architecture": self.info.architecture,
+                "Licence": self.info.licence,
+                "File": self.info.path,
+                "SHA-256": self.info.sha256[:12],
+            },
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (str(self._file), self.info)

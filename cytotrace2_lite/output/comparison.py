@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytotrace2_lite.base.card import card
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.output._results_file import ResultsTable, read_results
 from cytotrace2_lite.output.scores import Scores
@@ -18,6 +19,7 @@ from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -79,7 +81,7 @@ class LabelColumn:
     moves: tuple[tuple[str, str, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What two results have in common, and in what they differ.
 
@@ -97,6 +99,8 @@ class Comparison:
         As given to `compare`.
     beyond
         A sentence for each difference that goes beyond the tolerances.
+    models
+        What made the first and the second results; "" where it is not known, as of a file.
     """
 
     n_cells: int
@@ -109,11 +113,52 @@ class Comparison:
     tolerance: float
     allowed_labels: int
     beyond: tuple[str, ...]
+    models: tuple[str, str] = ("", "")
 
     @property
     def within(self) -> bool:
         """Whether all differences are within the tolerances."""
         return not self.beyond
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.n_cells:,} cells in both, {self._verdict}>"
+
+    @property
+    def _verdict(self) -> str:
+        if self.within:
+            return "all within the tolerances"
+        return f"{len(self.beyond)} beyond the tolerances"
+
+    def _repr_html_(self) -> str:
+        """Give a small table for notebooks: how the columns differ."""
+        rows: list[tuple[str, ...]] = [
+            (
+                column.name,
+                f"{column.n_cells:,}",
+                f"{column.largest:.3g}",
+                f"{column.median:.3g}",
+                f"{column.spearman:.6f}",
+                f"{column.n_beyond + column.n_one_sided:,}",
+            )
+            for column in self.numbers
+        ]
+        rows += [
+            (column.name, f"{column.n_cells:,}", "", "", "", f"{column.n_moved:,}")
+            for column in self.labels
+        ]
+        models = [name or "not known" for name in self.models] if any(self.models) else []
+        return card(
+            f"Comparison of {self.n_cells:,} cells: {self._verdict}",
+            {
+                "Models": " and ".join(models),
+                "Tolerance": f"{self.tolerance:g} (numbers), {self.allowed_labels:,} (labels)",
+                "Cells only in the first": f"{len(self.only_in_a):,}" if self.only_in_a else "",
+                "Cells only in the second": f"{len(self.only_in_b):,}" if self.only_in_b else "",
+            },
+            ("Column", "Cells", "Largest difference", "Median", "Spearman", "Differ"),
+            sorted(rows, key=_usual_place),
+            warnings=self.beyond,
+        )
 
 
 def compare(
@@ -197,7 +242,16 @@ def compare(
                 if column.n_moved > labels
             ),
         ),
+        models=(_model(a), _model(b)),
     )
+
+
+def _usual_place(row: Sequence[str]) -> int:
+    return [*COLUMNS, *EXTRA_COLUMNS].index(row[0])
+
+
+def _model(results: str | os.PathLike[str] | Scores) -> str:
+    return results.model_label if isinstance(results, Scores) else ""
 
 
 def _table(results: str | os.PathLike[str] | Scores) -> ResultsTable:

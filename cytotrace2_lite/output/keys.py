@@ -18,6 +18,7 @@ __all__ = [
     "GenesReport",
     "InputReport",
     "ModelReport",
+    "OptionsReport",
     "OrthologsReport",
     "ParametersReport",
     "QualityReport",
@@ -163,6 +164,27 @@ class AnnotationReport(TypedDict):
     n_cells: int
 
 
+class OptionsReport(TypedDict):
+    """The options that `parameters` and `input` do not tell, for `--skip-done`.
+
+    A file is given by its SHA-256.
+    """
+
+    layer: str | None
+    use_raw: bool
+    orientation: str
+    duplicate_genes: str
+    gene_column: str | None
+    orthologs: str | None
+    annotation: str | None
+    batch_key: str | None
+    strict: bool
+    extra_columns: bool
+    explain: bool
+    plot_format: str | None
+    embedding: str | None
+
+
 class RunReport(TypedDict):
     """What made the scores of a run, and how the run went.
 
@@ -185,5 +207,6 @@ class RunReport(TypedDict):
     annotation: NotRequired[AnnotationReport]
     peak_memory_bytes: NotRequired[int | None]
     embedding: NotRequired[str]
+    options: NotRequired[OptionsReport]
     results: NotRequired[str]
     results_sha256: NotRequired[str]

@@ -64,13 +64,15 @@ def is_ordered(column: str) -> bool:
     return LABELS[column] is not STATUSES
 
 
-def results_name(file_format: str) -> str:
+def results_name(file_format: str, prefix: str = "") -> str:
     """Give the name of the results file.
 
     Parameters
     ----------
     file_format
         One of `FORMATS`.
+    prefix
+        What its name begins with.
 
     Returns
     -------
@@ -84,7 +86,7 @@ def results_name(file_format: str) -> str:
     """
     if file_format not in FORMATS:
         raise UsageError(f"file_format is {file_format!r}; it must be one of {FORMATS}.")
-    return f"cytotrace2_results.{file_format}"
+    return f"{prefix}cytotrace2_results.{file_format}"
 
 
 def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray[Any]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["Cells", "axes_for", "draw_points", "prepare_axes"]
+__all__ = ["Cells", "axes_for", "draw_points", "prepare_axes", "require_matplotlib"]
 
 _SIDE = 4.5  # inches, of the square axes
 _LONGEST_AXIS_NAME = 60
@@ -72,6 +72,23 @@ class Cells:
         return np.random.RandomState(SEED).permutation(shown)
 
 
+def require_matplotlib() -> None:
+    """Import matplotlib.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        It is not installed.
+    """
+    prepare_caches()
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise CytoTRACE2Error(
+            "Plots need the package matplotlib: pip install 'cytotrace2-lite[plot]'."
+        ) from error
+
+
 @contextlib.contextmanager
 def axes_for(
     ax: Axes | None, width: float = _SIDE, height: float = _SIDE
@@ -82,7 +99,7 @@ def axes_for(
     ----------
     ax
         Axes of the caller, which are used as they are. With None, a figure is made. At the end of
-        the context it gets the size that everything drawn on it needs.
+        the context it gets the size that everything drawn on it needs. A notebook shows it.
     width, height
         Of new axes, in inches.
 
@@ -96,19 +113,16 @@ def axes_for(
     CytoTRACE2Error
         matplotlib is not installed.
     """
-    prepare_caches()
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise CytoTRACE2Error(
-            "Plots need the package matplotlib: pip install 'cytotrace2-lite[plot]'."
-        ) from error
+    require_matplotlib()
     if ax is not None:
         yield ax
         return
-    figure = Figure(figsize=(width, height))
-    ax = figure.add_axes((0, 0, 1, 1))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from cytotrace2_lite.plots.notebook import PlotAxes, PlotFigure, show_later
+
+    figure = PlotFigure(figsize=(width, height))
+    ax = figure.add_axes((0, 0, 1, 1), axes_class=PlotAxes)
     yield ax
     box, margin = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), 0.1
     whole = box.width + 2 * margin, box.height + 2 * margin
@@ -121,6 +135,7 @@ def axes_for(
             height / whole[1],
         )
     )
+    show_later(figure)
 
 
 def prepare_axes(ax: Axes, cells: Cells) -> float:

@@ -78,16 +78,18 @@ def no_plots(packages: Sequence[str]) -> str:
     )
 
 
-def remove_plots(directory: str | os.PathLike[str]) -> None:
+def remove_plots(directory: str | os.PathLike[str], prefix: str = "") -> None:
     """Remove plots and UMAP of an earlier run, which do not show the results beside them now.
 
     Parameters
     ----------
     directory
         Where `write_plots` has written.
+    prefix
+        What the names of the files begin with.
     """
-    paths = [_path(directory, spec, extension) for spec in PLOTS for extension in FORMATS]
-    for path in [*paths, Path(directory, UMAP_NAME)]:
+    paths = [_path(directory, spec, extension, prefix) for spec in PLOTS for extension in FORMATS]
+    for path in [*paths, Path(directory, prefix + UMAP_NAME)]:
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -100,6 +102,7 @@ def write_plots(
     *,
     threads: int = 1,
     plot_format: str = "png",
+    prefix: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[list[Path], list[PlotWarning]]:
     """Draw all plots and write them; what goes wrong is told in warnings, never raised.
@@ -119,6 +122,8 @@ def write_plots(
         How many threads may compute the UMAP.
     plot_format
         One of `FORMATS`.
+    prefix
+        What the names of the files begin with.
     progress
         Called once a second during "embed", and before each plot of "draw".
 
@@ -148,7 +153,7 @@ def write_plots(
                 failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]
                 specs = [spec for spec in specs if not spec.needs_coordinates]
             else:
-                files[Path(directory, UMAP_NAME)] = embedding_table(result.cells, computed)
+                files[Path(directory, prefix + UMAP_NAME)] = embedding_table(result.cells, computed)
                 some = umap.left_out(counts)
                 problems += [] if some is None else [some]
         for n_done, spec in enumerate(specs):
@@ -158,7 +163,9 @@ def write_plots(
             except Exception as error:  # noqa: BLE001 (as above)
                 failures.setdefault(_reason(error), []).append(spec)
         report(Progress("draw", len(specs), len(specs), "plots"))
-    paths = {_path(directory, spec, plot_format): content for spec, content in contents.items()}
+    paths = {
+        _path(directory, spec, plot_format, prefix): content for spec, content in contents.items()
+    }
     if paths:
         try:
             write_whole(paths | files)
@@ -172,8 +179,8 @@ def write_plots(
     return list(paths), problems
 
 
-def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str) -> Path:
-    return Path(directory, f"{spec.file_name}.{plot_format}")
+def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str, prefix: str) -> Path:
+    return Path(directory, f"{prefix}{spec.file_name}.{plot_format}")
 
 
 def _render(
@@ -194,7 +201,9 @@ def _render(
     del style["backend"]
     style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    with mpl.rc_context(style):
+    from cytotrace2_lite.plots.notebook import unshown
+
+    with mpl.rc_context(style), unshown():
         figure = spec.draw(Plots(result), labels).figure
         content = io.BytesIO()
         figure.savefig(content, format=plot_format, dpi=_DPI, metadata=undated.get(plot_format))

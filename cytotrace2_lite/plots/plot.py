@@ -98,9 +98,8 @@ PLOTS = (
 class Plots:
     """Plots of one result; each method returns the axes it has drawn on.
 
-    Without `ax`, a method makes a figure of the size that the plot needs. `ax.figure.savefig`
-    writes it, and `ax.figure` at the end of a notebook's cell shows it where matplotlib.pyplot is
-    imported. With `ax`, legend or colour bar are drawn to the right of it.
+    Without `ax`, a method makes a figure of the size that the plot needs. A notebook shows it once,
+    and `ax.figure.savefig` writes it. With `ax`, legend or colour bar are drawn to the right of it.
 
     Parameters
     ----------

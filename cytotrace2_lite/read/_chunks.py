@@ -1,4 +1,4 @@
-"""Chunks of HDF5 datasets that are too large for HDF5's own cache."""
+"""Chunks that are too large for HDF5's own cache, and those of Zarr, which has none."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkKept", "kept", "refuse_large_chunks"]
 
+_N_VALUES = 1 << 18  # of small chunks that are kept together
 _IN_CACHE = 1 << 20  # bytes of a chunk that HDF5 keeps itself
 _WORTH_A_CHECK = 1 << 25
 # HDF5 decompresses a chunk into memory of its own before it gives a copy of it.
@@ -33,13 +34,15 @@ class ChunkKept:
     ----------
     dataset
         The dataset, in chunks.
+    n_chunks
+        How many chunks are read, and kept, together.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, n_chunks: int = 1) -> None:
         self._dataset = dataset
         self.shape = dataset.shape
         self.dtype = dataset.dtype
-        self._length = dataset.chunks[0]
+        self._length = dataset.chunks[0] * n_chunks
         self._number = -1
         self._values: NDArray[Any] = np.empty(0, dataset.dtype)
 
@@ -72,11 +75,15 @@ def kept(dataset: Any) -> Any:
     h5py.Dataset or ChunkKept
         Itself, if its chunks are small or not compressed.
     """
+    if hasattr(dataset, "bytes_of_chunk"):  # of a Zarr store, which itself keeps nothing
+        return ChunkKept(dataset, max(1, _N_VALUES // max(1, dataset.chunks[0])))
     return ChunkKept(dataset) if _bytes_of_chunk(dataset) > _IN_CACHE else dataset
 
 
 def _bytes_of_chunk(dataset: Any) -> int:
     """Size of a compressed chunk in memory; 0 without compression."""
+    if hasattr(dataset, "bytes_of_chunk"):
+        return int(dataset.bytes_of_chunk)
     if dataset.chunks is None or not dataset.id.get_create_plist().get_nfilters():
         return 0
     return int(math.prod(dataset.chunks) * dataset.dtype.itemsize)

@@ -49,11 +49,6 @@ def find_matrix(directory: str) -> str:
             f"{directory}: there are several matrices: {first_few(found, most=8)}. Give the path "
             "of one."
         )
-    if {".zgroup", ".zattrs", "zarr.json"} & set(names):
-        raise InputError(
-            f"{directory}: this is a Zarr store, which is not read. In Python, "
-            f'anndata.read_zarr("{directory}").write_h5ad("expr.h5ad") makes a file that is.'
-        )
     inside = [path for name in names for path in _with_matrix(directory, name, depth=3)]
     remedy = "Give the path of a table."
     if len(inside) == 1:

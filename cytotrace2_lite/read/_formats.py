@@ -1,49 +1,38 @@
 """The formats of files: how each is recognised, and what opens it or why it is not read.
 
-A new format is a new file with a reader, and a row of `FORMATS`, or of `LAYOUTS` if it is HDF5.
-The first row that fits counts.
+A new format is a new file with a reader, and a row of `FORMATS`, or of `_layouts.LAYOUTS` if it is
+HDF5. The first row that fits counts.
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import h5ad, loom, rds, tenx_h5
+from cytotrace2_lite.read import h5ad, rds
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
+from cytotrace2_lite.read._layouts import LAYOUTS, ZARR_LAYOUTS, CellData, layout_of
+from cytotrace2_lite.read._store import StoreDirectory
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Sequence
 
     from cytotrace2_lite.read._file import InputFile
-    from cytotrace2_lite.read._hdf5_matrix import NamedMatrix
+    from cytotrace2_lite.read._layouts import Layout
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._reader import Reader
 
     Recognise = Callable[[ByteStream], bool]
     OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
-    OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
 
-__all__ = [
-    "FORMATS",
-    "LAYOUTS",
-    "READ",
-    "CellData",
-    "Format",
-    "Layout",
-    "cell_data",
-    "is_h5ad",
-    "is_r",
-    "open_file",
-]
+__all__ = ["FORMATS", "READ", "Format", "cell_data", "is_h5ad", "is_r", "open_file"]
 
 
 class Format(NamedTuple):
@@ -70,60 +59,13 @@ class Format(NamedTuple):
     on_disk: bool = False
 
 
-class Layout(NamedTuple):
-    """A layout of HDF5 files.
-
-    Attributes
-    ----------
-    what
-        How messages name such a file.
-    fits
-        Takes the path, for messages, and the content; tells whether a file has this layout.
-    opener
-        Finds the matrix and the names; None if the layout is not read.
-    remedy
-        What to do with such a file, if the layout is not read. "{path}" stands for its path.
-    labels, coordinates
-        Read labels of the cells, and an array with a row per cell, by their names; None if the
-        layout has none. They take the path, for messages, and the content, too.
-    swapped
-        The orientation under which what these read is not about the cells, but about the genes.
-    """
-
-    what: str
-    fits: Callable[[str, Any], bool]
-    opener: OpenLayout | None = None
-    remedy: str = ""
-    labels: Callable[[str, Any, str], list[str]] | None = None
-    coordinates: Callable[[str, Any, str], NDArray[Any]] | None = None
-    swapped: str = "genes-x-cells"
-
-
-class CellData(NamedTuple):
-    """What a file says about its cells besides expression, while it is open.
-
-    Attributes
-    ----------
-    labels
-        Reads a column of labels: one per cell, "" where it is missing.
-    coordinates
-        Reads an array with a row per cell.
-    swapped
-        The orientation under which these are not about the cells, but about the genes.
-    """
-
-    labels: Callable[[str], list[str]]
-    coordinates: Callable[[str], NDArray[Any]]
-    swapped: str
-
-
-def open_file(file: InputFile, options: ReadOptions) -> Reader:
+def open_file(file: InputFile | StoreDirectory, options: ReadOptions) -> Reader:
     """Find out the format of a file and open it.
 
     Parameters
     ----------
     file
-        The file.
+        The file, or the directory of a Zarr store.
     options
         What to read, and how.
 
@@ -141,6 +83,8 @@ def open_file(file: InputFile, options: ReadOptions) -> Reader:
     CytoTRACE2Error
         The format needs a package that is not installed.
     """
+    if isinstance(file, StoreDirectory):
+        return _open_store(file, options)
     stream = ByteStream(file)
     row = _format_of(stream)
     if row.opener is None:
@@ -174,7 +118,7 @@ def is_h5ad(file: InputFile) -> bool:
     if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
         return False
     with opened(file) as content:
-        row = _layout_of(file.name, content)
+        row = layout_of(file.name, content, LAYOUTS)
         return row is not None and row.opener is h5ad.open_h5ad
 
 
@@ -190,7 +134,7 @@ def is_r(file: InputFile) -> bool:
 
 
 @contextmanager
-def cell_data(file: InputFile) -> Iterator[CellData | None]:
+def cell_data(file: InputFile | StoreDirectory) -> Iterator[CellData | None]:
     """Open a file for what it says about its cells besides expression.
 
     Parameters
@@ -210,11 +154,8 @@ def cell_data(file: InputFile) -> Iterator[CellData | None]:
     CytoTRACE2Error
         It is an HDF5 file, and h5py is not installed.
     """
-    if not file.is_file or _format_of(ByteStream(file)).opener is not _open_hdf5:
-        yield None
-        return
-    with opened(file) as content:
-        row = _layout_of(file.name, content)
+    with _content(file) as (content, layouts):
+        row = None if content is None else layout_of(file.name, content, layouts)
         if row is None or row.labels is None or row.coordinates is None:
             yield None
         else:
@@ -225,12 +166,28 @@ def cell_data(file: InputFile) -> Iterator[CellData | None]:
             )
 
 
+@contextmanager
+def _content(file: InputFile | StoreDirectory) -> Iterator[tuple[Any, Sequence[Layout]]]:
+    """Open an HDF5 file or a Zarr store: its content, and its possible layouts."""
+    opener: OpenFormat | None = None
+    if isinstance(file, StoreDirectory):
+        opener = _open_zarr
+    elif file.is_file:
+        opener = _format_of(ByteStream(file)).opener
+    if opener is _open_zarr:
+        from cytotrace2_lite.read.zarr import opened_store
+
+        with opened_store(file) as content:
+            yield content, ZARR_LAYOUTS
+    elif opener is _open_hdf5 and not isinstance(file, StoreDirectory):
+        with opened(file) as content:
+            yield content, LAYOUTS
+    else:
+        yield None, ()
+
+
 def _format_of(stream: ByteStream) -> Format:
     return next(row for row in FORMATS if row.fits(stream))
-
-
-def _layout_of(path: str, content: Any) -> Layout | None:
-    return next((row for row in LAYOUTS if row.fits(path, content)), None)
 
 
 def _open_text(stream: ByteStream, options: ReadOptions) -> Reader:
@@ -263,11 +220,45 @@ def _open_arrow_stream(stream: ByteStream, options: ReadOptions) -> Reader:
     return open_arrow_stream(stream.file, options)
 
 
+def _open_zarr(stream: ByteStream, options: ReadOptions) -> Reader:
+    return _open_store(stream.file, options)
+
+
+def _open_store(file: InputFile | StoreDirectory, options: ReadOptions) -> Reader:
+    """Open a Zarr store, in a directory or a zip archive."""
+    from cytotrace2_lite.read.zarr import anndata_groups, opened_store
+
+    with ExitStack() as stack:
+        root = stack.enter_context(opened_store(file))
+        row = layout_of(file.name, root, ZARR_LAYOUTS)
+        if row is None or row.opener is None:
+            inner = anndata_groups(root)
+            found = first_few(list(root), most=5) or "nothing"
+            remedy = f" There is AnnData in {first_few(inner)}: give that." if inner else ""
+            raise InputError(
+                f"{file.name}: this Zarr store is neither AnnData nor MuData; it holds {found}."
+                + remedy
+            )
+        named = row.opener(file.name, root, options)
+        named = named._replace(source=replace(named.source, format="zarr"))
+        return Hdf5Matrix(file, named, stack, options.max_memory)
+
+
+def _is_zarr_in_zip(stream: ByteStream) -> bool:
+    if not stream.start.startswith(b"PK\x03\x04"):
+        return False
+    if not stream.file.is_file or stream.compression is not None:
+        return False
+    from cytotrace2_lite.read.zarr import is_zip_store
+
+    return is_zip_store(stream.file)
+
+
 def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
     file = stream.file
     with ExitStack() as stack:
         content = stack.enter_context(opened(file))
-        row = _layout_of(file.name, content)
+        row = layout_of(file.name, content, LAYOUTS)
         if row is None:
             found = first_few(sorted(content), most=5) or "nothing"
             raise InputError(
@@ -339,13 +330,8 @@ def _has_user_block(stream: ByteStream) -> bool:
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What messages say is read.
 READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, .rds, "
-    "Parquet and Arrow tables"
-)
-_R = (
-    'In R, saveRDS(object, "expr.rds") writes a file that is read, '
-    'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
-    'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Zarr, "
+    ".rds, Parquet and Arrow tables"
 )
 _NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
 _SHEET = (
@@ -367,6 +353,7 @@ FORMATS = (
     Format(
         "a NumPy archive (.npz)", _is_zip_of(lambda name: name.endswith(b".npy")), remedy=_NUMPY
     ),
+    Format("a Zarr store in a zip archive", _is_zarr_in_zip, _open_zarr, on_disk=True),
     Format("a zip archive", _is_zip_of(lambda _: True), remedy=_UNPACK),
     Format("an R data file (.rds, .RData)", rds.is_r, rds.open_r),
     Format("an Excel workbook (.xls)", _starts(b"\xd0\xcf\x11\xe0"), remedy=_SHEET),
@@ -382,50 +369,4 @@ FORMATS = (
     # After a tar archive, whose first file begins at 512, too.
     Format("an HDF5 file", _has_user_block, _open_hdf5, on_disk=True),
     Format("a text table", lambda _: True, _open_text),
-)
-
-
-def _has(*names: str) -> Callable[[str, Any], bool]:
-    """Recognise a layout by groups at the top of the file."""
-    return lambda _, content: set(names) <= set(content)
-
-
-# Cell Ranger 3 and newer, and 2.
-_OF_MOLECULES = ({"barcode_idx", "feature_idx", "count"}, {"barcode", "umi", "gene", "reads"})
-
-# MuData has obs and var, too, so it comes before AnnData.
-LAYOUTS = (
-    Layout(
-        "a MuData file",
-        _has("mod"),
-        h5ad.open_mudata,
-        labels=lambda path, content, name: h5ad.obs_column(path, h5ad.rna(path, content), name),
-        coordinates=lambda path, content, name: h5ad.obsm(path, h5ad.rna(path, content), name),
-    ),
-    Layout(
-        "a .h5ad file",
-        lambda _, content: h5ad.is_h5ad(content),
-        h5ad.open_h5ad,
-        labels=h5ad.obs_column,
-        coordinates=h5ad.obsm,
-    ),
-    Layout(
-        "a 10x .h5 file",
-        lambda path, content: bool(tenx_h5.genomes(path, content)),
-        tenx_h5.open_10x,
-    ),
-    Layout(
-        "molecule_info.h5 of Cell Ranger, a list of molecules",
-        lambda _, content: any(names <= set(content) for names in _OF_MOLECULES),
-        remedy="Give filtered_feature_bc_matrix.h5 instead, which Cell Ranger writes beside it.",
-    ),
-    Layout(
-        "a Loom file",
-        lambda _, content: loom.is_loom(content),
-        loom.open_loom,
-        labels=loom.col_attr,
-        coordinates=loom.coordinates,
-        swapped="cells-x-genes",
-    ),
-    Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=_R),
 )

@@ -1,4 +1,4 @@
-"""Matrices of HDF5 files, sparse or dense, read some values at a time."""
+"""Matrices of HDF5 files and Zarr stores, sparse or dense, read some values at a time."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._blocks import Triples
     from cytotrace2_lite.read._file import InputFile
     from cytotrace2_lite.read._source import Source
+    from cytotrace2_lite.read._store import StoreDirectory
 
 __all__ = ["Hdf5Matrix", "NamedMatrix", "SparseGroup", "values_of"]
 
@@ -53,12 +54,12 @@ class NamedMatrix(NamedTuple):
 
 
 class Hdf5Matrix:
-    """The reader of a matrix in an HDF5 file.
+    """The reader of a matrix in an HDF5 file or a Zarr store.
 
     Parameters
     ----------
     file
-        The file.
+        The file, or the directory of a Zarr store.
     named
         The matrix with the names of its axes.
     content
@@ -85,7 +86,7 @@ class Hdf5Matrix:
 
     def __init__(
         self,
-        file: InputFile,
+        file: InputFile | StoreDirectory,
         named: NamedMatrix,
         content: ExitStack,
         max_memory: int | None = None,
@@ -116,7 +117,12 @@ class Hdf5Matrix:
     def source(self) -> Source:
         """What was read. The file is read once more for its digest."""
         n_bytes, sha256 = self._file.digest()
-        return replace(self._source, n_bytes=n_bytes, sha256=sha256)
+        return replace(
+            self._source,
+            n_bytes=n_bytes,
+            sha256=sha256,
+            n_missing_chunks=getattr(self._matrix, "n_missing_chunks", 0),
+        )
 
     def close(self) -> None:
         """Close the content of the file, but not the file."""
@@ -136,7 +142,7 @@ class Hdf5Matrix:
         steps = matrix.steps() if is_sparse else dense_steps(matrix)
         hint = self._source.hint()
         while True:
-            with reading(self.name):
+            with reading(self.name, matrix):
                 step = next(steps, None)
             if step is None:
                 return
@@ -171,6 +177,7 @@ class SparseGroup:
 
     def __init__(self, path: str, group: Any, shape: tuple[int, int], *, by_row: bool) -> None:
         self._path = path
+        self.container = getattr(group, "container", "HDF5 file")
         self.shape = shape
         self.by_row = by_row
         datasets = [child(path, group, name) for name in ("data", "indices", "indptr")]
@@ -180,6 +187,9 @@ class SparseGroup:
         self.datasets = datasets[:2]
         if self.data.dtype.kind not in "biuf":
             raise InputError(f"{path}: the matrix holds {self.data.dtype}, not real numbers.")
+        for dataset in datasets if self.data.shape[0] else ():
+            if hasattr(dataset, "require_chunks"):
+                dataset.require_chunks()
         self._indptr = whole(indptr)
 
     def steps(self) -> Iterator[tuple[Triples, int]]:
@@ -204,7 +214,7 @@ def values_of(path: str, matrix: Any) -> Iterator[NDArray[Any]]:
     InputError
         The file is damaged.
     """
-    with reading(path):
+    with reading(path, matrix):
         if isinstance(matrix, SparseGroup):
             data = kept(matrix.data)
             for start in range(0, data.shape[0], _N_VALUES):

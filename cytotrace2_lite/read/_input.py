@@ -12,8 +12,10 @@ from cytotrace2_lite.read import _formats
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._file import InputFile
+from cytotrace2_lite.read._layouts import CellData
 from cytotrace2_lite.read._objects import open_object, refuse_names
 from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._store import StoreDirectory, is_store_directory
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.read.mudata import anndata_of, is_mudata, source_in
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cytotrace2_lite.counts.expression import Expression
-    from cytotrace2_lite.read._formats import CellData
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["Input", "open_input", "read_expression"]
@@ -67,6 +68,7 @@ class Input:
         self._opened: InputFile | None = None
         self._layer, self._max_memory = layer, max_memory
         self._of_r: RFile | None = None
+        self._store: StoreDirectory | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -157,14 +159,16 @@ class Input:
 
     @contextmanager
     def _cell_data(self) -> Iterator[CellData | None]:
-        if not self.is_path or self._is_directory:
+        store = self._store_directory
+        if not self.is_path or (self._is_directory and store is None):
             yield None
             return
         if self.is_r:
             r = self._r_file(self._layer, self._max_memory)
-            yield _formats.CellData(r.labels, r.reduction, "") if r.frame_name else None
+            yield CellData(r.labels, r.reduction, "") if r.frame_name else None
             return
-        with self._file.unchanged(), _formats.cell_data(self._file) as found:
+        file = self._file if store is None else store
+        with file.unchanged(), _formats.cell_data(file) as found:
             yield found
 
     @property
@@ -175,6 +179,13 @@ class Input:
     @property
     def _is_directory(self) -> bool:
         return os.path.isdir(self.name)  # noqa: PTH112 (a path as given may hold a NUL)
+
+    @property
+    def _store_directory(self) -> StoreDirectory | None:
+        """The Zarr store, if it is a directory that is one."""
+        if self._store is None and self.is_path and self._is_directory:
+            self._store = StoreDirectory(self.name) if is_store_directory(self.name) else None
+        return self._store
 
     @property
     def _file(self) -> InputFile:
@@ -234,7 +245,7 @@ class Input:
                 source = source_in(self._mudata, self.data, source)
             return expression, source
         refuse_names("file", genes, cells)
-        file = self._file
+        file = self._store_directory or self._file
         with file.unchanged():
             if self.is_r:
                 r = self._r_file(options.layer, options.max_memory, with_values=True)
@@ -323,6 +334,24 @@ class Input:
                 raise UsageError(f"{self.name}: a file of this format has no coordinates.")
             return found.coordinates(key)
 
+    def digest(self) -> str | None:
+        """Give the SHA-256 of the file with the values, as the record of a run has it.
+
+        Returns
+        -------
+        str or None
+            Hex digest; None for an object, a pipe or standard input.
+
+        Raises
+        ------
+        InputError
+            There is no such file, or it cannot be read.
+        """
+        if not self.is_path or not self._file.is_file:
+            return None
+        with self._file.unchanged():
+            return self._file.digest()[1]
+
     def copy_to(self, target: str | os.PathLike[str]) -> None:
         """Write all bytes of a file on disk into another one.
 
@@ -355,7 +384,7 @@ def open_input(
         A path, "-" for standard input, or an object: AnnData, MuData, a pandas data frame, an Arrow
         table, a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a
         text table (plain, gzip, bzip2, xz, Zstandard), a directory of 10x Genomics, their `.h5`, a
-        `.h5ad`, `.h5mu` or Loom file, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
+        `.h5ad` or `.h5mu`, Loom, Zarr, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
     layer, max_memory
         As for `Input`.
 

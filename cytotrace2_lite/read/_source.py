@@ -33,8 +33,8 @@ class Source:
     Attributes
     ----------
     format
-        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "h5mu", "loom", "rds", "RData", "parquet" or
-        "arrow"; for an object in memory its type.
+        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "h5mu", "zarr", "loom", "rds", "RData", "parquet"
+        or "arrow"; for an object in memory its type.
     path
         The path as given, "-" for standard input, or the file with the values in a directory;
         None for an object in memory.
@@ -43,7 +43,8 @@ class Source:
     n_bytes
         Size on disk; None for an object in memory.
     sha256
-        Hex digest of the bytes on disk; None for an object in memory.
+        Hex digest of the bytes on disk; of a directory of Zarr, of a list of digests of its files;
+        None for an object in memory.
     matrix
         Which matrix of a file with several: "X", "raw.X", "layers['counts']", "matrix" of
         Loom, a genome; or None.
@@ -61,6 +62,8 @@ class Source:
         Files that name the axes.
     instead_of
         "X", if another matrix was read because `X` does not hold whole numbers; else None.
+    n_missing_chunks
+        Number of chunks of a dense matrix that a Zarr store lacks: their values are 0.
     """
 
     format: str
@@ -76,6 +79,7 @@ class Source:
     n_duplicates: int = 0
     companions: tuple[Companion, ...] = ()
     instead_of: str | None = None
+    n_missing_chunks: int = 0
 
     def describe(self) -> str:
         """Say in a line what was read."""

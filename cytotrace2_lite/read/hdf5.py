@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attribute",
+    "check_claims",
     "child",
     "in_file",
     "opened",
@@ -137,13 +138,15 @@ def _locked(file: InputFile) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+def reading(path: str | os.PathLike[str], item: Any = None) -> Iterator[None]:
     """Turn what h5py raises for a damaged file into an `InputError`.
 
     Parameters
     ----------
     path
         The file, for the message.
+    item
+        What is read, if it may be of another container than an HDF5 file, which it then names.
 
     Raises
     ------
@@ -165,13 +168,14 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         OverflowError,
     ) as error:
         text = str(error)
-        if "filter" in text:
+        container = getattr(item, "container", "HDF5 file")
+        if "filter" in text and container == "HDF5 file":
             raise InputError(
                 f"{path}: h5py has no filter for the way in which this file is compressed "
                 f'({text}). Write it with compression="gzip".'
             ) from None
         raise InputError(
-            f"{path}: the HDF5 file cannot be read ({text}). Copy or write it again."
+            f"{path}: the {container} cannot be read ({text}). Copy or write it again."
         ) from error
 
 
@@ -197,6 +201,8 @@ def child(path: str, group: Any, name: str) -> Any:
     InputError
         It is a link, or its values are in another file, or it claims too much.
     """
+    if hasattr(group, "member"):  # of a Zarr store, which makes checks of its own
+        return group.member(name)
     import h5py
 
     if not isinstance(group, h5py.Group) or name not in group.keys():  # noqa: SIM118 (no paths)
@@ -230,7 +236,7 @@ def in_file(path: str, item: Any) -> Any:
         raise _elsewhere(path, item.name)
     if hasattr(item, "dtype"):
         _check_filters(path, item)
-        _check_claims(path, item)
+        check_claims(path, item, item.id.get_storage_size())
     return item
 
 
@@ -259,14 +265,27 @@ def _check_filters(path: str, dataset: Any) -> None:
             )
 
 
-def _check_claims(path: str, dataset: Any) -> None:
+def check_claims(path: str, dataset: Any, stored: int) -> None:
     """Refuse a dataset that claims far more than the file holds.
 
-    HDF5 gives fill values for those that were never written, and decompresses whole chunks.
+    HDF5 and Zarr give fill values for those that were never written, and decompress whole chunks.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    dataset
+        The dataset.
+    stored
+        Bytes that the file holds of it.
+
+    Raises
+    ------
+    InputError
+        It claims more, or its chunks are far too large, or too small.
     """
     itemsize = dataset.dtype.itemsize
     n_bytes = (dataset.size or 0) * itemsize
-    stored = dataset.id.get_storage_size()
     if n_bytes > _ANYWAY + _BEST_COMPRESSION * stored:
         raise InputError(
             f"{path}: {shown(dataset.name)} claims {dataset.size:,} values, but the file holds "

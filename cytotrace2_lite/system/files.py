@@ -13,9 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from cytotrace2_lite.errors import InputError, OutputError
+from cytotrace2_lite.errors import InputError, OutputError, UsageError
 from cytotrace2_lite.system.locking import try_lock
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ __all__ = [
     "check_replaceable",
     "prepare_directory",
     "read_whole",
+    "refuse_to_replace",
     "remove_abandoned",
+    "removed_on_error",
     "require_writable",
     "write_whole",
 ]
@@ -116,6 +118,57 @@ def check_replaceable(paths: Iterable[Path]) -> None:
             user = os.geteuid()
             if folder.st_mode & stat.S_ISVTX and user not in {0, there.st_uid, folder.st_uid}:
                 raise _not_written(path, PermissionError(errno.EPERM, os.strerror(errno.EPERM)))
+
+
+def refuse_to_replace(inputs: Iterable[Any], targets: Iterable[Path]) -> None:
+    """Refuse results that would take the place of a file that is read.
+
+    Parameters
+    ----------
+    inputs
+        What is read; only those that are paths count.
+    targets
+        The files that are to be written.
+
+    Raises
+    ------
+    UsageError
+        It names the first such file.
+    """
+    there = {identity: target for target in targets if (identity := _identity(target))}
+    for given in inputs:
+        identity = _identity(given) if isinstance(given, (str, os.PathLike)) else None
+        if identity is not None and (target := there.get(identity)):
+            raise UsageError(
+                f"{target}: this file is an input of the run, and the results would take its "
+                "place. Choose another directory (-o/--output-dir) or rename the file."
+            )
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (a path as given may hold a NUL)
+    except (OSError, ValueError):  # it is not there, or can be none
+        return None
+    return status.st_dev, status.st_ino
+
+
+@contextlib.contextmanager
+def removed_on_error(folder: Path | None) -> Iterator[None]:
+    """Remove a new directory if an error comes and there is nothing in it; None for none.
+
+    Parameters
+    ----------
+    folder
+        That was made, or is to be.
+    """
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where there is nothing in it
+        raise
 
 
 def write_whole(

@@ -122,7 +122,7 @@ def test_a_directory_may_have_any_name(tmp_path, monkeypatch, model_files, tiny_
 
 
 @pytest.mark.parametrize(
-    ("command", "usage"), [("run", "EXPR"), ("explain", "EXPR"), ("check", "[EXPR]")]
+    ("command", "usage"), [("run", "EXPR..."), ("explain", "EXPR"), ("check", "[EXPR]...")]
 )
 def test_the_usage_line(command, usage):
     context = click.Context(cli.commands[command], info_name=command)

@@ -7,7 +7,7 @@ bounded length, and on a result that breaks what the reader promises.
 
 from typing import NamedTuple
 
-from fuzz import companions, expression, hdf5, models, runs
+from fuzz import companions, expression, hdf5, models, runs, zarr
 from fuzz.checks import NEXT_FILE, one_file
 
 from cytotrace2_lite.output.tables import COLUMNS
@@ -52,6 +52,7 @@ TARGETS = {
     "h5ad": Target(hdf5.run_hdf5(hdf5.h5ad_parts), lambda: hdf5.hdf5_seeds(hdf5.h5ad_parts)),
     "loom": Target(hdf5.run_hdf5(hdf5.loom_parts), lambda: hdf5.hdf5_seeds(hdf5.loom_parts)),
     "tenx": Target(hdf5.run_hdf5(hdf5.tenx_parts), lambda: hdf5.hdf5_seeds(hdf5.tenx_parts)),
+    "zarr": Target(zarr.run_zarr, zarr.zarr_seeds),
     "small_table": Target(
         companions.run_small_table,
         companions.small_table_seeds,

@@ -13,6 +13,7 @@ import cytotrace2_lite as ct2
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.base.parameters import Parameters
+from cytotrace2_lite.cohort import options_report
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import MappingReport
 from cytotrace2_lite.genes.mapping import Superseded
@@ -121,7 +122,19 @@ class TestKeys:
         assert written["embedding"] == "xy.csv"
 
     def test_all_of_them(self, score):
-        written, _ = score("o.tsv", annotation_path="a.txt", batch_key="label", embedding="xy.csv")
+        options = {"annotation_path": "a.txt", "batch_key": "label"}
+        record = options_report(
+            RunOptions(orthologs="o.tsv"),
+            **options,
+            extra_columns=False,
+            explain=False,
+            plot_format=None,
+            embedding="xy.csv",
+        )
+        assert list(record) == list(keys.OptionsReport.__annotations__)
+        written, _ = score("o.tsv", **options, embedding="xy.csv", record=record)
+        assert written["options"] == record
+        assert record["orthologs"] == written["orthologs"]["sha256"]
         assert list(written) == list(keys.RunReport.__annotations__)
 
     def test_in_memory(self, ensembles):
@@ -189,6 +202,7 @@ def test_every_key_is_explained():
         ("findings", keys.FindingReport),
         ("orthologs", keys.OrthologsReport),
         ("annotation", keys.AnnotationReport),
+        ("options", keys.OptionsReport),
     ):
         for inner in typed.__annotations__:
             assert f"`{inner}`" in explained[key], (key, inner)

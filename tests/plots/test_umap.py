@@ -1,5 +1,6 @@
 """The UMAP of the cells."""
 
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.sparse import csr_array, vstack
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.genes import features
+from cytotrace2_lite.metadata.coordinates import Embedding
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
@@ -132,3 +134,23 @@ class TestUmap:
             "a random 36 of the 40 cells are in the UMAP plots; --embedding "
             "(embedding= in Python) can show all."
         )
+
+
+@pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+def test_run_warns_of_cells_that_are_left_out(ensembles, monkeypatch):
+    values = np.random.RandomState(0).poisson(1, (40, 5)) + 1
+    layout = Embedding(np.zeros((40, 2)), ("UMAP 1", "UMAP 2"))
+    monkeypatch.setattr(umap, "MAX_CELLS", 36)
+    monkeypatch.setattr("cytotrace2_lite.api.require_umap", lambda: None)
+    monkeypatch.setattr("cytotrace2_lite.api.compute_umap", lambda *_, **__: layout)
+    options = {"genes": ["Actb", "Gapdh", "Sox17", "Pou5f1", "Nanog"], "model": ensembles["1.1.0"]}
+    message = (
+        "a random 36 of the 40 cells are in the UMAP plots; --embedding (embedding= in Python)"
+    )
+    with pytest.warns(ct2.PlotWarning, match=f"^{re.escape(message)}") as caught:
+        result = ct2.run(values, embedding="umap", **options)
+    assert result.warnings[-1] is caught[-1].message
+    assert caught[-1].filename == __file__
+    assert result.embedding is layout
+    plain = ct2.run(values, **options)
+    assert not any(isinstance(warning, ct2.PlotWarning) for warning in plain.warnings)

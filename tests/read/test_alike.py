@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import formats
+from helpers import formats, zarr_store
 from scipy import sparse
 
 import cytotrace2_lite as ct2
@@ -105,6 +105,20 @@ FILES = [
     ),
     (formats.h5ad, {"where": "raw/X"}, {"use_raw": True}, ("h5ad", "raw.X", "cells", INDEX)),
 ]
+STORE = ("zarr", "X", "cells", INDEX)
+FILES += [
+    (zarr_store.zarr, {"version": 2, "chunks": 100_000, "compressed": True}, {}, STORE),
+    (zarr_store.zarr, {"version": 3, "chunks": 5_000, "compressed": True}, {}, STORE),
+    (zarr_store.zarr, {"version": 2, "kind": "csc", "zipped": True}, {}, STORE),
+    (zarr_store.zarr, {"version": 3, "zipped": True, "folder": "x.zarr/"}, {}, STORE),
+    (zarr_store.zarr, {"version": 2, "kind": "dense", "chunks": (50, 3000)}, {}, STORE),
+    (
+        zarr_store.zarr,
+        {"version": 2, "where": "raw/X"},
+        {"use_raw": True},
+        ("zarr", "raw.X", "cells", INDEX),
+    ),
+]
 FILES += [
     (formats.loom, {}, {}, ("loom", "matrix", "genes", "row_attrs['Gene']")),
     (formats.loom, {"spec": "2.0.1"}, {}, ("loom", "matrix", "genes", "row_attrs['Gene']")),
@@ -144,6 +158,10 @@ def same(expression, other):
 def test_files(data, expected, ensembles, tmp_path, writer, how, options, said):
     if writer in {formats.tenx_v2, formats.tenx_v3, formats.h5ad, formats.loom}:
         pytest.importorskip("h5py")
+    if writer is zarr_store.zarr:
+        zarr = pytest.importorskip("zarr")
+        if how["version"] == 3 and not hasattr(zarr.storage, "LocalStore"):
+            pytest.skip("zarr is too old")
     path = writer(data, tmp_path / "input", **how)
     expression, source = read_expression(path, is_known, **options)
     same(expression, expected[1])
@@ -151,11 +169,21 @@ def test_files(data, expected, ensembles, tmp_path, writer, how, options, said):
     assert (source.format, source.matrix, source.gene_names) == (kind, matrix, names)
     orientation = {"genes": "genes x cells", "cells": "cells x genes"}[rows]
     assert source.orientation == orientation
-    inner = path / f"{how.get('prefix', '')}matrix.mtx" if path.is_dir() else path
-    inner = inner if inner.exists() else inner.with_name(f"{inner.name}.gz")
-    assert source.path == str(inner)
-    assert source.n_bytes == inner.stat().st_size
-    assert source.sha256 == hashlib.sha256(inner.read_bytes()).hexdigest()
+    if kind == "zarr" and path.is_dir():
+        names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+        lines = [
+            f"{hashlib.sha256((path / name).read_bytes()).hexdigest()}  ./{name}\n"
+            for name in names
+        ]
+        assert source.path == str(path)
+        assert source.n_bytes == sum((path / name).stat().st_size for name in names)
+        assert source.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    else:
+        inner = path / f"{how.get('prefix', '')}matrix.mtx" if path.is_dir() else path
+        inner = inner if inner.exists() else inner.with_name(f"{inner.name}.gz")
+        assert source.path == str(inner)
+        assert source.n_bytes == inner.stat().st_size
+        assert source.sha256 == hashlib.sha256(inner.read_bytes()).hexdigest()
     score_to_directory(path, tmp_path / "out", RunOptions(model=ensembles["1.1.0"], **options))
     assert (tmp_path / "out" / "cytotrace2_results.txt").read_bytes() == expected[0]
     report = json.loads((tmp_path / "out" / "run.json").read_text())["input"]

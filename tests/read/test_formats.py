@@ -13,7 +13,8 @@ from helpers import formats
 from helpers.readers import message
 
 from cytotrace2_lite.read import ReadOptions, open_input, read_expression
-from cytotrace2_lite.read._formats import FORMATS, LAYOUTS, READ
+from cytotrace2_lite.read._formats import FORMATS, READ
+from cytotrace2_lite.read._layouts import LAYOUTS
 
 pytestmark = pytest.mark.usefixtures("working_directory")
 

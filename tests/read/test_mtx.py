@@ -192,9 +192,3 @@ class TestTenX:
             "two: there are several matrices: 'A_matrix.mtx.gz', 'B_matrix.mtx'. Give the path of "
             "one."
         )
-        (tmp_path / "expr.zarr").mkdir()
-        (tmp_path / "expr.zarr" / ".zgroup").write_text("{}")
-        assert message("expr.zarr") == (
-            "expr.zarr: this is a Zarr store, which is not read. In Python, "
-            'anndata.read_zarr("expr.zarr").write_h5ad("expr.h5ad") makes a file that is.'
-        )

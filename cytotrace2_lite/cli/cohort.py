@@ -1,0 +1,209 @@
+"""What `run` does with several datasets: one after the other, with one model and one table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
+from cytotrace2_lite.cli.progress import say
+from cytotrace2_lite.cli.scoring import (
+    Task,
+    Wanted,
+    draw,
+    needs_plots,
+    options_record,
+    say_result,
+    score,
+)
+from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.system.paths import expanded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cytotrace2_lite.cli.options import Dataset
+    from cytotrace2_lite.cohort import Done, Sample
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.output.overview import SampleLine
+
+__all__ = ["OUT_OF_MEMORY", "find_done", "run_samples", "samples_of", "task_of"]
+
+#: What is said where there is not enough memory.
+OUT_OF_MEMORY = "out of memory. Use a machine with more, or a smaller -bs/--batch-size."
+
+
+def samples_of(dataset: Dataset) -> list[Sample]:
+    """Give the samples that the command line or a sheet names.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The sheet cannot be used, or two names are alike.
+    """
+    from cytotrace2_lite.cohort import name_samples, read_sheet
+
+    return name_samples(dataset.paths) if dataset.sheet is None else read_sheet(dataset.sheet)
+
+
+def task_of(sample: Sample, dataset: Dataset, ensemble: Ensemble, prefix: str = "") -> Task:
+    """Put together what a sample has of its own, and what the command says for all."""
+    options = dataset.options
+    labels = sample.annotation_path
+    return Task(
+        path=sample.path,
+        annotation_path=dataset.annotation_path if labels is None else labels,
+        batch_key=dataset.batch_key,
+        options=replace(options, model=ensemble, species=sample.species or options.species),
+        prefix=f"{prefix}{sample.file_name}_",
+        sample=sample.name,
+    )
+
+
+def find_done(task: Task, wanted: Wanted, ensemble: Ensemble) -> Done | None:
+    """Look for results that a run would only make again."""
+    from cytotrace2_lite.cohort import done_before
+
+    return done_before(
+        task.path,
+        Path(expanded(wanted.output_dir)),
+        task.options,
+        options_record(task, wanted),
+        model_sha256=ensemble.info.sha256,
+        file_format=wanted.file_format,
+        prefix=task.prefix,
+        plots=needs_plots(task, wanted),
+    )
+
+
+def run_samples(dataset: Dataset, ensemble: Ensemble, wanted: Wanted, prefix: str) -> int:
+    """Score several datasets; an error of one of them does not end the others.
+
+    Parameters
+    ----------
+    dataset
+        The inputs, and the options for all.
+    ensemble
+        The model.
+    wanted
+        What is to be written.
+    prefix
+        What the names of all files begin with.
+
+    Returns
+    -------
+    int
+        0, or the exit code of the first sample that failed.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The sheet cannot be used, or nothing can be written to the directory.
+    """
+    from cytotrace2_lite.output.overview import OVERVIEW_NAME, SampleLine, overview
+    from cytotrace2_lite.output.report import REPORT_NAME
+    from cytotrace2_lite.output.tables import results_name
+    from cytotrace2_lite.system.files import (
+        check_replaceable,
+        prepare_directory,
+        refuse_to_replace,
+        removed_on_error,
+        write_whole,
+    )
+
+    samples = samples_of(dataset)
+    tasks = [task_of(sample, dataset, ensemble, prefix) for sample in samples]
+    lines = [SampleLine(one.name, one.path, one.conditions) for one in samples]
+    folder = Path(expanded(wanted.output_dir))
+    table = folder / f"{prefix}{OVERVIEW_NAME}"
+    if samples[0].conditions:
+        kept = ", ".join(samples[0].conditions)
+        say(
+            f"Note: columns of the sheet that are only kept in the table: {kept}.",
+            quiet=wanted.quiet,
+        )
+
+    def keep() -> None:
+        """Write the table, which a signal does not stop; then stop where one came."""
+        n_complete = sum(line.status in {"done", "skipped"} for line in lines)
+        interrupt.outcome = f": the results of {n_complete} of {len(lines)} samples are complete."
+        interrupt.waits = True
+        write_whole({table: overview(lines)})
+        interrupt.waits = False
+        interrupt.stop_if_asked()
+
+    new = None if os.path.exists(folder) else folder  # noqa: PTH110
+    with removed_on_error(new):
+        prepare_directory(folder)
+        names = (REPORT_NAME, results_name(wanted.file_format))
+        targets = [table, *(folder / f"{task.prefix}{name}" for task in tasks for name in names)]
+        paths = [path for task in tasks for path in (task.path, task.annotation_path)]
+        refuse_to_replace([*paths, dataset.sheet, wanted.embedding], targets)
+        check_replaceable([table])
+        for number, task in enumerate(tasks):
+            say(
+                f"Sample {task.sample} ({number + 1} of {len(tasks)}): {task.path}",
+                quiet=wanted.quiet,
+            )
+            done = find_done(task, wanted, ensemble) if wanted.skip_done else None
+            if done is not None:
+                say(
+                    f"Skipped {task.sample}: done before, with the same input, model, options and "
+                    f"version: {os.path.join(wanted.output_dir, done.results)}",  # noqa: PTH118
+                    quiet=wanted.quiet,
+                )
+                lines[number] = replace(
+                    lines[number], status="skipped", exit_code=0, **done._asdict()
+                )
+                keep()
+                continue
+            try:
+                _run_one(task, wanted, number, lines, keep)
+            except CytoTRACE2Error as error:
+                _fail(lines, number, str(error), error.exit_code)
+                keep()
+            except MemoryError:
+                _fail(lines, number, OUT_OF_MEMORY, 1)
+                keep()
+    say(_summary(lines, str(table)), quiet=wanted.quiet)
+    return next((line.exit_code for line in lines if line.exit_code), 0)
+
+
+def _run_one(
+    task: Task, wanted: Wanted, number: int, lines: list[SampleLine], keep: Callable[[], None]
+) -> None:
+    """Score a sample, note it, and draw its plots."""
+    from cytotrace2_lite.output.overview import figures
+
+    reporter = InterruptibleReporter(quiet=wanted.quiet)
+    with reporter:
+        scored = score(task, wanted, reporter, options_record(task, wanted))
+    lines[number] = replace(
+        lines[number],
+        status="done",
+        exit_code=0,
+        figures=figures(scored.result.info, scored.result.score),
+        results=f"{task.prefix}cytotrace2_results.{wanted.file_format}",
+    )
+    say_result(scored, task, wanted)
+    keep()
+    if wanted.has_plots:
+        draw(scored, task, wanted, reporter)
+
+
+def _fail(lines: list[SampleLine], number: int, message: str, exit_code: int) -> None:
+    lines[number] = replace(lines[number], status="failed", exit_code=exit_code, error=message)
+    say(f"Error: {lines[number].sample}: {message}")
+
+
+def _summary(lines: list[SampleLine], table: str) -> str:
+    def named(status: str) -> list[str]:
+        return [line.sample for line in lines if line.status == status]
+
+    failed, skipped = named("failed"), named("skipped")
+    parts = [f"{len(named('done'))} done"]
+    parts += [f"{len(skipped)} done before"] if skipped else []
+    parts += [f"{len(failed)} failed ({', '.join(failed)})"] if failed else []
+    return f"{len(lines)} samples: {', '.join(parts)}\nTable of the samples: {table}"
