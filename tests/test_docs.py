@@ -142,7 +142,7 @@ def test_the_r_of_the_page_on_seurat_runs(checkout):
     script = checkout.directory / "page.R"
     script.write_text("\n".join(blocks("seurat.md", "r")))
     said = checkout("Rscript", "--vanilla", script.name)
-    assert said.count("Model: open") == 5
+    assert said.count("Model: open") == 4
     assert (checkout.directory / "scored/run.json").is_file()
     arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
     documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}

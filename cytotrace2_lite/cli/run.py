@@ -110,7 +110,7 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
     default="",
     metavar="NAME",
     callback=_prefix,
-    help="Begin the names of all files with NAME_.  [default: with several EXPR, their names]",
+    help="Begin the names of all files with NAME_; of several EXPR, before the name of the sample.",
 )
 @click.option(
     "--skip-done",
