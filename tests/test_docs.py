@@ -150,7 +150,7 @@ def test_the_r_of_the_page_on_seurat_runs(checkout):
     script = checkout.directory / "page.R"
     script.write_text("\n".join(blocks("seurat.md", "r")))
     said = checkout("Rscript", "--vanilla", script.name)
-    assert said.count("Model: open") == 5
+    assert said.count("Model: open") == 4
     assert (checkout.directory / "scored/run.json").is_file()
     found = checkout("ct2-lite", "check", "object.rds", "-a", "CytoTRACE2_Potency")
     assert "read as rds (gzip), RNA/counts" in found

@@ -335,7 +335,7 @@ class Input:
             return found.coordinates(key)
 
     def digest(self) -> str | None:
-        """Give the SHA-256 of the file with the values, as the record of a run has it.
+        """Give the SHA-256 of the file or store with the values, as the record of a run has it.
 
         Returns
         -------
@@ -347,10 +347,13 @@ class Input:
         InputError
             There is no such file, or it cannot be read.
         """
-        if not self.is_path or not self._file.is_file:
+        if not self.is_path:
             return None
-        with self._file.unchanged():
-            return self._file.digest()[1]
+        file = self._store_directory or self._file
+        if isinstance(file, InputFile) and not file.is_file:
+            return None
+        with file.unchanged():
+            return file.digest()[1]
 
     def copy_to(self, target: str | os.PathLike[str]) -> None:
         """Write all bytes of a file on disk into another one.
