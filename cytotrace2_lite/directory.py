@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.job import prepare_job
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.metadata.samples import obs_column
 from cytotrace2_lite.metadata.sources import (
     UMAP_KEY,
@@ -26,7 +26,6 @@ from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.read import Input, open_input
 from cytotrace2_lite.system.files import (
     check_replaceable,
     prepare_directory,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
     from cytotrace2_lite.output.keys import OptionsReport
+    from cytotrace2_lite.read import Input
     from cytotrace2_lite.result import Result
 
 __all__ = [
@@ -106,7 +106,7 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with open_input(expanded(input_path)) as source:
+    with open_source(expanded(input_path), options) as source:
         annotation_path = expanded(annotation_path)
         annotation, label_column = annotation_of(annotation_path, batch_key, source)
         job = prepare_job(
@@ -203,7 +203,7 @@ def score_to_directory(
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
+        source = stack.enter_context(open_source(input_path, options))
         annotation, label_column = annotation_of(annotation_path, batch_key, source)
         to_compute = embedding == "umap" and not os.path.exists(embedding)  # noqa: PTH110
         embed = None if embedding is None or to_compute else embedding_of_file(embedding, source)
@@ -212,7 +212,8 @@ def score_to_directory(
             and keep_counts
             and (found := umap_of_the_input(source, options.orientation))
         ):
-            embed, embedding, keep_counts = partial(drawn_at, found), UMAP_KEY, False
+            embedding = "umap" if source.is_r else UMAP_KEY
+            embed, keep_counts = partial(drawn_at, found, embedding), False
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
@@ -327,7 +328,7 @@ def explain_to_directory(
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
+        source = stack.enter_context(open_source(input_path, options))
         annotation, label_column = annotation_of(annotation_path, batch_key, source)
         folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
@@ -379,7 +380,7 @@ def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
         if annotation is None:
             raise UsageError(
                 "--by names a column of the annotation: give the file, too "
-                "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
+                "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
             )
         labels = annotation.column(key, cells)
     elif annotation is not None:

@@ -83,7 +83,7 @@ def conditions_of(
     else:
         raise UsageError(
             "--condition names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
+            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
         )
     return condition_of_samples(given, samples, shown(condition))
 
@@ -111,13 +111,15 @@ def umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
         return None
 
 
-def drawn_at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Finding]]:
+def drawn_at(found: Embedding, key: str, cells: list[str]) -> tuple[Embedding, list[Finding]]:
     """Check the UMAP that the input brings, and say that plots use it.
 
     Parameters
     ----------
     found
         As `umap_of_the_input` gives it.
+    key
+        Its name in the input.
     cells
         Names of the cells.
 
@@ -128,10 +130,11 @@ def drawn_at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Findin
     findings : list of Finding
         A note.
     """
+    where = f"obsm[{key!r}]" if key == UMAP_KEY else f"the reduction {key!r}"
     note = Finding(
         "coordinates",
         "note",
-        f"plots are drawn at obsm[{UMAP_KEY!r}] of the input",
+        f"plots are drawn at {where} of the input",
         "",
         "To have a UMAP computed, pass --embedding umap.",
     )
@@ -203,6 +206,6 @@ def annotation_of(
     if batch_key is not None and not source.has_cell_data:
         raise UsageError(
             "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
+            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
         )
     return None, None

@@ -13,7 +13,6 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models.ensemble import Ensemble
 
-
 # Of the files of a run.
 NAMES = [
     "cytotrace2_composition.tsv",
