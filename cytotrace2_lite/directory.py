@@ -256,9 +256,7 @@ def score_to_directory(
         if options.strict:
             job.refuse_warnings()
         grouping = None if explain is None else _grouping(explain, source, job)
-        result = job.score(
-            progress, release=not keep_counts and explain is None, cluster=cluster
-        )
+        result = job.score(progress, release=not keep_counts and explain is None, cluster=cluster)
         if record is not None:
             result = replace(result, info=result.info | {"options": record})
         contents: dict[Path, Any] = {}

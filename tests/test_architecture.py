@@ -43,15 +43,15 @@ TABLE = {
     "cluster": "batch output.keys models.ensemble models.sealed models.info counts base system",
     "result": "plots output metadata read base system",
     "job": (
-        "result cluster pipeline checks output.report metadata models.ensemble read genes counts base "
-        "system"
+        "result cluster pipeline checks output.report metadata models.ensemble read genes counts "
+        "base system"
     ),
     "directory": "cluster explanation job result plots output metadata read counts base system",
     "cohort": "plots output read base system",
     "api": "cluster directory explanation job result plots output metadata models read base system",
     "cli": (
-        "api cohort cluster directory explanation result plots output metadata models models.install "
-        "models.fold read base system"
+        "api cohort cluster directory explanation result plots output metadata models "
+        "models.install models.fold read base system"
     ),
     "tl": "api output.anndata read models.ensemble base",
     "pl": "plots output.anndata metadata read",

@@ -15,6 +15,7 @@ from cytotrace2_lite.errors import OutputError
 if TYPE_CHECKING:
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.directory import Scored
     from cytotrace2_lite.output.keys import OptionsReport
     from cytotrace2_lite.result import Result
@@ -47,6 +48,7 @@ class Wanted:
     disable_plotting: bool
     require_plots: bool
     skip_done: bool
+    dask: str | None
     quiet: bool
 
     @property
@@ -112,8 +114,9 @@ def score(
     wanted: Wanted,
     reporter: InterruptibleReporter,
     record: OptionsReport | None = None,
+    cluster: Cluster | None = None,
 ) -> Scored:
-    """Score a dataset and write the results."""
+    """Score a dataset, here or on a cluster, and write the results."""
     from cytotrace2_lite.directory import score_to_directory
 
     explain = None
@@ -138,6 +141,7 @@ def score(
         condition=wanted.condition,
         prefix=task.prefix,
         record=record,
+        cluster=cluster,
     )
 
 

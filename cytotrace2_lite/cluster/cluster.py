@@ -47,8 +47,13 @@ class Cluster:
     ----------
     client
         A `distributed.Client`.
+
+    Attributes
+    ----------
     tell
         Called with a line about what happens; from any thread.
+    is_stopped
+        Whether `stop` was called.
 
     Raises
     ------
@@ -56,16 +61,25 @@ class Cluster:
         distributed is not installed, or the client cannot be used.
     """
 
-    def __init__(self, client: Any, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = checked_client(client)
-        self._tell = tell or (lambda _: None)
+        self.tell: Callable[[str], None] = lambda _: None
         self._lock = threading.Lock()
         self._workers: dict[str, Workers] = {}  # by digest of the model
-        self._stopped = threading.Event()
+        self.is_stopped = False
+
+    def describe(self) -> str:
+        """Say in a few words which cluster it is."""
+        threads = self._client.nthreads()
+        noun = "worker" if len(threads) == 1 else "workers"
+        return (
+            f"{len(threads)} {noun} with {sum(threads.values())} threads at "
+            f"{self._client.scheduler.address}"
+        )
 
     def stop(self) -> None:
         """Have all runs end with an error soon, in whatever thread they are."""
-        self._stopped.set()
+        self.is_stopped = True
 
     @contextmanager
     def scoring(self, ensemble: Ensemble, parameters: Parameters) -> Iterator[Scoring]:
@@ -85,10 +99,8 @@ class Cluster:
             digest = ensemble.info.sha256
             workers = self._workers.get(digest)
             if workers is None:
-                workers = self._workers[digest] = Workers(self._client, ensemble, self._tell)
-        scoring = Scoring(
-            self._client, workers, ensemble.info.sha256, parameters, self._tell, self._stopped
-        )
+                workers = self._workers[digest] = Workers(self._client, ensemble)
+        scoring = Scoring(self, self._client, workers, digest, parameters)
         try:
             yield scoring
         finally:
@@ -116,20 +128,13 @@ class Scoring:
     """`map` over the batches of a run."""
 
     def __init__(
-        self,
-        client: Any,
-        workers: Workers,
-        sha256: str,
-        parameters: Parameters,
-        tell: Callable[[str], None],
-        stopped: threading.Event,
+        self, cluster: Cluster, client: Any, workers: Workers, sha256: str, parameters: Parameters
     ) -> None:
+        self._cluster = cluster
         self._client = client
         self._workers = workers
         self._sha256 = sha256
         self._parameters = parameters
-        self._tell = tell
-        self._stopped = stopped
         self._running: dict[int, _Batch] = {}  # in the order in which they were sent
         self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._used: dict[str, int] = {}
@@ -240,7 +245,7 @@ class Scoring:
         """Wait a moment for batches that are done or lost; the scores of a lost one are None."""
         with contextlib.suppress(queue.Empty):
             self._finished.get(timeout=_SECONDS_OF_WAITING)
-        if self._stopped.is_set():
+        if self._cluster.is_stopped:
             raise CytoTRACE2Error("the run was stopped.")
         blamed: set[str] = set()
         for batch in list(self._running.values()):
@@ -303,9 +308,7 @@ class Scoring:
                 "than a worker has. Use a smaller -bs/--batch-size (batch_size in Python), or "
                 "workers with more memory."
             )
-        self._tell(
+        self._cluster.tell(
             f"The worker {batch.address} is lost: batch {batch.number + 1} ({n_cells:,} cells) "
             "is sent to another one."
         )
-
-

@@ -13,8 +13,6 @@ from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cytotrace2_lite.models.ensemble import Ensemble
 
 __all__ = ["Workers"]
@@ -35,8 +33,6 @@ class Workers:
         The connection.
     ensemble
         The model.
-    tell
-        Called with a line about what happens to workers.
 
     Attributes
     ----------
@@ -46,10 +42,9 @@ class Workers:
         Of the model.
     """
 
-    def __init__(self, client: Any, ensemble: Ensemble, tell: Callable[[str], None]) -> None:
+    def __init__(self, client: Any, ensemble: Ensemble) -> None:
         self._client = client
         self._ensemble = ensemble
-        self._tell = tell
         self._lock = threading.RLock()
         self._threads: dict[str, int] = {}
         self._getting_ready: dict[str, Any] = {}
