@@ -40,7 +40,8 @@ TABLE = {
         "pipeline plots.drawing plots.notebook output.anndata output.scores output.tables "
         "models.ensemble models.weights stages.preprocess genes counts base system"
     ),
-    "result": "plots output read base system",
+    "report": "plots output metadata read counts genes base system",
+    "result": "report plots output metadata read base system",
     "job": (
         "result pipeline checks output.report metadata models.ensemble read genes counts base "
         "system"
@@ -49,8 +50,8 @@ TABLE = {
     "cohort": "plots output read base system",
     "api": "directory explanation job result plots output metadata models read base system",
     "cli": (
-        "api cohort directory explanation result plots output metadata models models.install "
-        "models.fold read base system"
+        "api cohort directory report explanation result plots output metadata models "
+        "models.install models.fold read base system"
     ),
     "tl": "api output.anndata read models.ensemble base",
     "pl": "plots output.anndata metadata read",
