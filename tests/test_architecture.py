@@ -69,7 +69,7 @@ STAGES = {"components": {"gram", "krylov", "standardised"}, "gram": {"standardis
 NETWORK = {"ftplib", "http", "requests", "smtplib", "socket", "socketserver", "ssl", "urllib"}
 MOST_LINES = 450
 REASON = f"Longer than {MOST_LINES} lines because "
-MOST_ROOMS = 29
+MOST_ROOMS = 30
 
 
 def name_of(path):
