@@ -137,13 +137,23 @@ def test_the_commands_of_a_page_run(page, checkout):
     run_commands(checkout, page)
 
 
+@needs_plots
+def test_the_commands_of_the_page_on_seurat_run(checkout):
+    run_commands(checkout, "seurat.md")
+    run_python(checkout, "seurat.md")
+    for name in ("potency_score_UMAP", "potency_score_by_phenotype"):
+        assert (checkout.directory / f"from_r/cytotrace2_{name}.png").is_file()
+
+
 def test_the_r_of_the_page_on_seurat_runs(checkout):
     require_r("Matrix", "SeuratObject", "SingleCellExperiment")
     script = checkout.directory / "page.R"
     script.write_text("\n".join(blocks("seurat.md", "r")))
     said = checkout("Rscript", "--vanilla", script.name)
-    assert said.count("Model: open") == 5
+    assert said.count("Model: open") == 4
     assert (checkout.directory / "scored/run.json").is_file()
+    found = checkout("ct2-lite", "check", "object.rds", "-a", "CytoTRACE2_Potency")
+    assert "read as rds (gzip), RNA/counts" in found
     arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
     documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     code = (ROOT / "cytotrace2_lite/data/cytotrace2_lite.R").read_text()
