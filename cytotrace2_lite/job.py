@@ -48,6 +48,14 @@ class Job:
     record: InputRecord
     annotation: Annotation | None
 
+    @property
+    def cell_labels(self) -> list[str] | None:
+        """The label of each cell, "" for none; None without an annotation."""
+        if self.annotation is None:
+            return None
+        labels = self.annotation.labels
+        return [labels.get(cell, "") for cell in self.data.cells]
+
     def refuse_warnings(self) -> None:
         """Raise where there is a warning about the dataset, for whom warnings are errors.
 

@@ -37,10 +37,10 @@ TABLE = {
         "genes counts base system"
     ),
     "explanation": (
-        "pipeline plots.drawing plots.notebook output.anndata output.scores output.tables "
-        "models.ensemble models.weights stages.preprocess genes counts base system"
+        "pipeline plots.drawing plots.notebook output.anndata output.scores output.table "
+        "output.tables models.ensemble models.weights stages.preprocess genes counts base system"
     ),
-    "result": "plots output read base system",
+    "result": "plots output metadata read base system",
     "job": (
         "result pipeline checks output.report metadata models.ensemble read genes counts base "
         "system"

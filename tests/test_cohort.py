@@ -165,7 +165,7 @@ class TestDone:
 
         def look(*, run=False, file_format="txt", plots=None, sha256=None, path=None, **changes):
             own = {"annotation_path": str(labels), "batch_key": None, "extra_columns": False}
-            own |= {"explain": False, "plot_format": "png", "embedding": None}
+            own |= {"explain": False, "condition": None, "plot_format": "png", "embedding": None}
             own |= {name: changes.pop(name) for name in list(changes) if name in own}
             options = RunOptions(model=ensemble, **changes)
             record = options_report(options, **own)

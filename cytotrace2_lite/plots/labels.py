@@ -21,7 +21,10 @@ _MAX_LABELS = 100
 
 
 def sort_labels(
-    labels: Sequence[str | None] | Mapping[str, str], cells: Sequence[str]
+    labels: Sequence[str | None] | Mapping[str, str],
+    cells: Sequence[str],
+    *,
+    most: int | None = _MAX_LABELS,
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Sort the labels of cells.
 
@@ -32,6 +35,8 @@ def sort_labels(
         `NaT` and "" stand for a cell without a label.
     cells
         Names of the cells.
+    most
+        How many different labels there may be; None for any number.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def sort_labels(
     Raises
     ------
     UsageError
-        The labels are not one per cell, all missing, or more than 100 different ones.
+        The labels are not one per cell, all missing, or too many different ones.
     """
     if isinstance(labels, str):
         raise UsageError(
@@ -58,10 +63,10 @@ def sort_labels(
     names = sorted(sorted(set(values) - {""}), key=_natural)
     if not names:
         raise UsageError("no cell has a label.")
-    if len(names) > _MAX_LABELS:
+    if most is not None and len(names) > most:
         raise UsageError(
             f"there are {len(names)} different labels; plots by phenotype can show at most "
-            f"{_MAX_LABELS}. Group them."
+            f"{most}. Group them."
         )
     position = {name: k for k, name in enumerate(names)}
     return names, np.array([position.get(value, -1) for value in values], dtype=np.intp)

@@ -509,7 +509,9 @@ class TestCommandLine:
         assert "Copy of the input with the results: out/copy.h5ad\n" in err
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
             "copy.h5ad",
+            "cytotrace2_composition.tsv",
             "cytotrace2_results.txt",
+            "cytotrace2_score_summary.tsv",
             "run.json",
         ]
 
