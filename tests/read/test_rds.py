@@ -363,6 +363,14 @@ class TestRefused:
                 "without_names.rds",
                 "the genes have no names. In R, set rownames and colnames, and save it again.",
             ),
+            (
+                "seurat_v5_transposed.rds",
+                (
+                    "RNA/counts: this assay is an Assay5T, whose layers are cells x genes, which "
+                    "is not read. In R, save the matrix of the counts alone, genes x cells, with "
+                    "saveRDS."
+                ),
+            ),
             ("bytes.rds", "the name 'caf\\udce9' of cell 1 is not valid text. Rename it."),
             (
                 "text.rds",
