@@ -17,7 +17,7 @@ from cytotrace2_lite.errors import PlotWarning, UsageError
 from cytotrace2_lite.explanation.explain import explain_scores
 from cytotrace2_lite.explanation.groups import groups_of
 from cytotrace2_lite.explanation.means import ALL_CELLS, SCORE, potency_position
-from cytotrace2_lite.job import prepare_job
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.metadata.coordinates import (
     checked_embedding,
     obsm_embedding,
@@ -33,7 +33,6 @@ from cytotrace2_lite.plots import (
     require_umap,
     write_plots,
 )
-from cytotrace2_lite.read import open_input
 from cytotrace2_lite.read.mudata import anndata_of
 from cytotrace2_lite.system.paths import expanded
 
@@ -87,9 +86,9 @@ def run(
     data
         Raw counts, CPM or TPM, not log-transformed. One of
 
-        - a path: of a text table (tab- or comma-separated, plain or gzip, bzip2 or Zstandard data;
+        - a path: of a text table (tab- or comma-separated, plain or gzip, bzip2, xz, Zstandard;
           "-" is standard input), a directory of 10x Genomics, its `matrix.mtx` or their `.h5`, a
-          `.h5ad`, a Parquet, Feather or Arrow table; told by the content;
+          `.h5ad`, `.rds` or `.RData` of R, a Parquet, Feather or Arrow table; told by the content;
         - an AnnData object, in memory or backed by a file; a MuData, of which the modality "rna"
           is taken;
         - a pandas data frame, an Arrow table (rows named by its first column or pandas index);
@@ -101,7 +100,9 @@ def run(
     layer
         Name of a layer of AnnData to take in place of `X`; of a genome, where a 10x `.h5` has
         several. By default it is `X`, or, if `X` does not hold whole numbers, the one of
-        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`.
+        `layers["counts"]`, `layers["raw_counts"]` and `.raw.X` that does; "X" is always `X`. Of a
+        Seurat object in a file, "ASSAY/LAYER", by default "RNA/counts"; of an experiment of
+        Bioconductor an assay; where a file of R has several objects, the name of one before it.
     use_raw
         Whether to take `.raw` of AnnData.
     orientation
@@ -212,7 +213,7 @@ def run(
         )
     to_compute = isinstance(embedding, str) and embedding == "umap"
     with reporting(progress) as report:
-        with open_input(expanded(data)) as source:
+        with open_source(expanded(data), options) as source:
             embed = None
             if to_compute:
                 require_umap()
@@ -317,7 +318,7 @@ def explain(
     )
     potency_position(of)
     with reporting(progress) as report:
-        with open_input(expanded(data)) as source:
+        with open_source(expanded(data), options) as source:
             key = groups if isinstance(groups, str) else ""
             labels = obs_column(source, key) if key else groups
             job = prepare_job(source, options, progress=report)
@@ -397,7 +398,7 @@ def check(
         max_cores=max_cores,
         max_memory=max_memory,
     )
-    with reporting(progress) as report, open_input(expanded(data)) as source:
+    with reporting(progress) as report, open_source(expanded(data), options) as source:
         return prepare_job(source, options, progress=report).findings
 
 

@@ -264,6 +264,7 @@ def options_report(
     batch_key: str | None,
     extra_columns: bool,
     explain: bool,
+    condition: str | None,
     plot_format: str | None,
     embedding: str | None,
 ) -> OptionsReport:
@@ -273,7 +274,7 @@ def options_report(
     ----------
     options
         What decides the scores.
-    annotation_path, batch_key, extra_columns, embedding
+    annotation_path, batch_key, extra_columns, condition, embedding
         As for `score_to_directory`.
     explain
         Whether it is written which genes made the scores.
@@ -297,6 +298,7 @@ def options_report(
         "strict": options.strict,
         "extra_columns": extra_columns,
         "explain": explain,
+        "condition": condition,
         "plot_format": plot_format,
         "embedding": _file_or_name(embedding),
     }

@@ -9,24 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.job import prepare_job
-from cytotrace2_lite.metadata.annotation import Annotation, read_annotation
-from cytotrace2_lite.metadata.coordinates import (
-    Embedding,
-    checked_embedding,
-    match_cells,
-    obsm_embedding,
-    read_embedding,
-)
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.metadata.samples import obs_column
+from cytotrace2_lite.metadata.sources import (
+    UMAP_KEY,
+    annotation_of,
+    conditions_of,
+    drawn_at,
+    embedding_of_file,
+    umap_of_the_input,
+)
+from cytotrace2_lite.output.composition import CONDITIONS_NAME, few_samples, side_by_side
 from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
-from cytotrace2_lite.read import Input, open_input
 from cytotrace2_lite.system.files import (
     check_replaceable,
     prepare_directory,
@@ -39,6 +38,7 @@ from cytotrace2_lite.system.paths import expanded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.explanation import Explanation
@@ -46,9 +46,8 @@ if TYPE_CHECKING:
     from cytotrace2_lite.job import Job
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.keys import OptionsReport
+    from cytotrace2_lite.read import Input
     from cytotrace2_lite.result import Result
-
-_UMAP_KEY = "X_umap"  # as scanpy calls it
 
 __all__ = [
     "Scored",
@@ -111,9 +110,9 @@ def check_file(
     CytoTRACE2Error
         As `score_to_directory` raises before it computes anything.
     """
-    with open_input(expanded(input_path)) as source:
+    with open_source(expanded(input_path), options) as source:
         annotation_path = expanded(annotation_path)
-        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
+        annotation, label_column = annotation_of(annotation_path, batch_key, source)
         job = prepare_job(
             source,
             options,
@@ -140,6 +139,7 @@ def score_to_directory(
     write_h5ad: str | os.PathLike[str] | None = None,
     keep_counts: bool = True,
     explain: ExplainOptions | None = None,
+    condition: str | None = None,
     prefix: str = "",
     record: OptionsReport | None = None,
 ) -> Scored:
@@ -180,6 +180,9 @@ def score_to_directory(
         Whether a UMAP is to be computed of the counts; else less memory is taken.
     explain
         What is to be explained, and written beside the results.
+    condition
+        Column of the annotation, or of `obs`, with the condition of each sample. The scores of the
+        conditions are compared.
     prefix
         What the names of the files in the directory begin with.
     record
@@ -204,16 +207,17 @@ def score_to_directory(
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     output_dir, embedding, write_h5ad = map(expanded, (output_dir, embedding, write_h5ad))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
-        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
+        source = stack.enter_context(open_source(input_path, options))
+        annotation, label_column = annotation_of(annotation_path, batch_key, source)
         to_compute = embedding == "umap" and not os.path.exists(embedding)  # noqa: PTH110
-        embed = None if embedding is None or to_compute else _embedding_of_file(embedding, source)
+        embed = None if embedding is None or to_compute else embedding_of_file(embedding, source)
         if (
             embedding is None
             and keep_counts
-            and (found := _umap_of_the_input(source, options.orientation))
+            and (found := umap_of_the_input(source, options.orientation))
         ):
-            embed, embedding, keep_counts = partial(_at, found), _UMAP_KEY, False
+            embedding = "umap" if source.is_r else UMAP_KEY
+            embed, keep_counts = partial(drawn_at, found, embedding), False
         folder = None if output_dir is None else Path(output_dir)
         # Path.exists raises where it is not allowed to look.
         new = folder if folder is not None and not os.path.exists(folder) else None  # noqa: PTH110
@@ -241,6 +245,12 @@ def score_to_directory(
             embedding_name=None if embedding is None or to_compute else str(embedding),
             progress=progress,
         )
+        condition_of = {}
+        if condition is not None:
+            condition_of = conditions_of(
+                condition, source, job.annotation, job.samples, job.data.cells
+            )
+            job.findings.extend(few_samples(condition_of))
         if on_checked is not None:
             on_checked(job.findings)
         if options.strict:
@@ -256,6 +266,8 @@ def score_to_directory(
             files = explanation_files(explanation, folder, explain)
             contents |= {path.with_name(prefix + path.name): files[path] for path in files}
         if folder is not None:
+            tables = side_by_side(result, job.cell_labels, job.samples, condition_of)
+            contents |= {folder / (prefix + name): tables[name] for name in tables}
             contents |= result.files(
                 folder, extra_columns=extra_columns, file_format=file_format, prefix=prefix
             )
@@ -269,6 +281,9 @@ def score_to_directory(
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder, prefix)
+        if not condition_of:
+            with contextlib.suppress(OSError):
+                (folder / (prefix + CONDITIONS_NAME)).unlink()
         if explain is not None:
             remove_outdated(folder, contents, prefix)
     return Scored(
@@ -318,8 +333,8 @@ def explain_to_directory(
     report = progress or (lambda _: None)
     input_path, annotation_path = expanded(input_path), expanded(annotation_path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_input(input_path))
-        annotation, label_column = _read_annotation(annotation_path, batch_key, source)
+        source = stack.enter_context(open_source(input_path, options))
+        annotation, label_column = annotation_of(annotation_path, batch_key, source)
         folder = Path(expanded(output_dir))
         new = None if os.path.exists(folder) else folder  # noqa: PTH110
         prepare_directory(folder)
@@ -370,7 +385,7 @@ def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
         if annotation is None:
             raise UsageError(
                 "--by names a column of the annotation: give the file, too "
-                "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
+                "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
             )
         labels = annotation.column(key, cells)
     elif annotation is not None:
@@ -400,51 +415,3 @@ def _explain(
         threads=job.parameters.max_cores,
         progress=progress,
     )
-
-
-def _umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
-    """Take the UMAP that a file of AnnData brings, where it has one of its cells to be drawn."""
-    if not source.describes_cells(orientation):
-        return None
-    try:
-        return obsm_embedding(source, _UMAP_KEY)
-    except UsageError:
-        return None
-
-
-def _at(found: Embedding, cells: list[str]) -> tuple[Embedding, list[Finding]]:
-    note = Finding(
-        "coordinates",
-        "note",
-        f"plots are drawn at obsm[{_UMAP_KEY!r}] of the input",
-        "",
-        "To have a UMAP computed, pass --embedding umap.",
-    )
-    return checked_embedding(found, cells)[0], [note]
-
-
-def _embedding_of_file(
-    embedding: str | os.PathLike[str], source: Input
-) -> Callable[[list[str]], tuple[Embedding, list[Finding]]]:
-    if not os.path.exists(embedding) and source.has_cell_data:  # noqa: PTH110
-        return partial(checked_embedding, obsm_embedding(source, str(embedding)))
-    return partial(match_cells, *read_embedding(embedding), path=embedding)
-
-
-def _read_annotation(
-    path: str | os.PathLike[str], batch_key: str | None, source: Input
-) -> tuple[Annotation | None, str | None]:
-    """Read the annotation, or give the name of the column of `obs` that takes its place."""
-    if path and not os.path.exists(path) and source.has_cell_data:  # noqa: PTH110
-        return None, str(path)
-    if path:
-        annotation = read_annotation(path)
-        if batch_key is not None:
-            annotation.column(batch_key, [])  # that it is there is seen before the cells are read
-        return annotation, None
-    if batch_key is not None and not source.has_cell_data:
-        raise UsageError(
-            "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
-        )
-    return None, None

@@ -18,7 +18,7 @@
     ├── GeneNameWarning          gene names were changed, or orthologs are of no use
     ├── EmptyCellWarning         cells without a single count over the model's genes have no score
     ├── AnnotationWarning        the annotation and the table do not have the same cells
-    ├── SampleWarning            all cells are of one sample
+    ├── SampleWarning            all cells are of one sample, or a condition has too few samples
     ├── ModelWarning             anybody on the machine may change the model
     └── PlotWarning              a plot is not drawn, or not of all cells; the results are complete
 
@@ -143,7 +143,7 @@ class AnnotationWarning(CytoTRACE2Warning):
 
 
 class SampleWarning(CytoTRACE2Warning):
-    """Cells are to be scored sample by sample, but all are of one."""
+    """All cells are of one sample, or a condition has too few samples to be compared."""
 
 
 class ModelWarning(CytoTRACE2Warning):

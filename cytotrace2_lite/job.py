@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
@@ -20,7 +20,7 @@ from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
 from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.read import ReadOptions
+from cytotrace2_lite.read import ReadOptions, open_input
 from cytotrace2_lite.result import Result
 from cytotrace2_lite.system.machine import available_cores, available_memory
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.read import Input, Source
 
-__all__ = ["Job", "prepare_job"]
+__all__ = ["Job", "open_source", "prepare_job"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,14 @@ class Job:
     embedding: Embedding | None
     record: InputRecord
     annotation: Annotation | None
+
+    @property
+    def cell_labels(self) -> list[str] | None:
+        """The label of each cell, "" for none; None without an annotation."""
+        if self.annotation is None:
+            return None
+        labels = self.annotation.labels
+        return [labels.get(cell, "") for cell in self.data.cells]
 
     def refuse_warnings(self) -> None:
         """Raise where there is a warning about the dataset, for whom warnings are errors.
@@ -77,6 +85,19 @@ class Job:
             release=release,
         )
         return Result(**vars(replace(scores, embedding=self.embedding)))
+
+
+def open_source(data: Any, options: RunOptions) -> Input:
+    """Open a dataset with what a file of R, which is read whole, has to know before.
+
+    Parameters
+    ----------
+    data
+        As for `cytotrace2_lite.run`.
+    options
+        Which matrix is read, and how much memory it may take.
+    """
+    return open_input(data, layer=options.layer, max_memory=options.max_memory)
 
 
 def prepare_job(
@@ -157,7 +178,9 @@ def prepare_job(
     read_seconds = time.perf_counter() - started
     names = expression.cells
     if label_column is not None:
-        annotation = annotation_of_labels(source.name, label_column, names, cell_labels)
+        annotation = annotation_of_labels(
+            source.name, source.frame_name or "obs", label_column, names, cell_labels
+        )
     elif annotation is not None:
         annotation = annotation.matched(names)
     if annotation is not None and batch_key is not None and label_column is None:

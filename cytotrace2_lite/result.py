@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,18 @@ import numpy as np
 
 from cytotrace2_lite.base.card import card
 from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
+from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.metadata.coordinates import Embedding, embedding_of
+from cytotrace2_lite.metadata.samples import Samples, condition_of_samples, samples_of
 from cytotrace2_lite.output import report, tables
+from cytotrace2_lite.output.composition import (
+    composition,
+    conditions,
+    few_samples,
+    score_summary,
+)
 from cytotrace2_lite.output.scores import Scores
+from cytotrace2_lite.plots.labels import sort_labels
 from cytotrace2_lite.read import open_input
 from cytotrace2_lite.system.files import prepare_directory, write_whole
 from cytotrace2_lite.system.paths import expanded
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
+    from cytotrace2_lite.output.table import Table
     from cytotrace2_lite.plots import Plots
 
 __all__ = ["Result"]
@@ -186,6 +197,97 @@ class Result(Scores):
             There is no such format.
         """
         return tables.to_bytes(self, extra_columns=extra_columns, file_format=file_format)
+
+    def composition(self, labels: Any = None, samples: Any = None) -> Table:
+        """Count the cells of each potency, for each sample and label.
+
+        Parameters
+        ----------
+        labels
+            The label of each cell: a sequence of length n_cells, or a mapping from names of cells;
+            None, NaN and "" stand for none.
+        samples
+            The sample of each cell: a sequence of length n_cells.
+
+        Returns
+        -------
+        Table
+            `sample`, `label` ("" for all), `potency`, `n_cells`, `fraction`, as in
+            `cytotrace2_composition.tsv`; `to_pandas()` and `to_arrow()` convert it.
+
+        Raises
+        ------
+        UsageError
+            There is not one label or sample per cell.
+        InputError
+            A cell has no sample.
+        """
+        return composition(self, *self._sorted(labels, samples))
+
+    def score_summary(self, labels: Any = None, samples: Any = None) -> Table:
+        """Summarise `score` for each sample and label.
+
+        Parameters
+        ----------
+        labels, samples
+            As for `composition`.
+
+        Returns
+        -------
+        Table
+            `sample`, `label` ("" for all), `n_cells`, `mean`, `lower_quartile`, `median`,
+            `upper_quartile`, as in `cytotrace2_score_summary.tsv`.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            As `composition` raises.
+        """
+        return score_summary(self, *self._sorted(labels, samples))
+
+    def compare_conditions(self, condition: Any, samples: Any, labels: Any = None) -> Table:
+        """Compare the scores of conditions, with samples as the units, by Welch's t-test.
+
+        Parameters
+        ----------
+        condition
+            The condition of each cell: a sequence of length n_cells.
+        samples, labels
+            As for `composition`.
+
+        Returns
+        -------
+        Table
+            A row for each pair of conditions and label, as in `cytotrace2_conditions.tsv`.
+
+        Raises
+        ------
+        InputError
+            A sample has no condition or several, or all have the same.
+        CytoTRACE2Error
+            As `composition` raises.
+
+        Warns
+        -----
+        CytoTRACE2Warning
+            A condition has fewer than three samples.
+        """
+        sorted_labels, sorted_samples = self._sorted(labels, samples)
+        given = samples_of(condition, self.cells, "condition")
+        names = np.asarray(given.names, dtype=object)[given.of_cell].tolist()
+        if sorted_samples is None:
+            raise UsageError("samples is None: pass the sample of each cell.")
+        condition_of = condition_of_samples(names, sorted_samples, "condition")
+        for finding in few_samples(condition_of):
+            warnings.warn(finding.warning, stacklevel=2)
+        return conditions(self, sorted_samples, condition_of, sorted_labels)
+
+    def _sorted(self, labels: Any, samples: Any) -> tuple[list[str] | None, Samples | None]:
+        names = None
+        if labels is not None:
+            found, index = sort_labels(labels, self.cells, most=None)
+            names = [found[i] if i >= 0 else "" for i in index.tolist()]
+        return names, None if samples is None else samples_of(samples, self.cells)
 
     def write(
         self,

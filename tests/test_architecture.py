@@ -37,8 +37,8 @@ TABLE = {
         "genes counts base system"
     ),
     "explanation": (
-        "pipeline plots.drawing plots.notebook output.anndata output.scores output.tables "
-        "models.ensemble models.weights stages.preprocess genes counts base system"
+        "pipeline plots.drawing plots.notebook output.anndata output.scores output.table "
+        "output.tables models.ensemble models.weights stages.preprocess genes counts base system"
     ),
     "report": "plots output metadata read counts genes base system",
     "result": "report plots output metadata read base system",

@@ -1,14 +1,20 @@
 """Several datasets: their names, the sheet that lists them, and what is done already."""
 
+import gzip
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
+from helpers import formats, zarr_store
+from helpers.wrong_inputs import DATA, TABLE, tenx
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cohort import done_before, name_samples, options_report, read_sheet
 from cytotrace2_lite.directory import score_to_directory
+from cytotrace2_lite.read import ReadOptions, open_input
 
 
 @pytest.mark.parametrize(
@@ -115,6 +121,37 @@ class TestSheet:
             self.read(tmp_path, "path\n-\n")
 
 
+@pytest.mark.parametrize("kind", ["text", "gzip", "h5ad", "zarr", "10x", "pipe"])
+def test_the_digest_is_that_of_the_record(tmp_path, kind):
+    """By it `--skip-done` knows an input; each kind of reader has its own way to it."""
+    path = tmp_path / "expr"
+    match kind:
+        case "text" | "gzip":
+            path.write_bytes(gzip.compress(TABLE) if kind == "gzip" else TABLE)
+        case "h5ad":
+            pytest.importorskip("h5py")
+            formats.h5ad(DATA, path)
+        case "zarr":
+            pytest.importorskip("zarr")
+            zarr_store.zarr(DATA, path)
+        case "10x":
+            for name, content in tenx().items():
+                path.mkdir(exist_ok=True)
+                file = path / Path(name).name
+                file.write_text(content.decode() if isinstance(content, bytes) else content)
+        case "pipe":
+            os.mkfifo(path)
+            descriptor = os.open(path, os.O_RDWR)
+            with open_input(path) as source:
+                assert source.digest() is None
+            os.close(descriptor)
+            return
+    with open_input(path) as source:
+        digest = source.digest()
+        _, origin = source.read(ReadOptions())
+        assert digest == origin.sha256 == source.digest()
+
+
 class TestDone:
     """Results count as done only if nothing differs that could change them."""
 
@@ -128,7 +165,7 @@ class TestDone:
 
         def look(*, run=False, file_format="txt", plots=None, sha256=None, path=None, **changes):
             own = {"annotation_path": str(labels), "batch_key": None, "extra_columns": False}
-            own |= {"explain": False, "plot_format": "png", "embedding": None}
+            own |= {"explain": False, "condition": None, "plot_format": "png", "embedding": None}
             own |= {name: changes.pop(name) for name in list(changes) if name in own}
             options = RunOptions(model=ensemble, **changes)
             record = options_report(options, **own)

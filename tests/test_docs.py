@@ -137,13 +137,23 @@ def test_the_commands_of_a_page_run(page, checkout):
     run_commands(checkout, page)
 
 
+@needs_plots
+def test_the_commands_of_the_page_on_seurat_run(checkout):
+    run_commands(checkout, "seurat.md")
+    run_python(checkout, "seurat.md")
+    for name in ("potency_score_UMAP", "potency_score_by_phenotype"):
+        assert (checkout.directory / f"from_r/cytotrace2_{name}.png").is_file()
+
+
 def test_the_r_of_the_page_on_seurat_runs(checkout):
     require_r("Matrix", "SeuratObject", "SingleCellExperiment")
     script = checkout.directory / "page.R"
     script.write_text("\n".join(blocks("seurat.md", "r")))
     said = checkout("Rscript", "--vanilla", script.name)
-    assert said.count("Model: open") == 5
+    assert said.count("Model: open") == 4
     assert (checkout.directory / "scored/run.json").is_file()
+    found = checkout("ct2-lite", "check", "object.rds", "-a", "CytoTRACE2_Potency")
+    assert "read as rds (gzip), RNA/counts" in found
     arguments = re.findall(r"^\| `.*", (DOCS / "seurat.md").read_text(), re.MULTILINE)
     documented = {name for line in arguments for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     code = (ROOT / "cytotrace2_lite/data/cytotrace2_lite.R").read_text()
@@ -170,6 +180,27 @@ def test_the_page_on_scanpy_runs_until_it_needs_scanpy(checkout):
     assert "CytoTRACE2_Pseudotime" in said
     assert (checkout.directory / "by_cluster.png").stat().st_size > 10_000
     assert (checkout.directory / "scored.h5ad").is_file()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_page_on_zarr_runs(checkout, lazy):
+    """Whole where there are Dask and a new anndata; else what needs neither."""
+    pytest.importorskip("zarr")
+    anndata = pytest.importorskip("anndata")
+    parts = blocks("zarr.md", "python")
+    if lazy:
+        for name in ("dask", "xarray"):
+            pytest.importorskip(name)
+        if not hasattr(anndata.experimental, "read_lazy"):
+            pytest.skip("this anndata has no read_lazy")
+    else:
+        parts = parts[:2]
+    script = checkout.directory / "page.py"
+    script.write_text("\n".join(parts))
+    checkout(sys.executable, script.name)
+    run_commands(checkout, "zarr.md")
+    report = json.loads((checkout.directory / "cytotrace2_results/run.json").read_text())
+    assert report["input"]["format"] == "zarr"
 
 
 @pytest.mark.scverse

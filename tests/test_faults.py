@@ -201,18 +201,18 @@ class TestWhileFilesAreReplaced:
         assert visible(earlier) != old
         assert hidden(earlier) == []
 
-    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
     def test_killed(self, start, earlier, next_run, number):
         old = visible(earlier)
         process = start(earlier, before=at_replacement("SIGKILL", number))
         process.communicate()
         assert process.returncode == -9
-        # Each file is whole. At the second moment, the report does not describe the results beside
-        # it, which the digest shows.
-        assert belongs_together(visible(earlier)) == (number == 1)
+        # Each file is whole. The results come last: before that, the report does not describe the
+        # results beside it, which the digest shows.
+        assert belongs_together(visible(earlier)) == (number < 4)
         assert (visible(earlier) == old) == (number == 1)
         # New files that were not put in place, and second names of those that were there.
-        assert len(hidden(earlier)) == (3 - number) + number
+        assert len(hidden(earlier)) == (5 - number) + number
         next_run(earlier)
 
     def test_a_signal_is_not_forgotten(self, start, earlier):

@@ -173,6 +173,7 @@ class TestCode:
         ]
         assert sorted(calls) == [
             ("__init__.py", "f\"{__name__}.{_MODULES.get(name, 'errors')}\""),
+            ("__init__.py", "f'{__name__}.{name}'"),
             ("sources.py", "'onnx'"),
         ]
 

@@ -12,7 +12,10 @@ import cytotrace2_lite as ct2
 CELLS = ["c1", "c2", "c3", "c4"]
 GENES = ["Actb", "Gapdh", "Sox17", "Pou5f1", "Nanog"]
 VALUES = np.array([[5, 0, 30, 1, 0], [1, 2, 0, 0, 9], [0, 0, 0, 0, 0], [40, 3, 1, 0, 2]])
-pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
+    pytest.mark.filterwarnings("ignore:.*(infer_string|chained_assignment)"),  # of anndata
+]
 
 
 @pytest.fixture

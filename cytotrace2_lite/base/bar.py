@@ -79,9 +79,10 @@ class _Bar:
             return
         if stage != self._stage:
             self._stage = stage
-            self._bar.reset(event.total or None)
             self._bar.unit = f" {event.unit}"
-            self._bar.set_description(STAGES[event.stage], refresh=False)
+            self._bar.set_description_str(STAGES[event.stage], refresh=False)
+            self._bar.total = event.total or None  # which `reset` would keep
+            self._bar.reset(event.total or None)
         self._bar.update(event.done - self._bar.n)
 
     def close(self) -> None:

@@ -40,6 +40,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "few_genes_per_cell": LowGeneCountWarning,
     "few_cells": FewCellsWarning,
     "one_sample": SampleWarning,
+    "conditions": SampleWarning,
     "annotation": AnnotationWarning,
     "embedding": PlotWarning,
     "missing_chunks": CytoTRACE2Warning,

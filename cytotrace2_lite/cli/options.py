@@ -134,7 +134,11 @@ _DATASET_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         show_default=True,
         help="Species of the gene names.",
     ),
-    click.option("--layer", metavar="NAME", help="Layer of a .h5ad to read; X for X."),
+    click.option(
+        "--layer",
+        metavar="NAME",
+        help="Layer of a .h5ad to read, X for X; ASSAY/LAYER of an R object.",
+    ),
     click.option("--use-raw", is_flag=True, help="Read .raw of a .h5ad in place of X."),
     click.option(
         "--orientation",

@@ -77,6 +77,12 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
     is_flag=True,
     help="Write which genes made the scores, too, as ct2-lite explain does.",
 )
+@click.option(
+    "--condition",
+    metavar="COLUMN",
+    help="Compare the scores of conditions, sample by sample (--batch-key): column with the "
+    "condition of each cell, in the annotation or, without one, in obs of a .h5ad.",
+)
 @model_option
 @click.option(
     "--plot-format",
@@ -123,7 +129,7 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
     default="",
     metavar="NAME",
     callback=_prefix,
-    help="Begin the names of all files with NAME_.  [default: with several EXPR, their names]",
+    help="Begin the names of all files with NAME_; of several EXPR, before the name of the sample.",
 )
 @click.option(
     "--skip-done",
@@ -184,6 +190,8 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
             raise click.UsageError(
                 "--embedding is for plots, which need a directory (-o/--output-dir)."
             )
+        if wanted.condition is not None:
+            raise click.UsageError("--condition writes a file: give a directory (-o/--output-dir).")
         if wanted.with_genes:
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
         if wanted.report:
@@ -203,6 +211,10 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
     if wanted.report_genes and "-" in dataset.paths:
         raise click.UsageError(
             "--report-genes reads EXPR a second time, which standard input does not allow."
+        )
+    if wanted.condition is not None and dataset.batch_key is None:
+        raise click.UsageError(
+            "--condition compares samples: name their column, too (--batch-key COLUMN)."
         )
     if wanted.require_plots and not wanted.has_plots:
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")

@@ -42,6 +42,7 @@ class Wanted:
     file_format: str
     write_h5ad: str | None
     with_genes: bool
+    condition: str | None
     plot_format: str
     embedding: str | None
     disable_plotting: bool
@@ -99,6 +100,7 @@ def options_record(task: Task, wanted: Wanted) -> OptionsReport:
         batch_key=task.batch_key,
         extra_columns=wanted.extra_columns,
         explain=wanted.with_genes,
+        condition=wanted.condition,
         plot_format=wanted.plot_format if wanted.has_plots else None,
         embedding=wanted.embedding if wanted.shows_cells else None,
     )
@@ -141,6 +143,7 @@ def score(
         progress=reporter,
         on_checked=teller(reporter, quiet=wanted.quiet, sample=task.sample),
         explain=explain,
+        condition=wanted.condition,
         prefix=task.prefix,
         record=record,
     )

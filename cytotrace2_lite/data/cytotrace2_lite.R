@@ -6,10 +6,10 @@
 # The expression is written as a 10x directory into a temporary directory, the program ct2-lite
 # scores it, and the columns of its results are put into the object. Base R and Matrix suffice.
 #
-# object             Seurat object (v3, v4, v5), SingleCellExperiment or SummarizedExperiment; matrix
-#                    (sparse or dense) or data frame of genes x cells; path of an .rds file of one
-#                    of these, or of any other file that ct2-lite run reads. Raw counts, CPM or TPM,
-#                    not log-transformed.
+# object             Seurat object (v3, v4, v5), SingleCellExperiment or SummarizedExperiment;
+#                    matrix (sparse or dense) or data frame of genes x cells; path of an .rds file
+#                    of one of these, or of any other file that ct2-lite run reads. Raw counts, CPM
+#                    or TPM, not log-transformed.
 # species            "mouse" or "human": that of the gene names.
 # is_seurat          Ignored: the class of the object says what it is.
 # slot_type          Slot or layer of a Seurat assay, assay of a SingleCellExperiment.
@@ -468,8 +468,9 @@ cytotrace2_lite <- local({
       expression <- matrix_expression(object)
     } else {
       fail(
-        "An object of class ", listed(class(object)[1]), " is not supported. Give a Seurat object, ",
-        "a SingleCellExperiment, a SummarizedExperiment, a matrix or a data frame of genes x cells."
+        "An object of class ", listed(class(object)[1]), " is not supported. Give a Seurat ",
+        "object, a SingleCellExperiment, a SummarizedExperiment, a matrix or a data frame of ",
+        "genes x cells."
       )
     }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.explanation.table import Table
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.output.tables import require_pandas
 
 if TYPE_CHECKING:

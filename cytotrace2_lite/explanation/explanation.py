@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.plots import GenePlots
     from cytotrace2_lite.explanation.shares import Shares
-    from cytotrace2_lite.explanation.table import Table
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.output.scores import Scores
+    from cytotrace2_lite.output.table import Table
 
 __all__ = ["Explanation"]
 

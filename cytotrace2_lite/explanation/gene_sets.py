@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.explanation.table import Table
 from cytotrace2_lite.genes import recognised
 from cytotrace2_lite.genes.symbols import N_FEATURES, UNKNOWN, look_up
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.text import first_few, shown
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.explanation.table import Table
 from cytotrace2_lite.genes import features
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 from cytotrace2_lite.base.potency import N_POTENCIES, POTENCIES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.explanation.shares import target_of
-from cytotrace2_lite.explanation.table import Table
 from cytotrace2_lite.genes.symbols import features, human_symbols
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.weights import read_weights
+from cytotrace2_lite.output.table import Table
 
 if TYPE_CHECKING:
     import os

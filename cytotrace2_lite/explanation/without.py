@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytotrace2_lite.explanation.shares import CELLS_PER_STEP, value_of
-from cytotrace2_lite.explanation.table import Table
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.stages.preprocess import log2_cpm, rank_expressed
 from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.threads import in_order

@@ -167,14 +167,14 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
 
 
 def annotation_of_labels(
-    where: str, column: str, cells: Sequence[str], labels: Sequence[str]
+    where: str, frame: str, column: str, cells: Sequence[str], labels: Sequence[str]
 ) -> Annotation:
     """Make an annotation of labels that are in the input itself.
 
     Parameters
     ----------
-    where, column
-        Name of the input, and of the column of its `obs`.
+    where, frame, column
+        Name of the input, of its table of the cells, as "obs", and of the column there.
     cells
         Names of the cells.
     labels
@@ -186,7 +186,7 @@ def annotation_of_labels(
         Without the cells that have no label.
     """
     fields = {cell: [label] for cell, label in zip(cells, labels, strict=True) if label}
-    return Annotation(f"{where}: obs[{column!r}]", ["", column], fields)
+    return Annotation(f"{where}: {frame}[{column!r}]", ["", column], fields)
 
 
 def check_annotation(annotation: Annotation, cells: Sequence[str]) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read import column_of
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.read import Input
 
-__all__ = ["Samples", "obs_column", "samples_of"]
+__all__ = ["Samples", "condition_of_samples", "obs_column", "samples_of"]
 
 # Lower-case texts that R, pandas and people write where there is no label.
 _MISSING = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
@@ -99,6 +100,48 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
     return Samples(list(position), of_cell, key)
 
 
+def condition_of_samples(given: Sequence[str], samples: Samples, key: str) -> dict[str, str]:
+    """Find the condition of each sample.
+
+    Parameters
+    ----------
+    given
+        The condition of each cell, "" for none; length n_cells.
+    samples
+        The sample of each cell.
+    key
+        Where the conditions are from, for messages.
+
+    Returns
+    -------
+    dict
+        Sample to condition; at least two different conditions.
+
+    Raises
+    ------
+    InputError
+        A sample has no condition or several, or all have the same.
+    """
+    condition_of: dict[str, str] = {}
+    values = np.asarray(given, dtype=object)
+    for position, sample in enumerate(samples.names):
+        found = sorted(set(values[samples.of_cell == position].tolist()))
+        if len(found) > 1:
+            raise InputError(
+                f"{key}: the cells of sample {shown(sample)} have several conditions: "
+                f"{first_few(found)}. Each sample must have one."
+            )
+        if found == [""]:
+            raise InputError(f"{key}: sample {shown(sample)} has no condition. Give it one.")
+        condition_of[sample] = found[0]
+    if len(set(condition_of.values())) < 2:
+        raise InputError(
+            f"{key}: all samples have the condition {shown(next(iter(condition_of.values())))}, so "
+            "that there is nothing to compare. Name another column."
+        )
+    return condition_of
+
+
 def obs_column(source: Input, column: str) -> Any:
     """Take the labels of the cells from a column of `obs` of AnnData.
 
@@ -132,4 +175,4 @@ def obs_column(source: Input, column: str) -> Any:
             f"obs has no column {shown(column)}. "
             f"Its columns are {first_few(list(obs.columns), most=20)}."
         )
-    return obs[column]
+    return column_of(obs, column)

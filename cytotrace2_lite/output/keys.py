@@ -181,6 +181,7 @@ class OptionsReport(TypedDict):
     strict: bool
     extra_columns: bool
     explain: bool
+    condition: str | None
     plot_format: str | None
     embedding: str | None
 

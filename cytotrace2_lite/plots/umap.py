@@ -48,6 +48,9 @@ _SAMPLE_SIZE = 5000  # cells whose components are computed
 _SEED = 14
 _N_NEIGHBORS = 15
 _MIN_DISTANCE = 0.5
+# As umap-learn has it for more than 10,000 cells. With the 500 of fewer cells, 3,217 cells are laid
+# out no better (trustworthiness of 15 neighbours 0.971 both times), in more than twice the time.
+_N_EPOCHS = 200
 _EXTENT = 10.0  # of the coordinates at the start, as both packages have it
 # This decides only how much memory the projection takes.
 _CELLS_PER_STEP = 5000
@@ -232,6 +235,7 @@ def _by_umappp(
         min_dist=_MIN_DISTANCE,
         initial_coordinates=start,
         initialize_random_on_spectral_fail=False,
+        num_epochs=_N_EPOCHS,
         optimize_seed=_SEED,
     )
     return layout
@@ -267,6 +271,7 @@ def _by_umap_learn(
         model: Any = UMAP(
             n_neighbors=_N_NEIGHBORS,
             min_dist=_MIN_DISTANCE,
+            n_epochs=_N_EPOCHS,
             random_state=_SEED,
             n_jobs=1,
             precomputed_knn=(neighbors.astype(np.int32), distances.astype(np.float32)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError
 
@@ -17,9 +18,12 @@ _COMPRESSIONS = {
     "gzip": re.compile(rb"\x1f\x8b\x08"),
     "bz2": re.compile(rb"BZh[1-9](\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _LONGEST_MAGIC = 10
 _START = 4096
+_XZ_STEP = 1 << 18
+_XZ_MEMORY = 1 << 30  # for its dictionary, of which xz itself makes 64 MiB at most
 
 
 class _HashedFile:
@@ -47,6 +51,40 @@ class _HashedFile:
         self._file.close()
 
 
+class _Xz:
+    """Data that xz has compressed, which pyarrow does not decompress."""
+
+    def __init__(self, file: _HashedFile) -> None:
+        self._file = file
+        self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        self._has_begun = False
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes: at most `size`, none at the end."""
+        while True:
+            if self._decompressor.eof:  # another stream may follow, or zeros
+                rest = self._decompressor.unused_data or self._file.read(_START)
+                if not rest.strip(b"\0"):
+                    if not rest:
+                        return b""
+                    rest = self._file.read(_START)
+                    if not rest:
+                        return b""
+                self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+            elif self._decompressor.needs_input:
+                rest = self._file.read(_XZ_STEP)
+                if not rest:
+                    raise OSError("the data end too early")
+            else:
+                rest = b""
+            try:
+                data = self._decompressor.decompress(rest, size)
+            except lzma.LZMAError as error:
+                raise OSError(str(error)) from None
+            if data:
+                return data
+
+
 class ByteStream:
     """The content of a file, decompressed if it begins like compressed data, whatever its name.
 
@@ -62,7 +100,7 @@ class ByteStream:
     name
         How messages name it.
     compression
-        "gzip", "bz2", "zstd", or None.
+        "gzip", "bz2", "zstd", "xz", or None.
     start
         The first bytes of the decompressed content, up to 4,096.
 
@@ -82,8 +120,10 @@ class ByteStream:
         self.compression = next(
             (name for name, magic in _COMPRESSIONS.items() if magic.match(self._disk.head)), None
         )
-        self._text = self._disk
-        if self.compression:
+        self._text: Any = self._disk
+        if self.compression == "xz":
+            self._text = _Xz(self._disk)
+        elif self.compression:
             import pyarrow as pa
 
             self._text = pa.CompressedInputStream(
@@ -117,7 +157,7 @@ class ByteStream:
         if len(ahead) == size:
             return ahead
         try:
-            more = self._text.read(size - len(ahead))
+            more: bytes = self._text.read(size - len(ahead))
         except OSError as error:
             if error.errno is None and self.compression:
                 raise InputError(

@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read import h5ad
+from cytotrace2_lite.read import h5ad, rds
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._hdf5_matrix import Hdf5Matrix
-from cytotrace2_lite.read._layouts import FROM_R, LAYOUTS, ZARR_LAYOUTS, CellData, layout_of
+from cytotrace2_lite.read._layouts import LAYOUTS, ZARR_LAYOUTS, CellData, layout_of
 from cytotrace2_lite.read._store import StoreDirectory
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.text import first_few
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Recognise = Callable[[ByteStream], bool]
     OpenFormat = Callable[[ByteStream, ReadOptions], Reader]
 
-__all__ = ["FORMATS", "READ", "Format", "cell_data", "is_h5ad", "open_file"]
+__all__ = ["FORMATS", "READ", "Format", "cell_data", "is_h5ad", "is_r", "open_file"]
 
 
 class Format(NamedTuple):
@@ -120,6 +120,17 @@ def is_h5ad(file: InputFile) -> bool:
     with opened(file) as content:
         row = layout_of(file.name, content, LAYOUTS)
         return row is not None and row.opener is h5ad.open_h5ad
+
+
+def is_r(file: InputFile) -> bool:
+    """Tell by the content whether a file on disk is R's.
+
+    Parameters
+    ----------
+    file
+        The file; False if it is a pipe or standard input, of which nothing is read.
+    """
+    return file.is_file and _format_of(ByteStream(file)).opener is rds.open_r
 
 
 @contextmanager
@@ -320,7 +331,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What messages say is read.
 READ = (
     "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Zarr, "
-    "Parquet and Arrow tables"
+    ".rds, Parquet and Arrow tables"
 )
 _NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
 _SHEET = (
@@ -344,18 +355,14 @@ FORMATS = (
     ),
     Format("a Zarr store in a zip archive", _is_zarr_in_zip, _open_zarr, on_disk=True),
     Format("a zip archive", _is_zip_of(lambda _: True), remedy=_UNPACK),
-    Format(
-        "an R data file (.RData, .rds)",
-        _starts(b"RDX2\n", b"RDX3\n", b"RDA3\n", b"X\n\0\0\0"),
-        remedy=FROM_R,
-    ),
+    Format("an R data file (.rds, .RData)", rds.is_r, rds.open_r),
     Format("an Excel workbook (.xls)", _starts(b"\xd0\xcf\x11\xe0"), remedy=_SHEET),
     Format("a NumPy array (.npy)", _starts(b"\x93NUMPY"), remedy=_NUMPY),
     Format("a Python pickle", _starts(b"\x80\x03", b"\x80\x04", b"\x80\x05"), remedy=_NUMPY),
     Format(
         "a Feather file of version 1", _starts(b"FEA1\0"), remedy="Write it anew, as version 2."
     ),
-    Format("xz data", _starts(b"\xfd7zXZ\0"), remedy="Decompress it."),
+    Format("xz data in compressed data", _starts(b"\xfd7zXZ\0"), remedy="Decompress it once."),
     Format("gzip data in gzip data", _starts(b"\x1f\x8b\x08"), remedy="Decompress it once."),
     Format("UTF-16 text", _starts(b"\xff\xfe", b"\xfe\xff"), remedy=_UTF8),
     Format("a web page", _starts(b"<!DOCTYPE", b"<html"), remedy=_DOWNLOAD),

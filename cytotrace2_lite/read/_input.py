@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.read import _formats
+from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._file import InputFile
+from cytotrace2_lite.read._layouts import CellData
 from cytotrace2_lite.read._objects import open_object, refuse_names
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._store import StoreDirectory, is_store_directory
 from cytotrace2_lite.read.anndata import is_anndata
 from cytotrace2_lite.read.hdf5 import opened
 from cytotrace2_lite.read.mudata import anndata_of, is_mudata, source_in
+from cytotrace2_lite.read.rds import RFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cytotrace2_lite.counts.expression import Expression
-    from cytotrace2_lite.read._layouts import CellData
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["Input", "open_input", "read_expression"]
@@ -42,6 +44,8 @@ class Input:
     ----------
     data
         A path, "-" for standard input, or an object.
+    layer, max_memory
+        As in `ReadOptions`: a file of R is read whole when something is first asked of it.
 
     Attributes
     ----------
@@ -51,11 +55,19 @@ class Input:
         Whether it is a path.
     """
 
-    def __init__(self, data: str | os.PathLike[str] | Any) -> None:
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | Any,
+        *,
+        layer: str | None = None,
+        max_memory: int | None = None,
+    ) -> None:
         self.is_path = isinstance(data, (str, os.PathLike))
         self._mudata = data if not self.is_path and is_mudata(data) else None
         self.data = data if self._mudata is None else anndata_of(data)
         self._opened: InputFile | None = None
+        self._layer, self._max_memory = layer, max_memory
+        self._of_r: RFile | None = None
         self._store: StoreDirectory | None = None
 
     def __enter__(self) -> Self:
@@ -91,13 +103,36 @@ class Input:
             return _formats.is_h5ad(self._file)
 
     @property
-    def has_cell_data(self) -> bool:
-        """Whether it is a file that can have labels and coordinates of its cells, as a `.h5ad`.
+    def is_r(self) -> bool:
+        """Whether it is a file of R on disk; its content tells.
 
         Raises
         ------
         InputError
-            There is no such file, it cannot be opened, or it is a damaged HDF5 file.
+            There is no such file, or it cannot be opened.
+        """
+        if not self.is_path or self._is_directory:
+            return False
+        with self._file.unchanged():
+            return _formats.is_r(self._file)
+
+    @property
+    def frame_name(self) -> str:
+        """What the table of the cells is called: "obs"; in R "meta.data" or "colData"."""
+        return self._r_file(self._layer, self._max_memory).frame_name if self.is_r else "obs"
+
+    @property
+    def has_cell_data(self) -> bool:
+        """Whether it is a file that can have labels and coordinates of its cells, as a `.h5ad`.
+
+        A file of R is read for this.
+
+        Raises
+        ------
+        InputError
+            There is no such file, it cannot be opened, or it is a damaged file of HDF5 or R.
+        UsageError
+            Several objects in a file of R have expression, or it takes too much memory.
         CytoTRACE2Error
             It is an HDF5 file, and h5py is not installed.
         """
@@ -127,6 +162,10 @@ class Input:
         store = self._store_directory
         if not self.is_path or (self._is_directory and store is None):
             yield None
+            return
+        if self.is_r:
+            r = self._r_file(self._layer, self._max_memory)
+            yield CellData(r.labels, r.reduction, "") if r.frame_name else None
             return
         file = self._file if store is None else store
         with file.unchanged(), _formats.cell_data(file) as found:
@@ -208,11 +247,25 @@ class Input:
         refuse_names("file", genes, cells)
         file = self._store_directory or self._file
         with file.unchanged():
-            reader = _formats.open_file(file, options)
+            if self.is_r:
+                r = self._r_file(options.layer, options.max_memory, with_values=True)
+                reader = r.reader(options)
+            else:
+                reader = _formats.open_file(file, options)
             try:
                 return collect(reader, options, progress, max_bytes=max_bytes)
             finally:
                 reader.close()
+
+    def _r_file(
+        self, layer: str | None, max_memory: int | None, *, with_values: bool = False
+    ) -> RFile:
+        found = self._of_r
+        if found is None or found.layer != layer or (with_values and not found.has_values):
+            self._of_r = None  # dropped before it is read anew
+            with self._file.unchanged():
+                found = self._of_r = RFile(ByteStream(self._file), layer, max_memory)
+        return found
 
     @contextmanager
     def hdf5(self) -> Iterator[Any]:
@@ -282,7 +335,7 @@ class Input:
             return found.coordinates(key)
 
     def digest(self) -> str | None:
-        """Give the SHA-256 of the file with the values, as the record of a run has it.
+        """Give the SHA-256 of the file or store with the values, as the record of a run has it.
 
         Returns
         -------
@@ -294,10 +347,13 @@ class Input:
         InputError
             There is no such file, or it cannot be read.
         """
-        if not self.is_path or not self._file.is_file:
+        if not self.is_path:
             return None
-        with self._file.unchanged():
-            return self._file.digest()[1]
+        file = self._store_directory or self._file
+        if isinstance(file, InputFile) and not file.is_file:
+            return None
+        with file.unchanged():
+            return file.digest()[1]
 
     def copy_to(self, target: str | os.PathLike[str]) -> None:
         """Write all bytes of a file on disk into another one.
@@ -317,7 +373,12 @@ class Input:
         self._file.copy_to(target)
 
 
-def open_input(data: str | os.PathLike[str] | Any) -> Input:
+def open_input(
+    data: str | os.PathLike[str] | Any,
+    *,
+    layer: str | None = None,
+    max_memory: int | None = None,
+) -> Input:
     """Open an input.
 
     Parameters
@@ -325,15 +386,17 @@ def open_input(data: str | os.PathLike[str] | Any) -> Input:
     data
         A path, "-" for standard input, or an object: AnnData, MuData, a pandas data frame, an Arrow
         table, a SciPy sparse matrix, or what NumPy takes. The content of a file tells its format: a
-        text table (plain, gzip, bzip2, Zstandard), a directory of 10x Genomics, their `.h5`, a
-        `.h5ad` or `.h5mu`, Loom, Zarr, Parquet, Feather or Arrow.
+        text table (plain, gzip, bzip2, xz, Zstandard), a directory of 10x Genomics, their `.h5`, a
+        `.h5ad` or `.h5mu`, Loom, Zarr, `.rds` or `.RData` of R, Parquet, Feather or Arrow.
+    layer, max_memory
+        As for `Input`.
 
     Returns
     -------
     Input
         To be closed.
     """
-    return Input(data)
+    return Input(data, layer=layer, max_memory=max_memory)
 
 
 def read_expression(

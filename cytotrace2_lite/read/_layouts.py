@@ -86,7 +86,8 @@ def layout_of(path: str, content: Any, layouts: Sequence[Layout]) -> Layout | No
 
 #: What to do in R with what is not read.
 FROM_R = (
-    'In R, DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
+    'In R, saveRDS(object, "expr.rds") writes a file that is read, '
+    'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
     'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
 )
 

@@ -17,6 +17,7 @@ from cytotrace2_lite.read._hdf5_matrix import NamedMatrix, SparseGroup, values_o
 from cytotrace2_lite.read._names import check_cells
 from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.hdf5 import attribute, child, in_file, strings, whole
+from cytotrace2_lite.read.mudata import choose_modality
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._options import ReadOptions
 
 __all__ = ["is_h5ad", "obs_column", "obsm", "open_h5ad", "open_mudata", "rna", "row_names"]
-
-_RNA = "rna"  # the modality of gene expression in MuData
 
 
 def is_h5ad(file: Any) -> bool:
@@ -221,19 +220,21 @@ def open_mudata(path: str, file: Any, options: ReadOptions) -> NamedMatrix:
     UsageError
         As `open_h5ad`.
     """
-    named = open_h5ad(path, rna(path, file), options)
-    others = tuple(f"mod[{name!r}]" for name in child(path, file, "mod") if name != _RNA)
+    modality = rna(path, file)
+    named = open_h5ad(path, modality, options)
+    own = modality.name.rpartition("/")[2]
+    others = tuple(f"mod[{name!r}]" for name in child(path, file, "mod") if name != own)
     source = replace(
         named.source,
         format="h5mu",
-        matrix=f"{named.source.matrix} of mod[{_RNA!r}]",
+        matrix=f"{named.source.matrix} of mod[{own!r}]",
         other_matrices=(*named.source.other_matrices, *others),
     )
     return named._replace(source=source)
 
 
 def rna(path: str, file: Any) -> Any:
-    """Find the modality `rna` of MuData.
+    """Find the modality of gene expression of MuData, as `mudata.choose_modality` does.
 
     Parameters
     ----------
@@ -250,17 +251,16 @@ def rna(path: str, file: Any) -> Any:
     Raises
     ------
     InputError
-        There is no such modality.
+        There is no such modality, or several.
     """
     modalities = child(path, file, "mod")
-    names = list(modalities)
-    if _RNA not in names:
-        there = f"has {first_few(names, most=20)}" if names else "is empty"
-        raise InputError(
-            f"{path}: this MuData file has no modality {_RNA!r}; it {there}. In Python, "
-            f'mudata.read_h5mu("{path}")["NAME"].write_h5ad("expr.h5ad") writes one of them.'
-        )
-    return child(path, modalities, _RNA)
+    name = choose_modality(
+        f"{path}: this MuData file",
+        list(modalities),
+        f'In Python, mudata.read_h5mu("{path}")["NAME"].write_h5ad("expr.h5ad") writes one of '
+        "them.",
+    )
+    return child(path, modalities, name)
 
 
 def _matrix(path: str, item: Any) -> Any:

@@ -57,6 +57,11 @@ def test_one_bar_with_tqdm(capsys):
     assert shown.out == ""
     assert "Smoothing by diffusion: 100%" in shown.err.split("\r")[-1]
     assert "128/128" in shown.err
+    with reporting(True) as report:
+        for event in (*EVENTS[1:2], Progress("embed", 3, 0, "seconds")):
+            report(event)
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert "UMAP: 3.00 seconds" in shown
 
 
 @pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")

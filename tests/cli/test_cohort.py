@@ -40,8 +40,13 @@ def ct2(capsys, model_files, tmp_path, monkeypatch):
     return run
 
 
+# Tables that go with the results of each sample.
+BESIDE = ("_composition.tsv", "_score_summary.tsv")
+
+
 def names(folder="out"):
-    return sorted(path.name for path in Path(folder).iterdir())
+    found = sorted(path.name for path in Path(folder).iterdir())
+    return [name for name in found if not name.endswith(BESIDE)]
 
 
 def table(path="out/cytotrace2_samples.tsv"):

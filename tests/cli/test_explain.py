@@ -194,6 +194,9 @@ def test_pictures_are_drawn(call, tmp_path):
     assert svg.startswith("<?xml")
 
 
+SIDE = {"cytotrace2_composition.tsv", "cytotrace2_score_summary.tsv"}
+
+
 def test_run_writes_results_and_genes_at_once(call, tmp_path):
     table = DATA / "enteric_300.txt.gz"
     arguments = ("-m", "open", "-dpl", "-q")
@@ -201,7 +204,7 @@ def test_run_writes_results_and_genes_at_once(call, tmp_path):
     assert call("run", table, *arguments, "-o", "results")[0] == 0
     assert call("explain", table, *arguments, "-o", "genes")[0] == 0
     results = "cytotrace2_results.txt"
-    assert files_in(tmp_path / "both") == TABLES | {results, "run.json"}
+    assert files_in(tmp_path / "both") == TABLES | SIDE | {results, "run.json"}
     assert files_in(tmp_path / "genes") == TABLES
     for name, folder in ((results, "results"), *((name, "genes") for name in TABLES)):
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / folder / name).read_bytes()

@@ -62,7 +62,9 @@ class TestRun:
         code, out, err = ct2(tiny_table(random_table()), "-o", "out")
         assert (code, out) == (0, "")
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "cytotrace2_composition.tsv",
             "cytotrace2_results.txt",
+            "cytotrace2_score_summary.tsv",
             "run.json",
         ]
         lines = (tmp_path / "out/cytotrace2_results.txt").read_text().splitlines()

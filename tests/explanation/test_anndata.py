@@ -14,7 +14,10 @@ VALUES = np.array(
     [[5, 0, 2, 30, 1, 0], [1, 2, 1, 0, 0, 9], [0, 0, 0, 0, 0, 0], [40, 3, 0, 1, 0, 2]]
 )
 KEY = "cytotrace2_shares"
-pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
+    pytest.mark.filterwarnings("ignore:.*(infer_string|chained_assignment)"),  # of anndata
+]
 
 
 class FakeAnnData:

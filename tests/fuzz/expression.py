@@ -1,10 +1,15 @@
-"""Targets of text tables, 10x directories, Parquet, Feather and Arrow."""
+"""Targets of text tables, 10x directories, Parquet, Feather, Arrow and files of R."""
 
+import bz2
+import gzip
+import lzma
 import tempfile
 from pathlib import Path
 
-from fuzz.checks import CELLS, GENES, NEXT_FILE, dataset, read, with_options
+from fuzz.checks import CELLS, GENES, NEXT_FILE, dataset, ours, read, with_options
 from helpers import formats
+
+from cytotrace2_lite.read import open_input
 
 
 def text_seeds():
@@ -66,3 +71,30 @@ def table_seeds():
                 )
             ]
     return with_options(contents)
+
+
+R_FILES = Path(__file__).parents[1] / "data/r"
+
+
+def run_r(data, folder):
+    """The expression of a file of R, then its labels and coordinates."""
+    path = folder / "object.rds"
+    path.write_bytes(data[1:])
+    read(path, data[0] if data else 0)
+    with ours(), open_input(path, max_memory=1 << 30) as source:
+        if source.frame_name:
+            for column in ("type", "donor", "ident"):
+                with ours():
+                    assert all(label.isprintable() or label for label in source.obs_column(column))
+            with ours():
+                assert source.obsm("umap").ndim == 2
+
+
+def r_seeds():
+    """What R wrote, unpacked: mutations of compressed data rarely reach the reader."""
+    unpack = {b"\x1f\x8b": gzip.decompress, b"BZ": bz2.decompress, b"\xfd7": lzma.decompress}
+    contents = []
+    for path in sorted(R_FILES.iterdir()):
+        data = path.read_bytes()
+        contents.append(unpack.get(data[:2], bytes)(data))
+    return [bytes([options]) + content for content in contents for options in (0, 1, 108)]

@@ -13,6 +13,14 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.models.ensemble import Ensemble
 
+# Of the files of a run.
+NAMES = [
+    "cytotrace2_composition.tsv",
+    "cytotrace2_results.txt",
+    "cytotrace2_score_summary.tsv",
+    "run.json",
+]
+
 
 @functools.cache
 def open_ensemble():
@@ -36,11 +44,11 @@ def run_everything(data, folder):
     except CytoTRACE2Error as error:
         check_message(error)
     names = sorted(file.name for file in out.glob("*")) if out.exists() else []
-    assert names == (["cytotrace2_results.txt", "run.json"] if done else [])
+    assert names == (NAMES if done else [])
     if done:
         rows = list(
             csv.reader(
-                io.StringIO((out / names[0]).read_bytes().decode(), newline=""), delimiter="\t"
+                io.StringIO((out / NAMES[1]).read_bytes().decode(), newline=""), delimiter="\t"
             )
         )
         assert [row[0] for row in rows[1:]] == scored.result.cells

@@ -34,6 +34,12 @@ _NUMBERS = (
 )
 _TEXT_WORDS = (b"\t", b",", b"\r\n", b'"', b'""', b"\xef\xbb\xbf", b"\0", b"\n\n", *_NUMBERS)
 
+# Kinds of objects, and flags of pairs and lists.
+_R_WORDS = (
+    *(bytes([0, 0, 0, code]) for code in (1, 2, 4, 9, 10, 13, 14, 16, 19, 25, 238, 254)),
+    *(b"\xff" * 4, b"\0\0\4\2", b"\0\0\2\x13", b"RDX3\n", b"names", b"Dim", b"class"),
+)
+
 TARGETS = {
     "text": Target(one_file("table.txt"), expression.text_seeds, _TEXT_WORDS),
     "mtx": Target(
@@ -42,6 +48,7 @@ TARGETS = {
         (NEXT_FILE, b"%", b"general", b"1 1 1\n", *_NUMBERS),
     ),
     "table": Target(one_file("table.bin"), expression.table_seeds, (b"PAR1", b"ARROW1\0\0")),
+    "r": Target(expression.run_r, expression.r_seeds, _R_WORDS),
     "h5ad": Target(hdf5.run_hdf5(hdf5.h5ad_parts), lambda: hdf5.hdf5_seeds(hdf5.h5ad_parts)),
     "loom": Target(hdf5.run_hdf5(hdf5.loom_parts), lambda: hdf5.hdf5_seeds(hdf5.loom_parts)),
     "tenx": Target(hdf5.run_hdf5(hdf5.tenx_parts), lambda: hdf5.hdf5_seeds(hdf5.tenx_parts)),

@@ -249,8 +249,7 @@ class TestCommand:
                 2,
                 (
                     "--batch-key names a column of the annotation: give the file, too "
-                    "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their "
-                    "own."
+                    "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
                 ),
             ),
             (

@@ -89,7 +89,7 @@ CASES = [
         2,
         (
             "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData and Loom have labels of their own."
+            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
         ),
         id="samples of what",
     ),

@@ -29,7 +29,10 @@ CELLS = ["c1", "c2", "c3", "c4"]
 GENES = ["Actb", "Gapdh", "Sox17", "Pou5f1", "Nanog"]
 VALUES = np.array([[5, 0, 30, 1, 0], [1, 2, 0, 0, 9], [0, 0, 0, 0, 0], [40, 3, 1, 0, 2]])
 POTENCY = "CytoTRACE2_Potency"
-pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
+    pytest.mark.filterwarnings("ignore:.*(infer_string|chained_assignment)"),  # of anndata
+]
 
 
 class FakeAnnData:
@@ -328,7 +331,7 @@ class TestWriteH5ad:
         whole = real(anndata)
         view = whole[:, :2]
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.filterwarnings("error", category=UserWarning)  # anndata's own among them
             annotate(view, result)
         assert not view.is_view
         assert view.shape == (4, 2)
@@ -506,7 +509,9 @@ class TestCommandLine:
         assert "Copy of the input with the results: out/copy.h5ad\n" in err
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
             "copy.h5ad",
+            "cytotrace2_composition.tsv",
             "cytotrace2_results.txt",
+            "cytotrace2_score_summary.tsv",
             "run.json",
         ]
 

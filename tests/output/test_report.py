@@ -128,6 +128,7 @@ class TestKeys:
             **options,
             extra_columns=False,
             explain=False,
+            condition=None,
             plot_format=None,
             embedding="xy.csv",
         )
@@ -181,7 +182,8 @@ class TestTypes:
         assert list(typed.__annotations__) == [field.name for field in fields(source)]
 
     def test_source(self):
-        assert [field.name for field in fields(Source)] == SOURCE
+        # A finding tells of chunks that are missing.
+        assert [field.name for field in fields(Source)] == [*SOURCE, "n_missing_chunks"]
         assert list(keys.InputReport.__annotations__) == [*SOURCE, *SIZE]
         assert list(keys.SupersededReport.__annotations__) == list(Superseded._fields)
 

@@ -51,6 +51,7 @@ class TestCommandLine:
         assert sorted(path.name for path in Path("out").iterdir()) == sorted(
             [
                 *("cytotrace2_results.txt", "cytotrace2_umap.tsv", "run.json"),
+                *("cytotrace2_composition.tsv", "cytotrace2_score_summary.tsv"),
                 *(f"{name}.png" for name in ON_CELLS + BY_LABEL),
             ]
         )

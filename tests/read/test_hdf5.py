@@ -123,6 +123,14 @@ class TestMuData:
         )
         assert source.hint() == ""
 
+    def test_other_names_of_it(self, data):
+        self.write(data, "airr", "gex")
+        assert "X of mod['gex'] (not mod['airr'])" in read_expression("t.h5mu")[1].describe()
+        self.write(data, "gex", "RNA")
+        assert message("t.h5mu").startswith(
+            "t.h5mu: this MuData file has several modalities for 'rna': 'RNA', 'gex'. In Python, "
+        )
+
     @pytest.mark.parametrize(
         ("names", "there"), [(("prot", "atac"), "has 'atac', 'prot'"), ((), "is empty")]
     )

@@ -10,7 +10,10 @@ from cytotrace2_lite.read.mudata import anndata_of, is_mudata
 CELLS = ["c1", "c2", "c3", "c4"]
 GENES = ["Actb", "Gapdh", "Sox17", "Pou5f1", "Nanog"]
 VALUES = np.array([[5, 0, 30, 1, 0], [1, 2, 0, 0, 9], [0, 0, 0, 0, 0], [40, 3, 1, 0, 2]])
-pytestmark = pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cytotrace2_lite.errors.CytoTRACE2Warning"),
+    pytest.mark.filterwarnings("ignore:.*(infer_string|chained_assignment)"),  # of anndata
+]
 
 
 class FakeAnnData:
@@ -76,7 +79,7 @@ def test_what_is_no_mudata():
     assert anndata_of(VALUES) is None
 
 
-@pytest.mark.filterwarnings("ignore:::mudata", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:::mudata", "ignore::FutureWarning", "ignore::UserWarning")
 def test_a_real_one(ensembles):
     anndata, mudata = pytest.importorskip("anndata"), pytest.importorskip("mudata")
     rna = anndata.AnnData(VALUES * 1.0, pd.DataFrame(index=CELLS), pd.DataFrame(index=GENES))

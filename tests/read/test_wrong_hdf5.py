@@ -123,6 +123,7 @@ CASES = [
         3,
         (
             "t.h5: this is a SeuratDisk file (.h5Seurat), which is not read. In R, "
+            'saveRDS(object, "expr.rds") writes a file that is read, '
             'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
             'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
         ),
