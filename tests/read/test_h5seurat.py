@@ -94,7 +94,7 @@ def test_without_counts(write):
         ("cell.names", "x.h5Seurat: "),
         ("assays/RNA/features", "x.h5Seurat: the assay 'RNA' has no names. The file is damaged."),
         ("assays/RNA/counts/data", "x.h5Seurat: /assays/RNA/counts has no sparse matrix."),
-        ("assays/RNA", "x.h5Seurat: the assay 'RNA' of this Seurat object has no counts."),
+        ("assays/RNA", "x.h5Seurat: this Seurat object has no assays."),
     ],
 )
 def test_damaged(write, name, text):
