@@ -12,6 +12,7 @@ import numpy as np
 from cytotrace2_lite.base.card import card
 from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
 from cytotrace2_lite.errors import UsageError
+from cytotrace2_lite.metadata.coordinates import Embedding, embedding_of
 from cytotrace2_lite.metadata.samples import Samples, condition_of_samples, samples_of
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.composition import (
@@ -28,10 +29,11 @@ from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from cytotrace2_lite.output.table import Table
     from cytotrace2_lite.plots import Plots
@@ -357,6 +359,62 @@ class Result(Scores):
             Path(directory, prefix + report.REPORT_NAME): report.to_bytes(self.info, name, content),
             Path(directory, name): content,
         }
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        labels: Sequence[str | None] | Mapping[str, str] | None = None,
+        samples: Sequence[str | None] | Mapping[str, str] | None = None,
+        embedding: ArrayLike | Embedding | None = None,
+        genes: Mapping[str, ArrayLike] | None = None,
+    ) -> Path:
+        """Write a report: one HTML file with linked views of the cells, and the tables of the run.
+
+        It needs no network and no other file, and opens in any browser.
+
+        Parameters
+        ----------
+        path
+            Of the file, or a directory, in which it is called `cytotrace2_report.html`. An existing
+            file is replaced.
+        labels, samples
+            The label and the sample of each cell: one per cell, or a mapping from names of cells.
+            None, NaN and "" stand for none.
+        embedding
+            Coordinates of the map, shape (n_cells, 2); those of the result by default. Without any,
+            there is no map.
+        genes
+            Name of a gene to its expression, such as log2(CPM + 1), shape (n_cells,), by which the
+            cells can be coloured. At most 50.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            bokeh, which brings the library that draws the views, is not installed.
+        UsageError
+            Something has not one value per cell, or there are too many genes.
+        OutputError
+            The file cannot be written.
+        """
+        from cytotrace2_lite.report import REPORT_FILE, contents_of, report_bytes
+
+        target = Path(expanded(path))
+        if target.is_dir():
+            target /= REPORT_FILE
+        place = self.embedding
+        if embedding is not None:
+            place = embedding_of(embedding, len(self.cells))
+        content = report_bytes(
+            contents_of(self, labels=labels, samples=samples, embedding=place, genes=genes)
+        )
+        write_whole({target: content})
+        return target
 
     def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
         """Write a copy of an `.h5ad` file with all columns in `obs`, and `uns["cytotrace2"]`.

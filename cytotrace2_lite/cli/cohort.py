@@ -244,7 +244,7 @@ class _Samples:
         )
         say_result(outcome, task, wanted)
         self.keep()
-        if wanted.has_plots:
+        if wanted.shows_cells:
             draw(outcome, task, wanted, reporter)
 
     @contextmanager
