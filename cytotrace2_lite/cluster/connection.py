@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["checked_client", "connected", "require_distributed"]
 
 _CONNECT_SECONDS = 30
+_WORKER_SECONDS = 10  # to answer, or it is taken for lost
 _BYTES_PER_WORKER = 3 << 30  # of a local one: room for a batch of 10,000 cells
 
 
@@ -172,13 +173,16 @@ def _quiet() -> Iterator[int]:
     """Keep Dask from writing to standard error: what matters is said in our own words."""
     import logging
 
+    import dask
+
     names = ("distributed", "tornado", "asyncio")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield logging.CRITICAL + 1
+        with dask.config.set({"distributed.comm.timeouts.connect": f"{_WORKER_SECONDS}s"}):
+            yield logging.CRITICAL + 1
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
