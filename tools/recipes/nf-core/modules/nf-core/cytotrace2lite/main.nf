@@ -7,6 +7,7 @@ process CYTOTRACE2LITE {
 
     input:
     tuple val(meta), path(expression)
+    val species
     path model
 
     output:
@@ -14,6 +15,7 @@ process CYTOTRACE2LITE {
     tuple val(meta), path("*_run.json")              , emit: record
     tuple val(meta), path("*.png")                   , emit: plots, optional: true
     path "versions.yml"                              , emit: versions
+    tuple val("${task.process}"), val('cytotrace2-lite'), eval("ct2-lite --version | sed 's/.* //'"), topic: versions, emit: versions_cytotrace2lite
 
     when:
     task.ext.when == null || task.ext.when
@@ -21,7 +23,6 @@ process CYTOTRACE2LITE {
     script:
     def args = task.ext.args ?: '--disable-plotting'
     def prefix = task.ext.prefix ?: "${meta.id}"
-    def species = meta.species ?: 'mouse'
     def with_model = model ? "--model ${model}" : ''
     """
     ct2-lite run \\
