@@ -133,7 +133,7 @@
       fill_color: { field: "v", transform: mapper },
       line_color: many ? null : "#404040", line_width: 0.4,
       nonselection_fill_color: "#c9c9cf", nonselection_line_color: null,
-      nonselection_fill_alpha: 0.35,
+      nonselection_fill_alpha: n > 2000 ? 0.35 : 0.6,
     });
     const names = model("ColumnDataSource", { data: { x: [], y: [], text: [] } });
     const titles = figure.text({ field: "x" }, { field: "y" }, { field: "text" }, {
@@ -388,7 +388,7 @@
       const shifted = (by) => data.y.map((v) => v + by);
       return { ...data, bottom: shifted(-0.32), top: shifted(0.32), lower: shifted(-0.13), upper: shifted(0.13),
         // Of a few cells, too, there is something to see.
-        left: data.q1.map((v) => v - 0.004), right: data.q3.map((v) => v + 0.004) };
+        left: data.q1.map((v) => v - 0.007), right: data.q3.map((v) => v + 0.007) };
     };
     const height = Math.min(1400, 90 + 26 * Math.max(2, order.length));
     const figure = scoreFigure(height, {}, {
