@@ -10,6 +10,7 @@
   // ---- Data ----
 
   function bytes(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
     const binary = atob(text);
     const found = new Uint8Array(binary.length);
     for (let i = 0; i < binary.length; i++) found[i] = binary.charCodeAt(i);
@@ -77,7 +78,8 @@
 
   const PAPER = { background_fill_color: "#f7f7f8", border_fill_color: null };
   const TEXT = { text_font_size: "12px", text_font: "sans-serif", text_color: "#111" };
-  const quietAxis = { axis_label_text_font_style: "normal", minor_tick_line_color: null };
+  const quietAxis = { axis_label_text_font_style: "normal", axis_label_text_font: "sans-serif",
+    major_label_text_font: "sans-serif", minor_tick_line_color: null };
   const axesOf = (figure) => [figure.below[0], figure.left[0]];
   const plain = (text) => model("PlainText", { text });
   const figures = new Set();
