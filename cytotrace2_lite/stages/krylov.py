@@ -38,7 +38,7 @@ __all__ = [
 
 #: Guaranteed for each eigenpair u, l of an operator G by those who check it with `tolerance`:
 #: |G u - l u| <= MAX_RESIDUAL * l_max, or the rounding error of G u where that is larger.
-MAX_RESIDUAL = 1e-12
+MAX_RESIDUAL = 1e-9
 
 # These move the last bits of the results.
 _MAX_BASIS = 3000  # vectors; what has not converged by then never does
