@@ -40,8 +40,8 @@ TABLE = {
         "pipeline plots.drawing plots.notebook output.anndata output.scores output.table "
         "output.tables models.ensemble models.weights stages.preprocess genes counts base system"
     ),
-    "report": "plots output metadata read counts genes base system",
-    "result": "report plots output metadata read base system",
+    "report": "explanation.explanation plots output metadata read counts genes base system",
+    "result": "report explanation.explanation plots output metadata read base system",
     "job": (
         "result pipeline checks output.report metadata models.ensemble read genes counts base "
         "system"

@@ -11,6 +11,7 @@ import pytest
 from helpers.made_up_result import made_up_labels, made_up_result
 
 from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.report import REPORT_FILE, contents_of, library, page, report_bytes
 from cytotrace2_lite.report.contents import groups_of
 
@@ -224,6 +225,16 @@ class TestOfAResult:
         assert result.report(tmp_path) == tmp_path / REPORT_FILE
         other = result.report(tmp_path / "x.html", labels=made_up_labels())
         assert "mature" in other.read_text()
+
+    def test_with_an_explanation(self, tmp_path):
+        class Explained:
+            def gene_table(self, n):
+                names = ["plain", 'quoted "\t"']
+                return Table({"group": ["a", "a"], "gene": names, "mean_share": [0.5, -0.25]})
+
+        text = made_up_result().report(tmp_path, explanation=Explained()).read_text()
+        assert "quoted &quot;\\t&quot;" in text
+        assert "-0.25" in text
 
     def test_coordinates_of_the_caller(self, tmp_path):
         coordinates = np.ones((120, 2), np.float32)
