@@ -156,3 +156,16 @@ def test_no_name_runs(show):
     assert "\\u{202e}right" in rows(browser)[4].text
     csv = browser.execute_script("return cytotrace2.asCsv()")
     assert "\n'=1+1," in csv
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_cells", "most"), [(3000, 2), (100_000, 3)])
+def test_soon_drawn(show, browser, n_cells, most):
+    """Seconds of the processor, as other programs may be at work."""
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    result = made_up_result(n_cells)
+    show(contents_of(result, labels=made_up_labels(n_cells), embedding=result.embedding))
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    spent = {entry["name"]: entry["value"] for entry in metrics}["TaskDuration"]
+    print(f"{n_cells:,} cells: {spent:.2f} s")
+    assert spent < most
