@@ -119,12 +119,21 @@ def test_views_and_selection(show):
     # Names, colours, groups, violins.
     browser.find_element(By.ID, "find").send_keys("cell7 cell9", Keys.ENTER)
     assert status(browser).startswith("2 of 120 cells")
-    for place, value in (("colour", "c1"), ("shape", "violins")):
+    for place, value in (
+        ("colour", "c1"),
+        ("shape", "violins"),
+        ("group", "0"),
+        ("shape", "boxes"),
+    ):
         browser.execute_script(
             "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
             "e.dispatchEvent(new Event('change'))",
             *(place, value),
         )
+    WebDriverWait(browser, 5, 0.05).until(
+        lambda b: b.execute_script("return document.querySelector('#boxes > div').children.length")
+    )
+    assert browser.execute_script("return document.querySelectorAll('#boxes > *').length") == 1
     legend = browser.find_elements(By.CSS_SELECTOR, "#legend button")
     assert [button.text.split()[0] for button in legend] == ["mature", "middle", "stem"]
     legend[2].click()
