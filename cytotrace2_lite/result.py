@@ -12,7 +12,6 @@ import numpy as np
 from cytotrace2_lite.base.card import card
 from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.metadata.coordinates import Embedding, embedding_of
 from cytotrace2_lite.metadata.samples import Samples, condition_of_samples, samples_of
 from cytotrace2_lite.output import report, tables
 from cytotrace2_lite.output.composition import (
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
+    from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.output.table import Table
     from cytotrace2_lite.plots import Plots
 
@@ -368,6 +369,7 @@ class Result(Scores):
         samples: Sequence[str | None] | Mapping[str, str] | None = None,
         embedding: ArrayLike | Embedding | None = None,
         genes: Mapping[str, ArrayLike] | None = None,
+        explanation: Explanation | None = None,
     ) -> Path:
         """Write a report: one HTML file with linked views of the cells, and the tables of the run.
 
@@ -387,6 +389,8 @@ class Result(Scores):
         genes
             Name of a gene to its expression, such as log2(CPM + 1), shape (n_cells,), by which the
             cells can be coloured. At most 50.
+        explanation
+            Of the scores, as `explain` returns it; its genes are listed.
 
         Returns
         -------
@@ -402,19 +406,17 @@ class Result(Scores):
         OutputError
             The file cannot be written.
         """
-        from cytotrace2_lite.report import REPORT_FILE, contents_of, report_bytes
+        from cytotrace2_lite.report.result import write_report
 
-        target = Path(expanded(path))
-        if target.is_dir():
-            target /= REPORT_FILE
-        place = self.embedding
-        if embedding is not None:
-            place = embedding_of(embedding, len(self.cells))
-        content = report_bytes(
-            contents_of(self, labels=labels, samples=samples, embedding=place, genes=genes)
+        return write_report(
+            self,
+            expanded(path),
+            labels=labels,
+            samples=samples,
+            embedding=embedding,
+            genes=genes,
+            explanation=explanation,
         )
-        write_whole({target: content})
-        return target
 
     def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
         """Write a copy of an `.h5ad` file with all columns in `obs`, and `uns["cytotrace2"]`.

@@ -41,8 +41,8 @@ TABLE = {
         "output.tables models.ensemble models.weights stages.preprocess genes counts base system"
     ),
     "cluster": "batch output.keys models.ensemble models.sealed models.info counts base system",
-    "report": "plots output metadata read counts genes base system",
-    "result": "report plots output metadata read base system",
+    "report": "explanation.explanation plots output metadata read counts genes base system",
+    "result": "report explanation.explanation plots output metadata read base system",
     "job": (
         "result cluster pipeline checks output.report metadata models.ensemble read genes counts "
         "base system"

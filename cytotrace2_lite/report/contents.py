@@ -73,6 +73,8 @@ class Contents:
         What `run.json` holds; empty where there is none.
     gene_table
         Rows of `cytotrace2_genes.tsv`, the first its header; empty where there is none.
+    why_no_genes
+        A sentence, where there is a table that is not shown.
     """
 
     cells: list[str]
@@ -84,6 +86,7 @@ class Contents:
     genes: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     gene_table: Sequence[Sequence[str]] = ()
+    why_no_genes: str = ""
 
 
 def contents_of(
@@ -95,6 +98,7 @@ def contents_of(
     why_no_map: str = "",
     genes: Mapping[str, ArrayLike] | None = None,
     gene_table: Sequence[Sequence[str]] = (),
+    why_no_genes: str = "",
     info: Mapping[str, Any] | None = None,
 ) -> Contents:
     """Put together what the report of a result shows.
@@ -111,7 +115,7 @@ def contents_of(
         As in `Contents`.
     genes
         Name of a gene to its values, one per cell.
-    gene_table
+    gene_table, why_no_genes
         As in `Contents`.
     info
         The record of the run; that of the result by default.
@@ -143,6 +147,7 @@ def contents_of(
         genes=_checked_genes(genes or {}, len(scores.cells)),
         info=info or scores.info,
         gene_table=gene_table,
+        why_no_genes=why_no_genes,
     )
 
 

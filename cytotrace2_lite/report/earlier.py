@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from cytotrace2_lite.plots import UMAP_NAME
 from cytotrace2_lite.read import open_input
 from cytotrace2_lite.report.contents import Contents, groups_of
 from cytotrace2_lite.report.genes import expression_of
+from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cytotrace2_lite.metadata.coordinates import Embedding
 
@@ -30,6 +32,8 @@ __all__ = ["Added", "contents_of_directory", "gene_table_in", "some_without_plac
 
 #: Name of the table of genes that `explain` writes.
 GENES_FILE = "cytotrace2_genes.tsv"
+#: Name of its record.
+EXPLAIN_FILE = "explain.json"
 _COLUMNS = (
     "CytoTRACE2_Score",
     "CytoTRACE2_Relative",
@@ -107,6 +111,7 @@ def contents_of_directory(directory: str | os.PathLike[str], added: Added) -> Co
             column = annotation.column(added.batch_key, cells)
             groups.append(groups_of("Sample", column, cells))
     embedding, why = _place(folder / (added.prefix + UMAP_NAME), added.embedding, cells)
+    gene_table, why_no_genes = gene_table_in(folder, info, added.prefix)
     contents = Contents(
         cells=cells,
         numbers={name: table.columns[name] for name in _COLUMNS if name in table.columns},
@@ -115,7 +120,8 @@ def contents_of_directory(directory: str | os.PathLike[str], added: Added) -> Co
         embedding=embedding,
         why_no_map=why,
         info=info,
-        gene_table=gene_table_in(folder, added.prefix),
+        gene_table=gene_table,
+        why_no_genes=why_no_genes,
     )
     if added.genes and added.input_path is not None:
         with open_input(added.input_path) as source:
@@ -163,20 +169,26 @@ def some_without_place(missing: int, n_cells: int) -> str:
     return f"{missing:,} of {n_cells:,} cells have no coordinates and are not on the map."
 
 
-def gene_table_in(folder: Path, prefix: str = "") -> list[list[str]]:
+def gene_table_in(
+    folder: Path, info: Mapping[str, Any], prefix: str = ""
+) -> tuple[list[list[str]], str]:
     """Read the table of genes that `explain` has written.
 
     Parameters
     ----------
     folder
         The directory of the results.
+    info
+        The record of the run; empty where there is none.
     prefix
         What the name of its file begins with.
 
     Returns
     -------
-    list of list of str
-        Its rows, the first its header; empty where there is no such table.
+    rows : list of list of str
+        The first is its header; empty where there is no such table.
+    why_not : str
+        A sentence, where there is a table that is not about these scores.
 
     Raises
     ------
@@ -185,18 +197,31 @@ def gene_table_in(folder: Path, prefix: str = "") -> list[list[str]]:
     """
     path = folder / (prefix + GENES_FILE)
     if not os.path.exists(path):  # noqa: PTH110
-        return []
+        return [], ""
     rows = read_small_table(path, "table of genes").rows
     header = rows[0] if rows else []
     if not {"group", "gene", "mean_share"} <= set(header) or header[0] != "group":
         raise InputError(f"{path}: this is not the table of genes of ct2-lite. Explain again.")
     at = header.index("mean_share")
     try:
-        is_whole = all(len(row) == len(header) and float(row[at]) < 2 for row in rows[1:])
+        is_whole = all(len(row) == len(header) and float(row[at] or 0) < 2 for row in rows[1:])
     except ValueError:
         is_whole = False
     if not is_whole:
         raise InputError(
             f"{path}: a line has fields that are missing or no numbers. Explain again."
         )
-    return rows
+    explained = _model_explained(folder / (prefix + EXPLAIN_FILE))
+    scored = info.get("model", {}).get("sha256")
+    if explained and scored and explained != scored:
+        return [], f"The {path.name} there explains the scores of another model. Explain again."
+    return rows, ""
+
+
+def _model_explained(path: Path) -> str:
+    """Find the digest of the model that was explained; "" where that is not recorded."""
+    try:
+        record = json.loads(read_whole(path))
+        return str(record["model"]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""

@@ -10,6 +10,7 @@
   // ---- Data ----
 
   function bytes(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
     const binary = atob(text);
     const found = new Uint8Array(binary.length);
     for (let i = 0; i < binary.length; i++) found[i] = binary.charCodeAt(i);
@@ -77,9 +78,11 @@
 
   const PAPER = { background_fill_color: "#f7f7f8", border_fill_color: null };
   const TEXT = { text_font_size: "12px", text_font: "sans-serif", text_color: "#111" };
-  const quietAxis = { axis_label_text_font_style: "normal", minor_tick_line_color: null };
+  const quietAxis = { axis_label_text_font_style: "normal", axis_label_text_font: "sans-serif",
+    major_label_text_font: "sans-serif", minor_tick_line_color: null };
   const axesOf = (figure) => [figure.below[0], figure.left[0]];
   const plain = (text) => model("PlainText", { text });
+  const figures = new Set();
   let map = null;
 
   function ramp(stops, size = 256) {
@@ -121,6 +124,7 @@
     });
     figure.toolbar.logo = null;
     figure.toolbar_location = "above";
+    figures.add(figure);
     axesOf(figure).forEach((axis, k) =>
       axis.setv({ ...quietAxis, axis_label: plain(cut(shown(doc.map.axes[k]), 60)) }));
     for (const grid of figure.center) grid.visible = false;
@@ -131,7 +135,7 @@
       fill_color: { field: "v", transform: mapper },
       line_color: many ? null : "#404040", line_width: 0.4,
       nonselection_fill_color: "#c9c9cf", nonselection_line_color: null,
-      nonselection_fill_alpha: 0.35,
+      nonselection_fill_alpha: n > 2000 ? 0.35 : 0.6,
     });
     const names = model("ColumnDataSource", { data: { x: [], y: [], text: [] } });
     const titles = figure.text({ field: "x" }, { field: "y" }, { field: "text" }, {
@@ -290,6 +294,7 @@
       height, sizing_mode: "stretch_width", x_range: model("Range1d", { start: -0.01, end: 1.01 }), tools: "reset,save", ...PAPER, ...more,
     });
     figure.toolbar.logo = null;
+    figures.add(figure);
     for (const axis of axesOf(figure)) axis.setv(quietAxis);
     const select = model("BoxSelectTool", { renderers: [], ...tools });
     figure.add_tools(select, model("BoxZoomTool", tools));
@@ -383,7 +388,9 @@
         data.color.push(doc.potency_colors[Math.min(5, Math.max(0, Math.ceil(q2 * 6) - 1))]);
       }
       const shifted = (by) => data.y.map((v) => v + by);
-      return { ...data, bottom: shifted(-0.32), top: shifted(0.32), lower: shifted(-0.13), upper: shifted(0.13) };
+      return { ...data, bottom: shifted(-0.32), top: shifted(0.32), lower: shifted(-0.13), upper: shifted(0.13),
+        // Of a few cells, too, there is something to see.
+        left: data.q1.map((v) => v - 0.007), right: data.q3.map((v) => v + 0.007) };
     };
     const height = Math.min(1400, 90 + 26 * Math.max(2, order.length));
     const figure = scoreFigure(height, {}, {
@@ -412,9 +419,9 @@
       figure.segment(f("q2"), f("bottom"), f("q2"), f("top"), { source, line_color: "#111", line_width: 3 });
     }
     const inside = model("ColumnDataSource", { data: summary(grouping.names.map(() => [])) });
-    figure.quad({ left: f("q1"), right: f("q3"), bottom: f("lower"), top: f("upper"), source: inside,
-      fill_color: "#111", line_color: "#fff" });
-    figure.segment(f("q2"), f("lower"), f("q2"), f("upper"), { source: inside, line_color: "#fff", line_width: 3 });
+    figure.quad({ left: f("left"), right: f("right"), bottom: f("lower"), top: f("upper"), source: inside,
+      fill_color: "#111", line_color: "#fff", line_width: 0.5 });
+    figure.segment(f("q2"), f("lower"), f("q2"), f("upper"), { source: inside, line_color: "#fff", line_width: 2 });
     const of = grouping;
     const inRow = (i, low, high) => place.has(of.codes[i]) &&
       place.get(of.codes[i]) >= low && place.get(of.codes[i]) <= high;
@@ -429,11 +436,21 @@
       inside.data = summary(nSelected ? scoresBy(of, (i) => selected[i]) : of.names.map(() => []));
     };
     if (nSelected) boxes();
-    const before = shownBoxes;
-    shownBoxes = null;
-    if (before) before.remove();
-    byId("boxes").replaceChildren();
-    return Bokeh.Plotting.show(figure, byId("boxes")).then((view) => { shownBoxes = view; });
+    // A place of its own: another drawing may be asked for before this one is there.
+    const frame = element("div");
+    byId("boxes").replaceChildren(frame);
+    return Bokeh.Plotting.show(figure, frame).then((view) => {
+      if (shownBoxes) {
+        figures.delete(shownBoxes.model);
+        shownBoxes.remove();
+      }
+      shownBoxes = view;
+      if (!frame.isConnected) {
+        figures.delete(figure);
+        view.remove();
+        shownBoxes = null;
+      }
+    });
   }
   views.push(() => boxes && boxes());
 
@@ -617,6 +634,9 @@
     genes.addEventListener("change", filter);
     filter();
   }
+
+  for (const [event, visible] of [["beforeprint", false], ["afterprint", true]])
+    window.addEventListener(event, () => { for (const figure of figures) figure.toolbar.visible = visible; });
 
   Bokeh.set_log_level("off");
   (async () => {

@@ -91,6 +91,8 @@ def contents_of_run(
     if genes:
         with open_input(input_path) as source:
             values = expression_of(source, genes, scores.cells, options)
+    info = read_record(folder, prefix)
+    gene_table, why_no_genes = gene_table_in(folder, info, prefix)
     return contents_of(
         scores,
         labels=labels or None,
@@ -98,8 +100,9 @@ def contents_of_run(
         embedding=embedding,
         why_no_map=why,
         genes=values,
-        gene_table=gene_table_in(folder, prefix),
-        info=read_record(folder, prefix),
+        gene_table=gene_table,
+        why_no_genes=why_no_genes,
+        info=info,
     )
 
 

@@ -24,13 +24,15 @@ _SEVERITIES = ("error", "warning", "note")
 _GENE_COLUMNS = {
     "gene": "Gene",
     "mean_share": "Share in the score",
-    "mean_share_others": "In other groups",
+    "mean_share_others": "Share elsewhere",
     "difference": "Difference",
     "expressing": "Cells with it",
-    "expressing_others": "In other groups",
+    "expressing_others": "Cells elsewhere",
     "mean_log2_cpm": "Mean log2 CPM",
 }
 _GENES_EACH_WAY = 15
+_GENES_ON_PAPER = 4
+_MORE = ' class="more"'
 _MOST_GENE_GROUPS = 100
 _MOST_BATCHES = 500
 
@@ -81,7 +83,7 @@ def tables_html(contents: Contents) -> str:
         [
             _checks(contents.info),
             _quality(contents),
-            _genes(contents.gene_table),
+            _genes(contents.gene_table, contents.why_no_genes),
             _record(contents.info),
         ]
     )
@@ -197,7 +199,9 @@ def _quality(contents: Contents) -> str:
     return _section("quality", "Quality of batches and groups", "".join(parts))
 
 
-def _genes(rows: Sequence[Sequence[str]]) -> str:
+def _genes(rows: Sequence[Sequence[str]], why_not: str = "") -> str:
+    if why_not:
+        return _section("genes-behind", "Genes behind the scores", f"<p>{safe(why_not)}</p>")
     if len(rows) < 2:
         return _section(
             "genes-behind",
@@ -214,16 +218,16 @@ def _genes(rows: Sequence[Sequence[str]]) -> str:
     share = header.index("mean_share")
     for number, (group, found) in enumerate(list(by_group.items())[:_MOST_GENE_GROUPS]):
         options.append(f'<option value="{number}">{safe(group, 100)}</option>')
-        up = [row for row in found if float(row[share]) >= 0][:_GENES_EACH_WAY]
-        down = [row for row in found if float(row[share]) < 0][:_GENES_EACH_WAY]
-        for row in (*up, *down):
+        up = [row for row in found if float(row[share] or 0) >= 0][:_GENES_EACH_WAY]
+        down = [row for row in found if float(row[share] or 0) < 0][:_GENES_EACH_WAY]
+        for rank, row in [*enumerate(up), *enumerate(down)]:
             fields = "".join(
                 f"<td{'' if k == 0 else ' class=n'}>{_gene_field(title, row[at])}</td>"
                 for k, (at, title) in enumerate(columns)
             )
-            lines.append(
-                f'<tr data-group="{number}"><td><bdi>{safe(group, 100)}</bdi></td>{fields}</tr>'
-            )
+            more = _MORE if rank >= _GENES_ON_PAPER else ""
+            name = f"<bdi>{safe(group, 100)}</bdi>"
+            lines.append(f'<tr data-group="{number}"{more}><td>{name}</td>{fields}</tr>')
     heads = "".join(
         f'<th scope="col"{"" if k == 0 else " class=n"}>{title}</th>'
         for k, (_, title) in enumerate(columns)
@@ -248,7 +252,7 @@ def _gene_field(title: str, text: str) -> str:
         value = float(text)
     except ValueError:
         return safe(text, 40)
-    return _percent(value) if title == "Cells with it" else f"{value:.3g}"
+    return _percent(value) if title.startswith("Cells") else f"{value:.3g}"
 
 
 def _record(info: Mapping[str, Any]) -> str:

@@ -56,6 +56,17 @@ def test_labels_samples_and_genes_behind_the_scores(folder, tmp_path):
     assert contents.gene_table[1] == ["stem", "Sox2", "0.1"]
 
 
+def test_genes_of_another_model_are_not_shown(folder):
+    table = "group\tgene\tmean_share\nstem\tSox2\t0.1\nstem\tActb\t\n"
+    (folder / "cytotrace2_genes.tsv").write_text(table)
+    (folder / "explain.json").write_text(json.dumps({"model": {"sha256": "0" * 64}}))
+    assert len(contents_of_directory(folder, Added()).gene_table) == 3
+    (folder / "explain.json").write_text(json.dumps({"model": {"sha256": "1" * 64}}))
+    contents = contents_of_directory(folder, Added())
+    assert contents.gene_table == []
+    assert "explains the scores of another model" in contents.why_no_genes
+
+
 def test_results_of_others(folder):
     """Those of cytotrace2-py have neither record nor coordinates."""
     (folder / "run.json").unlink()
@@ -73,6 +84,8 @@ def test_files_with_a_prefix(folder):
     record |= {"results": "s1_cytotrace2_results.txt"}
     record["results_sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "s1_run.json").write_text(json.dumps(record))
+    with pytest.raises(CytoTRACE2Error, match=r"begin with 's1' \(--prefix\)"):
+        contents_of_directory(folder, Added())
     contents = contents_of_directory(folder, Added(prefix="s1_"))
     assert len(contents.cells) == 120
     assert contents.embedding is not None

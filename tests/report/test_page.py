@@ -11,6 +11,7 @@ import pytest
 from helpers.made_up_result import made_up_labels, made_up_result
 
 from cytotrace2_lite.errors import CytoTRACE2Error, UsageError
+from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.report import REPORT_FILE, contents_of, library, page, report_bytes
 from cytotrace2_lite.report.contents import groups_of
 
@@ -106,10 +107,13 @@ class TestContent:
     def test_the_same_bytes_for_the_same_result(self):
         assert made() == made()
 
-    def test_size(self):
-        result = made_up_result(3000)
-        content = report_bytes(contents_of(result, labels=made_up_labels(3000)))
-        assert len(content) < 2_000_000
+    @pytest.mark.parametrize(("n_cells", "most"), [(3000, 2_000_000), (100_000, 8_000_000)])
+    def test_size(self, n_cells, most):
+        cells = [f"{k:016}-1" for k in range(n_cells)]
+        result = made_up_result(n_cells, cells)
+        labels = made_up_labels(n_cells)
+        shown = {"labels": labels, "samples": labels, "embedding": result.embedding}
+        assert len(report_bytes(contents_of(result, **shown))) < most
 
     def test_many_groups_become_a_hundred(self):
         cells = [str(k) for k in range(3000)]
@@ -224,6 +228,16 @@ class TestOfAResult:
         assert result.report(tmp_path) == tmp_path / REPORT_FILE
         other = result.report(tmp_path / "x.html", labels=made_up_labels())
         assert "mature" in other.read_text()
+
+    def test_with_an_explanation(self, tmp_path):
+        class Explained:
+            def gene_table(self, n):
+                names = ["plain", 'quoted "\t"']
+                return Table({"group": ["a", "a"], "gene": names, "mean_share": [0.5, -0.25]})
+
+        text = made_up_result().report(tmp_path, explanation=Explained()).read_text()
+        assert "quoted &quot;\\t&quot;" in text
+        assert "-0.25" in text
 
     def test_coordinates_of_the_caller(self, tmp_path):
         coordinates = np.ones((120, 2), np.float32)
