@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 _MOST_LOSSES = 3  # of workers with one batch
-_SECONDS_OF_WAITING = 0.2
+_SECONDS_OF_WAITING = 0.5
 _SECONDS_OF_FAILURES = 60  # to send anything
 _SECONDS_FOR_SCORES = 120  # to arrive, once they are there
 
