@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.models import catalog, installed
 from cytotrace2_lite.read import _file, hdf5
 from cytotrace2_lite.system import caches, files, locking, machine

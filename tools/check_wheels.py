@@ -2,9 +2,9 @@
 
 check_wheels.py [EXTRA...]
 
-Asks the package index that pip is set up with, and downloads nothing but metadata. Exits with 1 if a
-pair that is named in `NAMED` has no wheels. That wheels exist says that the program can be installed
-there, not that it was tested there.
+Asks the package index that pip is set up with; downloads nothing but metadata. Exits with 1 if a
+pair of `NAMED` has no wheels. That wheels exist says that the program can be installed there,
+not that it was tested there.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _main(extras: list[str]) -> int:
     requirements = _requirements(extras)
     pairs = [(python, platform) for platform in PLATFORMS for python in PYTHONS]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda pair: _resolve(*pair, requirements), pairs))
+        answers = list(pool.map(lambda pair: _resolve(pair[0], pair[1], requirements), pairs))
     missing = 0
     for (python, platform), answer in zip(pairs, answers, strict=True):
         if isinstance(answer, str):
