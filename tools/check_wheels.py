@@ -34,7 +34,9 @@ PLATFORMS = {
     + [f"macosx_10_{n}_{kind}" for n in (15, 14, 13, 12, 9) for kind in ("x86_64", "universal2")],
     "Windows, x86-64": ["win_amd64"],
 }
-NAMED = {(python, "Linux, x86-64") for python in PYTHONS}
+# Those of docs/dependencies.md.
+NAMED = {(python, platform) for python in PYTHONS for platform in PLATFORMS}
+NAMED -= {("3.14", "macOS, Intel")}
 
 
 def _requirements(extras: list[str]) -> list[str]:

@@ -42,7 +42,7 @@ def _licence(found: Distribution) -> str:
     if classifiers:
         return ", ".join(classifiers)
     # Some packages have the whole text here.
-    words = str(metadata["License"] if "License" in metadata else "").strip().splitlines()
+    words = [line for text in metadata.get_all("License") or [] for line in text.splitlines()]
     return words[0][:40] if words else "unknown"
 
 
