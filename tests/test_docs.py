@@ -123,13 +123,13 @@ def test_the_page_on_genes_runs(checkout):
 
 
 def test_the_notebook_on_genes_was_executed():
-    document = json.loads((DOCS / "genes.ipynb").read_text())
+    document = json.loads((DOCS / "genes-notebook.ipynb").read_text())
     code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
     assert all(cell["execution_count"] for cell in code)
     outputs = [output for cell in code for output in cell["outputs"]]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert not any(output["output_type"] == "error" for output in outputs)
-    assert (DOCS / "genes.ipynb").stat().st_size < 400_000
+    assert (DOCS / "genes-notebook.ipynb").stat().st_size < 400_000
 
 
 def test_every_dependency_and_its_licence_is_listed():
@@ -244,7 +244,7 @@ def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
 @needs_plots
 @pytest.mark.skipif(find_spec("nbclient") is None, reason="the extra docs is not installed")
 def test_the_notebook_runs(checkout):
-    notebook = DOCS / "tutorial.ipynb"
+    notebook = DOCS / "tutorial-notebook.ipynb"
     document = json.loads(notebook.read_text())
     code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
