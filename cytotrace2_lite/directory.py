@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
+    from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.keys import OptionsReport
     from cytotrace2_lite.read import Input
     from cytotrace2_lite.result import Result
@@ -72,6 +73,8 @@ class Scored(NamedTuple):
         How many threads drew the scores, and may compute a UMAP.
     explanation
         Which genes made the scores, where that was asked for.
+    samples
+        The sample of each cell, where cells are scored by sample.
     """
 
     result: Result
@@ -79,6 +82,7 @@ class Scored(NamedTuple):
     labels: dict[str, str] | None
     threads: int
     explanation: Explanation | None = None
+    samples: Samples | None = None
 
 
 def check_file(
@@ -288,6 +292,7 @@ def score_to_directory(
         labels=None if job.annotation is None else job.annotation.labels,
         threads=job.parameters.max_cores,
         explanation=explanation,
+        samples=job.samples,
     )
 
 

@@ -311,7 +311,7 @@ def test_benchmarks_are_as_recorded():
 
 def test_pictures_are_small():
     pictures = list((DOCS / "pictures").glob("*.png"))
-    assert len(pictures) == 6
+    assert len(pictures) == 8
     sizes = [picture.stat().st_size for picture in pictures]
     assert max(sizes) < 60_000
     assert sum(sizes) < 300_000

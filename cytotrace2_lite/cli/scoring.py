@@ -198,6 +198,7 @@ def _draw_plots(
         threads=scored.threads,
         plot_format=wanted.plot_format,
         prefix=task.prefix,
+        samples=scored.samples,
         progress=reporter,
     )
     reporter.finish()
@@ -208,7 +209,11 @@ def _draw_plots(
     if paths:
         files = f"{len(paths)} .{wanted.plot_format} files in {wanted.output_dir}"
         say(f"Plots: {files}", quiet=wanted.quiet)
-    return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
+    known = {
+        "with_labels": bool(scored.labels),
+        "with_samples": scored.samples is not None,
+    }
+    return len(paths) == sum(spec.can_be_drawn(**known) for spec in PLOTS)
 
 
 def _summary(result: Result, results: str) -> str:
