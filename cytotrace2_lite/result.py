@@ -28,11 +28,14 @@ from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from cytotrace2_lite.explanation.explanation import Explanation
+    from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.output.table import Table
     from cytotrace2_lite.plots import Plots
 
@@ -357,6 +360,63 @@ class Result(Scores):
             Path(directory, prefix + report.REPORT_NAME): report.to_bytes(self.info, name, content),
             Path(directory, name): content,
         }
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        labels: Sequence[str | None] | Mapping[str, str] | None = None,
+        samples: Sequence[str | None] | Mapping[str, str] | None = None,
+        embedding: ArrayLike | Embedding | None = None,
+        genes: Mapping[str, ArrayLike] | None = None,
+        explanation: Explanation | None = None,
+    ) -> Path:
+        """Write a report: one HTML file with linked views of the cells, and the tables of the run.
+
+        It needs no network and no other file, and opens in any browser.
+
+        Parameters
+        ----------
+        path
+            Of the file, or a directory, in which it is called `cytotrace2_report.html`. An existing
+            file is replaced.
+        labels, samples
+            The label and the sample of each cell: one per cell, or a mapping from names of cells.
+            None, NaN and "" stand for none.
+        embedding
+            Coordinates of the map, shape (n_cells, 2); those of the result by default. Without any,
+            there is no map.
+        genes
+            Name of a gene to its expression, such as log2(CPM + 1), shape (n_cells,), by which the
+            cells can be coloured. At most 50.
+        explanation
+            Of the scores, as `explain` returns it; its genes are listed.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            bokeh, which brings the library that draws the views, is not installed.
+        UsageError
+            Something has not one value per cell, or there are too many genes.
+        OutputError
+            The file cannot be written.
+        """
+        from cytotrace2_lite.report.result import write_report
+
+        return write_report(
+            self,
+            expanded(path),
+            labels=labels,
+            samples=samples,
+            embedding=embedding,
+            genes=genes,
+            explanation=explanation,
+        )
 
     def write_h5ad(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
         """Write a copy of an `.h5ad` file with all columns in `obs`, and `uns["cytotrace2"]`.

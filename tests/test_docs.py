@@ -182,6 +182,27 @@ def test_the_page_on_scanpy_runs_until_it_needs_scanpy(checkout):
     assert (checkout.directory / "scored.h5ad").is_file()
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_page_on_zarr_runs(checkout, lazy):
+    """Whole where there are Dask and a new anndata; else what needs neither."""
+    pytest.importorskip("zarr")
+    anndata = pytest.importorskip("anndata")
+    parts = blocks("zarr.md", "python")
+    if lazy:
+        for name in ("dask", "xarray"):
+            pytest.importorskip(name)
+        if not hasattr(anndata.experimental, "read_lazy"):
+            pytest.skip("this anndata has no read_lazy")
+    else:
+        parts = parts[:2]
+    script = checkout.directory / "page.py"
+    script.write_text("\n".join(parts))
+    checkout(sys.executable, script.name)
+    run_commands(checkout, "zarr.md")
+    report = json.loads((checkout.directory / "cytotrace2_results/run.json").read_text())
+    assert report["input"]["format"] == "zarr"
+
+
 @pytest.mark.scverse
 def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
     for name in ("scanpy", "cellrank"):
@@ -311,7 +332,7 @@ def test_benchmarks_are_as_recorded():
 
 def test_pictures_are_small():
     pictures = list((DOCS / "pictures").glob("*.png"))
-    assert len(pictures) == 8
+    assert len(pictures) == 9
     sizes = [picture.stat().st_size for picture in pictures]
     assert max(sizes) < 60_000
     assert sum(sizes) < 300_000

@@ -6,7 +6,15 @@ The readers are those of `fuzz/targets.py`. `fuzz/run.py` goes on for as long as
 import pytest
 from fuzz import mutations, targets
 
-N_INPUTS = {"h5ad": 100, "tenx": 100, "loom": 100, "zarr": 60, "run": 60, "results": 200}
+N_INPUTS = {
+    "h5ad": 100,
+    "tenx": 100,
+    "loom": 100,
+    "h5seurat": 100,
+    "zarr": 60,
+    "run": 60,
+    "results": 200,
+}
 
 
 @pytest.mark.parametrize("name", [name for name in targets.TARGETS if name != "hdf5_bytes"])

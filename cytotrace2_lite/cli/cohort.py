@@ -189,7 +189,7 @@ def _run_one(
     )
     say_result(scored, task, wanted)
     keep()
-    if wanted.has_plots:
+    if wanted.shows_cells:
         draw(scored, task, wanted, reporter)
 
 

@@ -25,7 +25,7 @@ from cytotrace2_lite.cli.progress import say
 if TYPE_CHECKING:
     from cytotrace2_lite.explanation.explanation import Explanation
 
-__all__ = ["draw_gene_plots", "explain", "explanation_summary", "number_or_all"]
+__all__ = ["draw_gene_plots", "explain", "explanation_summary", "names_in_list", "number_or_all"]
 
 
 # `base.potency` has the names, too, but takes NumPy along, and --help is to answer at once.
@@ -45,7 +45,10 @@ def number_or_all(ctx: click.Context, param: click.Parameter, value: str) -> int
     raise click.BadParameter(f"{value!r} is neither a whole number from 1 on nor 'all'.")
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def names_in_list(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Take names that are given one by one, or separated by commas."""
     del ctx, param
     return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
 
@@ -108,7 +111,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "--without",
     multiple=True,
     metavar="GENE[,GENE]",
-    callback=_names,
+    callback=names_in_list,
     help="Score the cells as if they did not express these genes: cytotrace2_without.tsv.",
 )
 @output_option("Where the files are written.")

@@ -16,6 +16,7 @@ from cytotrace2_lite.cli.compare import compare
 from cytotrace2_lite.cli.explain import explain
 from cytotrace2_lite.cli.models import models
 from cytotrace2_lite.cli.r_function import r_function
+from cytotrace2_lite.cli.report import report
 from cytotrace2_lite.cli.run import run
 from cytotrace2_lite.cli.stdout import abandon_stdout
 
@@ -45,5 +46,5 @@ def cli() -> None:
     """CytoTRACE 2: how much developmental potential each cell has, from single-cell RNA-seq."""
 
 
-for _command in (run, explain, check, models, compare, r_function):
+for _command in (run, explain, check, models, compare, report, r_function):
     cli.add_command(_command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cytotrace2_lite.cli.cohort import find_done, run_samples
+from cytotrace2_lite.cli.explain import names_in_list
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
 from cytotrace2_lite.cli.model_line import model_line
 from cytotrace2_lite.cli.options import (
@@ -112,6 +113,18 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
     help="End with exit code 1 where plots are missing; the results are written all the same.",
 )
 @click.option(
+    "--report",
+    is_flag=True,
+    help="Write cytotrace2_report.html, too: one file with linked views, for any browser.",
+)
+@click.option(
+    "--report-genes",
+    multiple=True,
+    metavar="GENE[,GENE]",
+    callback=names_in_list,
+    help="Genes of EXPR that the report can colour the cells by; means --report.",
+)
+@click.option(
     "--prefix",
     default="",
     metavar="NAME",
@@ -141,6 +154,7 @@ def run(
     SAMPLE_cytotrace2_results.txt and so on, and cytotrace2_samples.tsv has a line for each. An
     error of one does not end the others; the exit code is that of the first that failed.
     """
+    what["report"] = what["report"] or bool(what["report_genes"])
     wanted = Wanted(quiet=quiet or disable_verbose, **what)
     path = dataset.path if dataset.is_one else None
     _refuse(dataset, wanted, prefix)
@@ -155,6 +169,10 @@ def run(
         lacking = missing_packages(with_umap=wanted.embedding == "umap")
         if lacking:
             raise CytoTRACE2Error(no_plots(lacking))
+    if wanted.report:
+        from cytotrace2_lite.report import require_bokeh
+
+        require_bokeh()
     ensemble = Ensemble.load(dataset.options.model)
     say(model_line(ensemble.info), quiet=quiet)
     if path is None:
@@ -176,6 +194,8 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
             raise click.UsageError("--condition writes a file: give a directory (-o/--output-dir).")
         if wanted.with_genes:
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
+        if wanted.report:
+            raise click.UsageError("--report writes a file: give a directory (-o/--output-dir).")
         if prefix or wanted.skip_done:
             raise click.UsageError(
                 "--prefix and --skip-done are for files, which -o - writes none of."
@@ -183,6 +203,14 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
     if wanted.skip_done and wanted.write_h5ad:
         raise click.UsageError(
             "--skip-done cannot tell whether the file of --write-h5ad is up to date: leave one out."
+        )
+    if wanted.skip_done and wanted.report:
+        raise click.UsageError(
+            "--skip-done does not look for reports: leave --report out, and use ct2-lite report."
+        )
+    if wanted.report_genes and "-" in dataset.paths:
+        raise click.UsageError(
+            "--report-genes reads EXPR a second time, which standard input does not allow."
         )
     if wanted.condition is not None and dataset.batch_key is None:
         raise click.UsageError(
@@ -218,6 +246,6 @@ def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble) -> None:
             )
         )
     say_result(scored, task, wanted)
-    if wanted.has_plots:
+    if wanted.shows_cells:
         reporter.results_are_safe()
         draw(scored, task, wanted, reporter)

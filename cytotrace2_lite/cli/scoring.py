@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytotrace2_lite.cli.explain import draw_gene_plots, explanation_summary
 from cytotrace2_lite.cli.findings import teller
 from cytotrace2_lite.cli.interrupt import interrupt
 from cytotrace2_lite.cli.progress import say
-from cytotrace2_lite.errors import OutputError
+from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 
 if TYPE_CHECKING:
     from cytotrace2_lite.base.options import RunOptions
@@ -47,6 +48,8 @@ class Wanted:
     disable_plotting: bool
     require_plots: bool
     skip_done: bool
+    report: bool
+    report_genes: tuple[str, ...]
     quiet: bool
 
     @property
@@ -58,6 +61,11 @@ class Wanted:
     def has_plots(self) -> bool:
         """Whether plots are to be drawn."""
         return not (self.disable_plotting or self.to_stdout)
+
+    @property
+    def shows_cells(self) -> bool:
+        """Whether plots or a report need coordinates."""
+        return self.has_plots or self.report
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ def options_record(task: Task, wanted: Wanted) -> OptionsReport:
         explain=wanted.with_genes,
         condition=wanted.condition,
         plot_format=wanted.plot_format if wanted.has_plots else None,
-        embedding=wanted.embedding if wanted.has_plots else None,
+        embedding=wanted.embedding if wanted.shows_cells else None,
     )
 
 
@@ -130,8 +138,8 @@ def score(
         extra_columns=wanted.extra_columns,
         file_format=wanted.file_format,
         write_h5ad=wanted.write_h5ad,
-        embedding=None if wanted.disable_plotting else wanted.embedding,
-        keep_counts=wanted.has_plots and wanted.embedding in (None, "umap"),
+        embedding=wanted.embedding if wanted.shows_cells else None,
+        keep_counts=wanted.shows_cells and wanted.embedding in (None, "umap"),
         progress=reporter,
         on_checked=teller(reporter, quiet=wanted.quiet, sample=task.sample),
         explain=explain,
@@ -156,28 +164,61 @@ def say_result(scored: Scored, task: Task, wanted: Wanted) -> None:
 
 
 def draw(scored: Scored, task: Task, wanted: Wanted, reporter: InterruptibleReporter) -> None:
-    """Draw the plots; the results are complete in any case.
+    """Draw the plots, and write the report; the results are complete in any case.
 
     Raises
     ------
     OutputError
-        Plots are missing that have to be there.
+        Plots are missing that have to be there, or there is no report.
     """
+    is_complete = True
     with reporter:
-        if scored.explanation is not None:
-            draw_gene_plots(
-                scored.explanation,
-                wanted.output_dir,
-                wanted.plot_format,
-                quiet=wanted.quiet,
-                prefix=task.prefix,
-            )
-        is_complete = _draw_plots(scored, task, wanted, reporter)
+        if wanted.has_plots:
+            if scored.explanation is not None:
+                draw_gene_plots(
+                    scored.explanation,
+                    wanted.output_dir,
+                    wanted.plot_format,
+                    quiet=wanted.quiet,
+                    prefix=task.prefix,
+                )
+            is_complete = _draw_plots(scored, task, wanted, reporter)
+        if wanted.report:
+            _write_report(scored, task, wanted, reporter)
     if wanted.require_plots and not is_complete:
         raise OutputError(
             f"{wanted.output_dir}: the results are complete, but not all plots are there "
             "(--require-plots)."
         )
+
+
+def _write_report(
+    scored: Scored, task: Task, wanted: Wanted, reporter: InterruptibleReporter
+) -> None:
+    from cytotrace2_lite.report import REPORT_FILE, contents_of_run, report_bytes
+    from cytotrace2_lite.system.files import write_whole
+
+    path = Path(wanted.output_dir, task.prefix + REPORT_FILE)
+    samples = scored.samples
+    try:
+        contents = contents_of_run(
+            scored.result,
+            scored.counts,
+            wanted.output_dir,
+            task.options,
+            labels=scored.labels,
+            samples=None if samples is None else [samples.names[k] for k in samples.of_cell],
+            input_path=task.path,
+            genes=wanted.report_genes,
+            threads=scored.threads,
+            prefix=task.prefix,
+            progress=reporter,
+        )
+        write_whole({path: report_bytes(contents)})
+    except CytoTRACE2Error as error:
+        raise OutputError(f"{path}: no report (the results are complete): {error}") from error
+    reporter.finish()
+    say(f"Report: {path}", quiet=wanted.quiet)
 
 
 def _draw_plots(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
+from cytotrace2_lite.read import column_of
 from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
@@ -174,4 +175,4 @@ def obs_column(source: Input, column: str) -> Any:
             f"obs has no column {shown(column)}. "
             f"Its columns are {first_few(list(obs.columns), most=20)}."
         )
-    return obs[column]
+    return column_of(obs, column)

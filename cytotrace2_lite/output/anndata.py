@@ -88,7 +88,8 @@ def annotate(
         for name in others:
             adata.uns.pop(f"{name}_colors", None)
             if name in adata.obs:
-                del adata.obs[name]
+                # That of a lazy AnnData is a wrapper which does not delete.
+                del getattr(adata.obs, "ds", adata.obs)[name]
         if _umap_name(key_added) in adata.obsm:
             del adata.obsm[_umap_name(key_added)]
     for name in chosen:
@@ -114,7 +115,10 @@ def make_actual(adata: Any) -> None:
         The AnnData; changed only where it is a view.
     """
     if getattr(adata, "is_view", False):
-        adata.obs = require_pandas().DataFrame(adata.obs)
+        obs = adata.obs  # of a lazy AnnData, not yet a data frame
+        adata.obs = (
+            obs.to_memory() if hasattr(obs, "to_memory") else require_pandas().DataFrame(obs)
+        )
 
 
 def scores_of(adata: Any, needed: Sequence[str], key: str = KEY) -> Scores:

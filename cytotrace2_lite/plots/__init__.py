@@ -5,6 +5,8 @@ matplotlib, scranpy and umap-learn are imported only where something is drawn or
 
 from cytotrace2_lite.plots.files import (
     FORMATS,
+    REPORT_FILE,
+    UMAP_NAME,
     missing_packages,
     no_plots,
     remove_plots,
@@ -17,6 +19,8 @@ from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap
 __all__ = [
     "FORMATS",
     "PLOTS",
+    "REPORT_FILE",
+    "UMAP_NAME",
     "PlotSpec",
     "Plots",
     "compute_umap",

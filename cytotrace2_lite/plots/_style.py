@@ -23,6 +23,7 @@ __all__ = [
     "MISSING_COLOR",
     "OUTLINE_COLOR",
     "POTENCY_COLORS",
+    "RELATIVE_COLORS",
     "SEED",
     "SHADES",
     "TEXT_SIZE",
@@ -35,7 +36,8 @@ __all__ = [
     "wrap",
 ]
 
-_RELATIVE_COLORS = ("#000004", "#3B0F70", "#8C2981", "#DE4968", "#FE9F6D", "#FCFDBF")
+#: Colours of the relative order, from 0 to 1.
+RELATIVE_COLORS = ("#000004", "#3B0F70", "#8C2981", "#DE4968", "#FE9F6D", "#FCFDBF")
 #: Colours of labels: Paul Tol's "muted" scheme, which people with any colour vision can tell apart.
 LABEL_COLORS = (
     *("#332288", "#DDCC77", "#117733", "#88CCEE", "#CC6677"),
@@ -86,7 +88,7 @@ def relative_colormap() -> Colormap:
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("relative order", _RELATIVE_COLORS)
+    return LinearSegmentedColormap.from_list("relative order", RELATIVE_COLORS)
 
 
 def name_potencies(axis: Any) -> None:

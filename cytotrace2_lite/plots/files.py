@@ -34,13 +34,24 @@ if TYPE_CHECKING:
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.scores import Scores
 
-__all__ = ["FORMATS", "missing_packages", "no_plots", "remove_plots", "render", "write_plots"]
+__all__ = [
+    "FORMATS",
+    "REPORT_FILE",
+    "UMAP_NAME",
+    "missing_packages",
+    "no_plots",
+    "remove_plots",
+    "render",
+    "write_plots",
+]
 
 #: File formats of plots, which are also the extensions of the files.
 FORMATS = ("png", "pdf", "svg")
 
 #: Name of the file with the coordinates of a UMAP that was computed.
 UMAP_NAME = "cytotrace2_umap.tsv"
+#: Name of the report, which shows the cells, too.
+REPORT_FILE = "cytotrace2_report.html"
 _DPI = 300
 _LARGE = 14  # inches
 _MOST_MESSAGES = 3
@@ -85,7 +96,7 @@ def no_plots(packages: Sequence[str]) -> str:
 
 
 def remove_plots(directory: str | os.PathLike[str], prefix: str = "") -> None:
-    """Remove plots and UMAP of an earlier run, which do not show the results beside them now.
+    """Remove plots, UMAP and report of an earlier run, which do not show the results there now.
 
     Parameters
     ----------
@@ -95,7 +106,8 @@ def remove_plots(directory: str | os.PathLike[str], prefix: str = "") -> None:
         What the names of the files begin with.
     """
     paths = [_path(directory, spec, extension, prefix) for spec in PLOTS for extension in FORMATS]
-    for path in [*paths, Path(directory, prefix + UMAP_NAME)]:
+    names = (UMAP_NAME, REPORT_FILE)
+    for path in [*paths, *(Path(directory, prefix + name) for name in names)]:
         with contextlib.suppress(OSError):
             path.unlink()
 

@@ -4,7 +4,16 @@
 """
 
 from cytotrace2_lite.read._input import Input, open_input, read_expression
+from cytotrace2_lite.read._lazy import column_of
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._source import Companion, Source
 
-__all__ = ["Companion", "Input", "ReadOptions", "Source", "open_input", "read_expression"]
+__all__ = [
+    "Companion",
+    "Input",
+    "ReadOptions",
+    "Source",
+    "column_of",
+    "open_input",
+    "read_expression",
+]

@@ -330,8 +330,8 @@ def _has_user_block(stream: ByteStream) -> bool:
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What messages say is read.
 READ = (
-    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, Loom, Zarr, "
-    ".rds, Parquet and Arrow tables"
+    "text tables (tab- or comma-separated), 10x directories, 10x .h5, .h5ad, .h5mu, "
+    ".h5Seurat, Loom, Zarr, .rds, Parquet and Arrow tables"
 )
 _NUMPY = "In Python, pass the matrix: cytotrace2_lite.run(matrix, genes=..., cells=...)."
 _SHEET = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cytotrace2_lite.read import h5ad, loom, tenx_h5
+from cytotrace2_lite.read import h5ad, h5seurat, loom, tenx_h5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     OpenLayout = Callable[[str, Any, ReadOptions], NamedMatrix]
 
-__all__ = ["FROM_R", "LAYOUTS", "ZARR_LAYOUTS", "CellData", "Layout", "layout_of"]
+__all__ = ["LAYOUTS", "ZARR_LAYOUTS", "CellData", "Layout", "layout_of"]
 
 
 class Layout(NamedTuple):
@@ -84,14 +84,6 @@ def layout_of(path: str, content: Any, layouts: Sequence[Layout]) -> Layout | No
     return next((row for row in layouts if row.fits(path, content)), None)
 
 
-#: What to do in R with what is not read.
-FROM_R = (
-    'In R, saveRDS(object, "expr.rds") writes a file that is read, '
-    'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
-    'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
-)
-
-
 def _has(*names: str) -> Callable[[str, Any], bool]:
     """Recognise a layout by groups at the top of the file."""
     return lambda _, content: set(names) <= set(content)
@@ -134,6 +126,13 @@ LAYOUTS = (
         coordinates=loom.coordinates,
         swapped="cells-x-genes",
     ),
-    Layout("a SeuratDisk file (.h5Seurat)", _has("assays", "cell.names"), remedy=FROM_R),
+    Layout(
+        "a SeuratDisk file (.h5Seurat)",
+        _has("assays", "cell.names"),
+        h5seurat.open_h5seurat,
+        labels=h5seurat.meta_data,
+        coordinates=h5seurat.embedding,
+        swapped="cells-x-genes",
+    ),
 )
 ZARR_LAYOUTS = tuple(row for row in LAYOUTS if row.opener in {h5ad.open_mudata, h5ad.open_h5ad})

@@ -296,6 +296,11 @@ def _assay_table(assay: RObject, layer: str, where: str) -> Table:
         matrix = matrix_of(where, slot(assay, layer))
         columns = columns if row_names(frame) == matrix.rows else {}
         return Table(matrix.rows, matrix.columns, [_whole(matrix)], columns, frame_name)
+    if "Assay5T" in classes(assay):
+        raise InputError(
+            f"{where}: this assay is an Assay5T, whose layers are cells x genes, which is not "
+            "read. In R, save the matrix of the counts alone, genes x cells, with saveRDS."
+        )
     layers = elements(slot(assay, "layers"))
     genes, has_gene = _log_map(where, slot(assay, "features"))
     cells, has_cell = _log_map(where, slot(assay, "cells"))

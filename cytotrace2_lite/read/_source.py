@@ -33,8 +33,8 @@ class Source:
     Attributes
     ----------
     format
-        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "h5mu", "zarr", "loom", "rds", "RData", "parquet"
-        or "arrow"; for an object in memory its type.
+        "tsv", "csv", "10x mtx", "10x h5", "h5ad", "h5mu", "zarr", "loom", "h5seurat", "rds",
+        "RData", "parquet" or "arrow"; for an object in memory its type.
     path
         The path as given, "-" for standard input, or the file with the values in a directory;
         None for an object in memory.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._frames import choose_gene_column, choose_matrix, counts_beside
+from cytotrace2_lite.read._lazy import column_of
 from cytotrace2_lite.read._source import Source
 from cytotrace2_lite.read.matrix import Matrix, values_of
 
@@ -61,7 +62,7 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
         There is no such column of names.
     """
     for frame in (data.obs, data.var):
-        if not hasattr(frame, "iloc"):
+        if not hasattr(frame, "iloc") and not hasattr(frame, "to_memory"):
             raise InputError(
                 "AnnData: its obs and var are not in memory. Pass adata.to_memory() instead."
             )
@@ -91,7 +92,7 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     of_genes = "var"
     if options.orientation == "genes-x-cells":
         var, cells, of_genes = cells, var, "obs"
-    columns = {str(column): _reader(var, i) for i, column in enumerate(var.columns)}
+    columns = {str(column): _reader(var, column, i) for i, column in enumerate(var.columns)}
     index = (f"{of_genes}_names", [str(name) for name in var.index])
     what = f"AnnData {chosen}"
     origin, genes = choose_gene_column(what, of_genes, index, columns, options)
@@ -100,11 +101,13 @@ def from_anndata(data: Any, options: ReadOptions) -> Matrix:
     return Matrix(matrix_of(chosen), {origin: genes}, names, options, source, what)
 
 
-def _reader(frame: Any, position: int) -> Callable[[], Sequence[Any] | None]:
+def _reader(frame: Any, name: Any, position: int) -> Callable[[], Sequence[Any] | None]:
     """Give a function that reads a column, with None for missing values, if it has names."""
 
     def read() -> Sequence[Any] | None:
-        column = frame.iloc[:, position]
+        # By position: a data frame of pandas may have two columns of one name.
+        is_lazy = hasattr(frame, "to_memory")
+        column = column_of(frame, name) if is_lazy else frame.iloc[:, position]
         values = [
             None if is_missing else value
             for value, is_missing in zip(column, column.isna(), strict=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 
-from cytotrace2_lite.counts.arriving import coo_without_summing
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps, sliced_steps
+from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps
+from cytotrace2_lite.read._lazy import Lazy, compressed, lazy
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 from cytotrace2_lite.read._values import Objects, array_of, numbers
 from cytotrace2_lite.text import shown
@@ -35,8 +35,8 @@ class Matrix:
     Parameters
     ----------
     matrix
-        A SciPy sparse matrix or array, a sparse matrix of AnnData on disk, an HDF5 dataset, or
-        anything NumPy takes; cells x genes unless the options say genes x cells.
+        A SciPy sparse matrix or array, what `lazy` takes, or anything NumPy takes; cells x genes
+        unless the options say genes x cells.
     genes
         Candidates for the names of the genes, by where they are from.
     cells
@@ -73,9 +73,9 @@ class Matrix:
         self.name = name
         if not issparse(matrix) and hasattr(matrix, "tocsr"):  # a sparse array of another package
             matrix = matrix.tocsr()
-        # NumPy would load these from disk as a whole.
-        is_lazy = issparse(matrix) or hasattr(matrix, "read_direct") or hasattr(matrix, "format")
-        given: Any = matrix if is_lazy else array_of(matrix, name)
+        given: Any = lazy(matrix, name, options.max_memory)
+        if given is None:
+            given = matrix if issparse(matrix) else array_of(matrix, name)
         if len(given.shape) != 2:
             raise UsageError(
                 f"{prefix(name)}the matrix has {len(given.shape)} dimensions; it must be cells x "
@@ -85,7 +85,7 @@ class Matrix:
             raise InputError(f"{prefix(name)}the matrix holds {given.dtype}, not real numbers.")
         self._transposed = options.orientation == "genes-x-cells"
         if issparse(given):
-            given = given if given.format in {"csr", "csc"} else _compressed(given)
+            given = compressed(given)
         self._matrix = given
         n_cells, n_genes = given.shape[::-1] if self._transposed else given.shape
         self.cells = [str(name) for name in (range(n_cells) if cells is None else cells)]
@@ -132,10 +132,10 @@ class Matrix:
             shape = matrix.shape[::-1] if by_column else matrix.shape
             steps = compressed_steps(self.name, matrix.indptr, matrix.indices, matrix.data, shape)
             self.n_total = matrix.nnz
-        elif hasattr(matrix, "format"):
+        elif isinstance(matrix, Lazy):
             by_column = False  # its steps name rows and columns
-            steps = sliced_steps(matrix)
-            self.n_total, self.unit = max(matrix.shape), "rows"
+            steps = matrix.steps()
+            self.n_total = matrix.n_total
         else:
             by_column = False
             if matrix.dtype.kind == "O":
@@ -163,12 +163,6 @@ class Matrix:
         return f"{prefix(self.name)}gene {shown(self.genes[gene])}, cell {shown(self.cells[cell])}"
 
 
-def _compressed(matrix: Any) -> Any:
-    """Make a CSR matrix in which values of one place are not added up: their type may be small."""
-    coo = matrix.tocoo(copy=False)
-    return coo_without_summing(coo.data, coo.row, coo.col, coo.shape).tocsr()
-
-
 def values_of(matrix: Any) -> Iterator[NDArray[Any]]:
     """Give the values of a matrix some at a time, of one that is not sparse without zeros.
 
@@ -184,12 +178,9 @@ def values_of(matrix: Any) -> Iterator[NDArray[Any]]:
         for start in range(0, len(data), _N_VALUES):
             yield data[start : start + _N_VALUES]
     elif len(getattr(matrix, "shape", ())) == 2:
-        is_on_disk = hasattr(matrix, "read_direct")
-        if isinstance(matrix, np.ndarray) or is_on_disk:
-            steps = dense_steps(matrix)
-        elif hasattr(matrix, "format"):
-            steps = sliced_steps(matrix)
-        else:
+        unread = lazy(matrix, "")
+        if unread is None and not isinstance(matrix, np.ndarray):
             return
+        steps = dense_steps(matrix) if unread is None else unread.steps()
         for (_, _, value), _ in steps:
             yield value

@@ -1,4 +1,4 @@
-"""Principal components of cells, from the sparse matrix, to machine precision.
+"""Principal components of cells, from the sparse matrix, as exactly as the scores need them.
 
 The components of z-scored cells, whose genes are centred over the cells, are the eigenvectors of
 their Gram matrix, shape (n_cells, n_cells). `standardised` holds the cells, `gram` multiplies with
@@ -37,8 +37,9 @@ __all__ = ["principal_components"]
 # These move the last bits of the results.
 _MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
 # From this residual (a share of l_max) on, products in float32 are exact enough. Their errors, 1e-7
-# to 2e-7, add 3e-14 of l_max (real data) to 2e-13 (nearly equal eigenvalues) to the final residual.
-_FLOAT32_RESIDUAL = 3e-7
+# to 2e-7, add 1e-11 of l_max (real data) to 6e-11 (nearly equal eigenvalues) to the final residual.
+# From 1e-3 on, they would add more than is allowed.
+_FLOAT32_RESIDUAL = 1e-4
 # The rounding error of a product with a unit vector is at most so many times machine epsilon times
 # n_cells * n_genes, the trace of the Gram matrix before centring. Real data have a tenth of it.
 _NOISE = 8

@@ -55,6 +55,7 @@ setClass("LogMap", contains = "matrix")
 setClass("Assay5", representation(layers = "list", cells = "LogMap", features = "LogMap",
                                   default = "integer", assay.orig = "character",
                                   meta.data = "data.frame", misc = "list", key = "character"))
+setClass("Assay5T", contains = "Assay5")
 log_map <- function(names, layers) {
   new("LogMap", matrix(unlist(layers), nrow = length(names), dimnames = list(names, names(layers))))
 }
@@ -75,6 +76,9 @@ all_genes <- rep(TRUE, nrow(counts))
 write(as_version_5(list(counts = counts, data = log1p(counts)),
                    list(counts = all_cells, data = all_cells),
                    list(counts = all_genes, data = all_genes)), "seurat_v5.rds")
+transposed <- as_version_5(list(counts = t(counts)), list(counts = all_cells), list(counts = all_genes))
+attr(transposed, "assays") <- list(RNA = as(transposed@assays$RNA, "Assay5T"))
+write(transposed, "seurat_v5_transposed.rds")
 # Split by sample: each layer has some of the cells, and those of the genes that it expresses.
 of_first <- rep(c(TRUE, FALSE), 10)
 genes_1 <- rowSums(counts[, of_first]) > 0

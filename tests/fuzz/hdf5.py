@@ -98,6 +98,24 @@ def loom_parts():
     }
 
 
+def h5seurat_parts():
+    """The same of a file of SeuratDisk."""
+    counts = dataset().counts
+    return {
+        "": {"active.assay": "RNA"},
+        "cell.names": list(CELLS),
+        "meta.data": {},
+        "assays": {},
+        "assays/RNA": {},
+        "assays/RNA/features": list(GENES),
+        "assays/RNA/counts": {"dims": counts.shape[::-1]},
+        "assays/RNA/counts/data": counts.data.astype(float),
+        "assays/RNA/counts/indices": counts.indices,
+        "assays/RNA/counts/indptr": counts.indptr,
+        "assays/RNA/data": counts.toarray(),
+    }
+
+
 def _arrays():
     """Values that a part may have in place of its own."""
     return (

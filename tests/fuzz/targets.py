@@ -51,6 +51,9 @@ TARGETS = {
     "r": Target(expression.run_r, expression.r_seeds, _R_WORDS),
     "h5ad": Target(hdf5.run_hdf5(hdf5.h5ad_parts), lambda: hdf5.hdf5_seeds(hdf5.h5ad_parts)),
     "loom": Target(hdf5.run_hdf5(hdf5.loom_parts), lambda: hdf5.hdf5_seeds(hdf5.loom_parts)),
+    "h5seurat": Target(
+        hdf5.run_hdf5(hdf5.h5seurat_parts), lambda: hdf5.hdf5_seeds(hdf5.h5seurat_parts)
+    ),
     "tenx": Target(hdf5.run_hdf5(hdf5.tenx_parts), lambda: hdf5.hdf5_seeds(hdf5.tenx_parts)),
     "zarr": Target(zarr.run_zarr, zarr.zarr_seeds),
     "small_table": Target(

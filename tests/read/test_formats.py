@@ -140,9 +140,9 @@ class TestHdf5:
 
     def test_a_path_with_braces(self, h5py):
         with h5py.File("{path}{0}.h5", "w") as file:
-            file.create_group("assays")
-            file.create_group("cell.names")
-        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is a SeuratDisk file ")
+            for name in ("barcode_idx", "feature_idx", "count"):
+                file.create_group(name)
+        assert message("{path}{0}.h5").startswith("{path}{0}.h5: this is molecule_info.h5 of ")
 
 
 def test_a_row_that_is_read_names_a_reader():

@@ -384,7 +384,6 @@ class TestMessages:
                 ["barcode", "gene", "genome", "reads", "umi"],
                 "molecule_info.h5 of Cell Ranger, a list of molecules, which is not read. Give ",
             ),
-            (["assays", "cell.names"], "a SeuratDisk file (.h5Seurat), which is not read. In R, "),
         ):
             with h5py.File("t.h5", "w") as file:
                 for name in names:

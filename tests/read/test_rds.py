@@ -14,7 +14,8 @@ from helpers.readers import is_known, message
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.base.options import RunOptions
-from cytotrace2_lite.directory import score_to_directory
+from cytotrace2_lite.directory import explain_to_directory, score_to_directory
+from cytotrace2_lite.explanation.files import ExplainOptions
 from cytotrace2_lite.read import ReadOptions, open_input, read_expression
 from cytotrace2_lite.read._bytes import ByteStream
 from cytotrace2_lite.read._file import InputFile
@@ -242,6 +243,27 @@ def test_a_run_uses_labels_samples_and_coordinates(tmp_path, ensembles):
     assert "plots are drawn at the reduction 'umap' of the input" in notes
 
 
+@pytest.mark.parametrize(
+    "name", ["dgtmatrix.rds", "data_frame.rds", "seurat_v4.rds", "seurat_v5_split.rds", "sce.rds"]
+)
+def test_the_results_are_those_of_the_text_table(frame, tmp_path, ensembles, name):
+    options = RunOptions(model=ensembles["1.1.0"])
+    frame.to_csv(tmp_path / "t.txt", sep="\t")
+    paths = {"text": tmp_path / "t.txt", "r": DATA / "r" / name}
+    for folder, path in paths.items():
+        score_to_directory(path, tmp_path / folder, options, keep_counts=False)
+    text, r = (tmp_path / folder / "cytotrace2_results.txt" for folder in paths)
+    assert text.read_bytes() == r.read_bytes()
+
+
+def test_groups_of_an_explanation(tmp_path, ensembles):
+    explain = ExplainOptions(by="type")
+    explanation = explain_to_directory(
+        DATA / "r/sce.rds", tmp_path, RunOptions(model=ensembles["1.1.0"]), explain
+    )
+    assert set(explanation.groups) == {"neuron", "glia"}
+
+
 def test_in_python(ensembles, frame):
     path, model = DATA / "r/seurat_v4.rds", ensembles["1.1.0"]
     result = ct2.run(path, model=model, batches="donor", embedding="X_umap")
@@ -340,6 +362,14 @@ class TestRefused:
             (
                 "without_names.rds",
                 "the genes have no names. In R, set rownames and colnames, and save it again.",
+            ),
+            (
+                "seurat_v5_transposed.rds",
+                (
+                    "RNA/counts: this assay is an Assay5T, whose layers are cells x genes, which "
+                    "is not read. In R, save the matrix of the counts alone, genes x cells, with "
+                    "saveRDS."
+                ),
             ),
             ("bytes.rds", "the name 'caf\\udce9' of cell 1 is not valid text. Rename it."),
             (

@@ -121,12 +121,7 @@ CASES = [
         {"t.h5": hdf5(lambda f: [f.create_group(n) for n in ("assays", "cell.names")])},
         "check t.h5",
         3,
-        (
-            "t.h5: this is a SeuratDisk file (.h5Seurat), which is not read. In R, "
-            'saveRDS(object, "expr.rds") writes a file that is read, '
-            'DropletUtils::write10xCounts("expr", counts) writes a 10x directory, and '
-            'write.table(as.matrix(counts), "expr.txt", sep = "\\t", quote = FALSE) a table.'
-        ),
+        "t.h5: this Seurat object has no assays. The file is damaged.",
         id="h5seurat",
     ),
     pytest.param(
