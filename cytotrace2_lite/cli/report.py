@@ -67,11 +67,12 @@ def report(
     output: str | None,
     quiet: bool,
 ) -> None:
-    """Write a report of the results in DIR: one HTML file with linked views, for any browser.
+    """Write a report of earlier results, for any browser.
 
-    It shows what is in DIR: the results, run.json, cytotrace2_umap.tsv (of a run with plots or
-    --report) and cytotrace2_genes.tsv (of --explain or ct2-lite explain). Raw scores are there if
-    the results have them (--extra-columns).
+    It is one HTML file with linked views of the cells, and the tables of the run. It shows what is
+    in DIR: the results, run.json, cytotrace2_umap.tsv (of a run with plots or --report) and
+    cytotrace2_genes.tsv (of --explain or ct2-lite explain). Raw scores are there if the results
+    have them (--extra-columns).
     """
     if batch_key is not None and not annotation_path:
         raise click.UsageError(

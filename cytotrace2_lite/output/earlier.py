@@ -13,7 +13,7 @@ from cytotrace2_lite.output._results_file import ResultsTable, read_results
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import FORMATS, results_name
 from cytotrace2_lite.system.files import read_whole
-from cytotrace2_lite.text import shown
+from cytotrace2_lite.text import first_few, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,8 @@ def read_directory(directory: str | os.PathLike[str], prefix: str = "") -> Earli
     if len(found) != 1:
         what = f"several results files ({', '.join(found)})" if found else "no results file"
         raise InputError(
-            f"{folder}: there is {what} in it. Give a directory with one of {', '.join(names)}."
+            f"{folder}: there is {what} in it. Give a directory with one of {', '.join(names)}"
+            f"{_prefix_hint(folder)}."
         )
     path = folder / found[0]
     table = read_results(path)
@@ -88,6 +89,15 @@ def read_directory(directory: str | os.PathLike[str], prefix: str = "") -> Earli
             f"Run the scores again, or move {record} away to go without the record of the run."
         )
     return Earlier(table, info)
+
+
+def _prefix_hint(folder: Path) -> str:
+    """Say what the names of the files there begin with, where they are not found without it."""
+    end = f"_{REPORT_NAME}"
+    prefixes = sorted(path.name.removesuffix(end) for path in folder.glob(f"*{end}"))
+    return f"; the names of the files there begin with {first_few(prefixes)} (--prefix)" * bool(
+        prefixes
+    )
 
 
 def read_record(directory: str | os.PathLike[str], prefix: str = "") -> dict[str, Any]:

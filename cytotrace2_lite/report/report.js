@@ -10,6 +10,7 @@
   // ---- Data ----
 
   function bytes(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
     const binary = atob(text);
     const found = new Uint8Array(binary.length);
     for (let i = 0; i < binary.length; i++) found[i] = binary.charCodeAt(i);
@@ -77,7 +78,8 @@
 
   const PAPER = { background_fill_color: "#f7f7f8", border_fill_color: null };
   const TEXT = { text_font_size: "12px", text_font: "sans-serif", text_color: "#111" };
-  const quietAxis = { axis_label_text_font_style: "normal", minor_tick_line_color: null };
+  const quietAxis = { axis_label_text_font_style: "normal", axis_label_text_font: "sans-serif",
+    major_label_text_font: "sans-serif", minor_tick_line_color: null };
   const axesOf = (figure) => [figure.below[0], figure.left[0]];
   const plain = (text) => model("PlainText", { text });
   const figures = new Set();
@@ -434,14 +436,21 @@
       inside.data = summary(nSelected ? scoresBy(of, (i) => selected[i]) : of.names.map(() => []));
     };
     if (nSelected) boxes();
-    const before = shownBoxes;
-    shownBoxes = null;
-    if (before) {
-      figures.delete(before.model);
-      before.remove();
-    }
-    byId("boxes").replaceChildren();
-    return Bokeh.Plotting.show(figure, byId("boxes")).then((view) => { shownBoxes = view; });
+    // A place of its own: another drawing may be asked for before this one is there.
+    const frame = element("div");
+    byId("boxes").replaceChildren(frame);
+    return Bokeh.Plotting.show(figure, frame).then((view) => {
+      if (shownBoxes) {
+        figures.delete(shownBoxes.model);
+        shownBoxes.remove();
+      }
+      shownBoxes = view;
+      if (!frame.isConnected) {
+        figures.delete(figure);
+        view.remove();
+        shownBoxes = null;
+      }
+    });
   }
   views.push(() => boxes && boxes());
 

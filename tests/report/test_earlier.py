@@ -84,6 +84,8 @@ def test_files_with_a_prefix(folder):
     record |= {"results": "s1_cytotrace2_results.txt"}
     record["results_sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "s1_run.json").write_text(json.dumps(record))
+    with pytest.raises(CytoTRACE2Error, match=r"begin with 's1' \(--prefix\)"):
+        contents_of_directory(folder, Added())
     contents = contents_of_directory(folder, Added(prefix="s1_"))
     assert len(contents.cells) == 120
     assert contents.embedding is not None
