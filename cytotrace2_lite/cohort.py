@@ -363,7 +363,7 @@ def done_before(
             )
             and info["results"] == name
             and info["results_sha256"] == hashlib.sha256(content).hexdigest()
-            and (plots is None or _plots_are_there(folder, prefix, record["plot_format"], plots))
+            and (plots is None or _plots_are_there(folder, prefix, record, plots))
             and _is_same_input(path, info["input"])
         )
         return Done(figures(info, scores_of_file(folder / name)), name) if is_same else None
@@ -371,11 +371,12 @@ def done_before(
         return None
 
 
-def _plots_are_there(folder: Path, prefix: str, plot_format: str | None, with_labels: bool) -> bool:
+def _plots_are_there(folder: Path, prefix: str, record: OptionsReport, with_labels: bool) -> bool:
+    with_samples = record["batch_key"] is not None
     return all(
-        (folder / f"{prefix}{spec.file_name}.{plot_format}").is_file()
+        (folder / f"{prefix}{spec.file_name}.{record['plot_format']}").is_file()
         for spec in PLOTS
-        if with_labels or not spec.needs_labels
+        if spec.can_be_drawn(with_labels=with_labels, with_samples=with_samples)
     )
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["on_files"]
 
-PAGES = {"changelog.md": "CHANGELOG.md", "model-card.md": "models/README.md", "security.md": "SECURITY.md"}
+PAGES = {
+    "changelog.md": "CHANGELOG.md",
+    "model-card.md": "models/README.md",
+    "security.md": "SECURITY.md",
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

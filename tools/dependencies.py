@@ -3,8 +3,8 @@
     PYTHON tools/dependencies.py          # the tables of docs/dependencies.md
     PYTHON tools/dependencies.py --check  # exits with 1 if a package has no licence that is known
 
-Run with the Python of an environment that has the wheel with the extras of interest. It needs no
-other package. Sizes are those of the installed files without bytecode.
+Run with the Python of an environment that has the wheel with the extras of interest. Sizes are those
+of the installed files without bytecode.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 import sys
 from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+
+from packaging.requirements import Requirement
 
 __all__: list[str] = []
 
 PACKAGE = "cytotrace2-lite"
-EXTRAS = ("plot", "h5ad", "export", "report", "zarr", "enrich")
+EXTRAS = ("plot", "h5ad", "export", "report", "zarr", "dask", "enrich")
 # Licences under which packages may be used and passed on with this one.
 PERMISSIVE = re.compile(
     r"\b(0BSD|Apache|Apache-2\.0|BSD|BSD-2-Clause|BSD-3-Clause|CNRI-Python|HPND|ISC|MIT|MIT-CMU|MPL-2\.0|"
@@ -59,17 +61,13 @@ def _needs(name: str, extra: str) -> frozenset[str]:
     except PackageNotFoundError:
         return frozenset()
     needed = set()
-    for line in lines:
-        wanted, _, marker = line.partition(";")
-        match = re.match(r"\s*([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?", wanted)
-        of = re.search(r"""extra\s*==\s*['"]([^'"]+)""", marker)
-        if match is None or (of[1] if of else "") != extra:
-            continue
-        try:  # a marker of another platform: not installed here
-            distribution(match[1])
-        except PackageNotFoundError:
-            continue
-        needed.add(_normal(match[1]))
+    for requirement in map(Requirement, lines):
+        marker = requirement.marker
+        wanted = marker is None or marker.evaluate({"extra": ""})
+        if extra:
+            wanted = not wanted and marker is not None and marker.evaluate({"extra": extra})
+        if wanted:
+            needed.add(_normal(requirement.name))
     return frozenset(needed)
 
 
@@ -89,7 +87,12 @@ def _tables() -> tuple[list[str], list[str], list[str]]:
     except PackageNotFoundError:
         sys.exit(f"{PACKAGE} is not installed for {sys.executable}. Install its wheel first.")
     core = _closure(frozenset({PACKAGE}))
-    extras = {extra: _closure(_needs(PACKAGE, extra)) - core for extra in EXTRAS}
+    installed = {_normal(found.metadata["Name"]) for found in distributions()}
+    extras = {
+        extra: _closure(_needs(PACKAGE, extra)) - core
+        for extra in EXTRAS
+        if _needs(PACKAGE, extra) <= installed
+    }
     everything = core.union(*extras.values())
     found = {name: distribution(name) for name in everything}
     size = {name: _bytes(found[name]) / 1e6 for name in everything}
@@ -108,7 +111,11 @@ def _tables() -> tuple[list[str], list[str], list[str]]:
     licences = ["| package | version | licence | needed by |", "|---|---|---|---|"]
     unknown = []
     for name in sorted(everything - {PACKAGE}):
-        by = "core" if name in core else ", ".join(x for x in EXTRAS if name in extras[x])
+        by = (
+            "core"
+            if name in core
+            else ", ".join(extra for extra, names in extras.items() if name in names)
+        )
         licence = _licence(found[name])
         licences.append(f"| {name} | {found[name].version} | {licence} | {by} |")
         if not PERMISSIVE.search(licence):

@@ -12,7 +12,8 @@ from cytotrace2_lite.plots.files import (
     remove_plots,
     write_plots,
 )
-from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
+from cytotrace2_lite.plots.plot import Plots
+from cytotrace2_lite.plots.table import PLOTS, PlotSpec
 from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap
 
 __all__ = [
