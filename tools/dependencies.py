@@ -3,8 +3,8 @@
     PYTHON tools/dependencies.py          # the tables of docs/dependencies.md
     PYTHON tools/dependencies.py --check  # exits with 1 if a package has no licence that is known
 
-Run with the Python of an environment that has the wheel with the extras of interest. Sizes are those
-of the installed files without bytecode.
+Run with the Python of an environment that has the wheel with the extras of interest. Sizes are
+those of the installed files without bytecode.
 """
 
 from __future__ import annotations
