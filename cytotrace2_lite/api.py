@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.progress import Progress
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.result import Result
@@ -78,6 +79,7 @@ def run(
     inplace: bool = True,
     key_added: str = KEY,
     columns: Sequence[str] | str | None = None,
+    client: Any = None,
 ) -> Result:
     """Predict the developmental potential of every cell of a dataset.
 
@@ -162,6 +164,9 @@ def run(
         have room in one AnnData.
     columns
         Which columns are written into `obs`, by their usual names; by default all.
+    client
+        A `distributed.Client` of Dask, whose workers score the cells, with the same bytes; needs
+        the extra `dask`. See docs/cluster.md.
 
     Returns
     -------
@@ -182,7 +187,8 @@ def run(
     OutputError
         The temporary directory is full.
     CytoTRACE2Error
-        Neither scranpy nor umap-learn is installed, one of which "umap" needs.
+        Neither scranpy nor umap-learn is installed, one of which "umap" needs; or the cluster of
+        `client` cannot be used.
     """
     options = RunOptions(
         genes=genes,
@@ -212,6 +218,7 @@ def run(
             f"({'inplace=False' if not inplace else f'the data are a {type(data).__name__}'})."
         )
     to_compute = isinstance(embedding, str) and embedding == "umap"
+    cluster = None if client is None else _cluster_of(client)
     with reporting(progress) as report:
         with open_source(expanded(data), options) as source:
             embed = None
@@ -228,7 +235,7 @@ def run(
         some = left_out(job.data.counts) if to_compute else None
         if some is not None:
             warnings.warn(some, stacklevel=2)
-        result = job.score(report, release=not to_compute)
+        result = job.score(report, release=not to_compute, cluster=cluster)
         if to_compute:
             layout = compute_umap(
                 job.data.counts,
@@ -480,6 +487,13 @@ def cytotrace2(
         for problem in problems:
             warnings.warn(problem, stacklevel=2)
     return scored.result.to_pandas()
+
+
+def _cluster_of(client: Any) -> Cluster:
+    # Most runs have none, and Dask takes a while to import.
+    from cytotrace2_lite.cluster import Cluster
+
+    return Cluster(client)
 
 
 def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.base.finding import Finding
     from cytotrace2_lite.base.options import RunOptions
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
@@ -142,6 +143,7 @@ def score_to_directory(
     condition: str | None = None,
     prefix: str = "",
     record: OptionsReport | None = None,
+    cluster: Cluster | None = None,
 ) -> Scored:
     """Score the cells of a file; write the results file, `run.json`, and a copy of an `.h5ad`.
 
@@ -187,6 +189,8 @@ def score_to_directory(
         What the names of the files in the directory begin with.
     record
         The options, where `run.json` is to have them.
+    cluster
+        Scores the cells in place of this process.
 
     Returns
     -------
@@ -256,7 +260,7 @@ def score_to_directory(
         if options.strict:
             job.refuse_warnings()
         grouping = None if explain is None else _grouping(explain, source, job)
-        result = job.score(progress, release=not keep_counts and explain is None)
+        result = job.score(progress, release=not keep_counts and explain is None, cluster=cluster)
         if record is not None:
             result = replace(result, info=result.info | {"options": record})
         contents: dict[Path, Any] = {}

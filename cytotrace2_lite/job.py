@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.base.finding import Finding
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cytotrace2_lite.base.options import RunOptions
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.read import Input, Source
 
@@ -72,9 +74,29 @@ class Job:
                 f"{found[0]}{more}"
             )
 
-    def score(self, progress: Callable[[Progress], None] | None, *, release: bool) -> Result:
-        """Score the cells; `release` as for `cytotrace2_lite.pipeline.score_cells`."""
-        scores = score_cells(
+    def score(
+        self,
+        progress: Callable[[Progress], None] | None,
+        *,
+        release: bool,
+        cluster: Cluster | None = None,
+    ) -> Result:
+        """Score the cells.
+
+        Parameters
+        ----------
+        progress, release
+            As for `cytotrace2_lite.pipeline.score_cells`.
+        cluster
+            Scores them in place of this process.
+
+        Returns
+        -------
+        Result
+            The scores.
+        """
+        score = partial(
+            score_cells,
             self.data,
             self.ensemble,
             self.parameters,
@@ -84,6 +106,12 @@ class Job:
             record=self.record,
             release=release,
         )
+        if cluster is None:
+            scores = score()
+        else:
+            with cluster.scoring(self.ensemble, self.parameters) as scoring:
+                scores = score(map=scoring)
+                scores = replace(scores, info=scores.info | {"cluster": scoring.report()})
         return Result(**vars(replace(scores, embedding=self.embedding)))
 
 

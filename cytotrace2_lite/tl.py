@@ -41,6 +41,7 @@ def cytotrace2(
     progress: Callable[[Progress], None] | bool | None = None,
     key_added: str = KEY,
     columns: Sequence[str] | str | None = None,
+    client: Any = None,
     copy: bool = False,
 ) -> Any:
     """Predict the developmental potential of the cells of an AnnData, and write it into `obs`.
@@ -53,7 +54,7 @@ def cytotrace2(
         An AnnData, or a MuData, of which the modality "rna" is scored and gets the results.
     layer, use_raw, duplicate_genes, gene_column, species, orthologs, model, batches, batch_size
         As for `run`.
-    smooth_batch_size, seed, max_cores, max_memory, strict, progress, key_added, columns
+    smooth_batch_size, seed, max_cores, max_memory, strict, progress, key_added, columns, client
         As for `run`.
     copy
         Whether to write into a copy, which is returned, and leave `adata` as it is. Of an AnnData
@@ -97,5 +98,6 @@ def cytotrace2(
         progress=progress,
         key_added=key_added,
         columns=columns,
+        client=client,
     )
     return adata if copy else None

@@ -52,12 +52,13 @@ def pytest_make_parametrize_id(val):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Skip what takes minutes, unless `-m` asks for it."""
-    if "slow" in config.option.markexpr:
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
+    """Skip what takes minutes or needs the tools of others, unless `-m` asks for it."""
+    reasons = {"slow": "takes minutes", "recipes": "needs tools of workflows"}
+    for marker, reason in reasons.items():
+        if marker not in config.option.markexpr:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{reason}; run with -m {marker}"))
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cytotrace2_lite.cli.cluster import in_threads, say_with
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
 from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.cli.scoring import (
@@ -22,10 +24,13 @@ from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from cytotrace2_lite.cli.options import Dataset
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.cohort import Done, Sample
+    from cytotrace2_lite.directory import Scored
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.output.overview import SampleLine
 
@@ -78,7 +83,13 @@ def find_done(task: Task, wanted: Wanted, ensemble: Ensemble) -> Done | None:
     )
 
 
-def run_samples(dataset: Dataset, ensemble: Ensemble, wanted: Wanted, prefix: str) -> int:
+def run_samples(
+    dataset: Dataset,
+    ensemble: Ensemble,
+    wanted: Wanted,
+    prefix: str,
+    cluster: Cluster | None = None,
+) -> int:
     """Score several datasets; an error of one of them does not end the others.
 
     Parameters
@@ -91,6 +102,8 @@ def run_samples(dataset: Dataset, ensemble: Ensemble, wanted: Wanted, prefix: st
         What is to be written.
     prefix
         What the names of all files begin with.
+    cluster
+        Scores the samples, several at a time; without one, this process does so one by one.
 
     Returns
     -------
@@ -142,55 +155,109 @@ def run_samples(dataset: Dataset, ensemble: Ensemble, wanted: Wanted, prefix: st
         paths = [path for task in tasks for path in (task.path, task.annotation_path)]
         refuse_to_replace([*paths, dataset.sheet, wanted.embedding], targets)
         check_replaceable([table])
-        for number, task in enumerate(tasks):
-            say(
-                f"Sample {task.sample} ({number + 1} of {len(tasks)}): {task.path}",
-                quiet=wanted.quiet,
-            )
-            done = find_done(task, wanted, ensemble) if wanted.skip_done else None
-            if done is not None:
-                say(
-                    f"Skipped {task.sample}: done before, with the same input, model, options and "
-                    f"version: {os.path.join(wanted.output_dir, done.results)}",  # noqa: PTH118
-                    quiet=wanted.quiet,
-                )
-                lines[number] = replace(
-                    lines[number], status="skipped", exit_code=0, **done._asdict()
-                )
-                keep()
-                continue
-            try:
-                _run_one(task, wanted, number, lines, keep)
-            except CytoTRACE2Error as error:
-                _fail(lines, number, str(error), error.exit_code)
-                keep()
-            except MemoryError:
-                _fail(lines, number, OUT_OF_MEMORY, 1)
-                keep()
+        run = _Samples(tasks, wanted, ensemble, lines, keep)
+        if cluster is None:
+            for number in range(len(tasks)):
+                run.score(number)
+        else:
+            run.score_all(cluster)
     say(_summary(lines, str(table)), quiet=wanted.quiet)
     return next((line.exit_code for line in lines if line.exit_code), 0)
 
 
-def _run_one(
-    task: Task, wanted: Wanted, number: int, lines: list[SampleLine], keep: Callable[[], None]
-) -> None:
-    """Score a sample, note it, and draw its plots."""
-    from cytotrace2_lite.output.overview import figures
+@dataclass(eq=False)
+class _Samples:
+    """The samples of a run, and the lines of their table.
 
-    reporter = InterruptibleReporter(quiet=wanted.quiet)
-    with reporter:
-        scored = score(task, wanted, reporter, options_record(task, wanted))
-    lines[number] = replace(
-        lines[number],
-        status="done",
-        exit_code=0,
-        figures=figures(scored.result.info, scored.result.score),
-        results=f"{task.prefix}cytotrace2_results.{wanted.file_format}",
-    )
-    say_result(scored, task, wanted)
-    keep()
-    if wanted.shows_cells:
-        draw(scored, task, wanted, reporter)
+    Attributes
+    ----------
+    keep
+        Writes the table.
+    """
+
+    tasks: list[Task]
+    wanted: Wanted
+    ensemble: Ensemble
+    lines: list[SampleLine]
+    keep: Callable[[], None]
+
+    def score(self, number: int) -> None:
+        """Score a sample, note it, and draw its plots."""
+        reporter = InterruptibleReporter(quiet=self.wanted.quiet)
+        with self._noting_errors(number):
+            outcome = self._outcome(number, reporter)
+            self._note(number, outcome, reporter)
+
+    def score_all(self, cluster: Cluster) -> None:
+        """Score samples on a cluster, several at a time; draw the plots of one at a time."""
+        # Lines of several samples would be in each other's way.
+        reporter = InterruptibleReporter(quiet=True)
+        say_with(cluster, None, quiet=self.wanted.quiet)
+
+        def done(number: int, future: Future[Done | Scored]) -> None:
+            with self._noting_errors(number):
+                self._note(number, future.result(), reporter)
+
+        in_threads(
+            lambda number: self._outcome(number, InterruptibleReporter(quiet=True), cluster),
+            range(len(self.tasks)),
+            cluster,
+            done,
+        )
+
+    def _outcome(
+        self, number: int, reporter: InterruptibleReporter, cluster: Cluster | None = None
+    ) -> Done | Scored:
+        """Score a sample, unless that was done before."""
+        task, wanted = self.tasks[number], self.wanted
+        say(
+            f"Sample {task.sample} ({number + 1} of {len(self.tasks)}): {task.path}",
+            quiet=wanted.quiet,
+        )
+        done = find_done(task, wanted, self.ensemble) if wanted.skip_done else None
+        if done is not None:
+            return done
+        with reporter:
+            return score(task, wanted, reporter, options_record(task, wanted), cluster)
+
+    def _note(self, number: int, outcome: Done | Scored, reporter: InterruptibleReporter) -> None:
+        """Say and write what came out of a sample; draw its plots."""
+        from cytotrace2_lite.cohort import Done
+        from cytotrace2_lite.output.overview import figures
+
+        task, wanted, line = self.tasks[number], self.wanted, self.lines[number]
+        if isinstance(outcome, Done):
+            say(
+                f"Skipped {task.sample}: done before, with the same input, model, options and "
+                f"version: {os.path.join(wanted.output_dir, outcome.results)}",  # noqa: PTH118
+                quiet=wanted.quiet,
+            )
+            self.lines[number] = replace(line, status="skipped", exit_code=0, **outcome._asdict())
+            self.keep()
+            return
+        self.lines[number] = replace(
+            line,
+            status="done",
+            exit_code=0,
+            figures=figures(outcome.result.info, outcome.result.score),
+            results=f"{task.prefix}cytotrace2_results.{wanted.file_format}",
+        )
+        say_result(outcome, task, wanted)
+        self.keep()
+        if wanted.shows_cells:
+            draw(outcome, task, wanted, reporter)
+
+    @contextmanager
+    def _noting_errors(self, number: int) -> Iterator[None]:
+        """Note an error of a sample, which does not end the others."""
+        try:
+            yield
+        except CytoTRACE2Error as error:
+            _fail(self.lines, number, str(error), error.exit_code)
+            self.keep()
+        except MemoryError:
+            _fail(self.lines, number, OUT_OF_MEMORY, 1)
+            self.keep()
 
 
 def _fail(lines: list[SampleLine], number: int, message: str, exit_code: int) -> None:

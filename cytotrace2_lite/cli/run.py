@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cytotrace2_lite.cli.cluster import opened_cluster, say_with
 from cytotrace2_lite.cli.cohort import find_done, run_samples
 from cytotrace2_lite.cli.explain import names_in_list
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter
@@ -28,6 +29,7 @@ from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
 from cytotrace2_lite.errors import CytoTRACE2Error
 
 if TYPE_CHECKING:
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.models.ensemble import Ensemble
 
 __all__ = ["run"]
@@ -136,6 +138,12 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
     is_flag=True,
     help="Leave out what has results of the same input, model, options and version.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local[:N]",
+    help="Score on a Dask cluster: the address of its scheduler, the path of its file (.json), or "
+    "local:N for N processes of this machine. The results are the same. Needs the extra dask.",
+)
 def run(
     *,
     dataset: Dataset,
@@ -175,11 +183,15 @@ def run(
         require_bokeh()
     ensemble = Ensemble.load(dataset.options.model)
     say(model_line(ensemble.info), quiet=quiet)
-    if path is None:
-        click.get_current_context().exit(run_samples(dataset, ensemble, wanted, prefix))
-    options = replace(dataset.options, model=ensemble)
-    task = Task(path, dataset.annotation_path, dataset.batch_key, options, prefix)
-    _run_one(task, wanted, ensemble)
+    with opened_cluster(wanted.dask, dataset.options, quiet=wanted.quiet) as cluster:
+        if path is None:
+            code = run_samples(dataset, ensemble, wanted, prefix, cluster)
+        else:
+            options = replace(dataset.options, model=ensemble)
+            task = Task(path, dataset.annotation_path, dataset.batch_key, options, prefix)
+            code = _run_one(task, wanted, ensemble, cluster)
+    if code:
+        click.get_current_context().exit(code)
 
 
 def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
@@ -225,8 +237,8 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
         )
 
 
-def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble) -> None:
-    """Score a dataset that was given alone."""
+def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble, cluster: Cluster | None) -> int:
+    """Score a dataset that was given alone; give the exit code."""
     done = find_done(task, wanted, ensemble) if wanted.skip_done else None
     if done is not None:
         say(
@@ -234,11 +246,12 @@ def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble) -> None:
             f"{os.path.join(wanted.output_dir, done.results)}",  # noqa: PTH118
             quiet=wanted.quiet,
         )
-        return
+        return 0
     # Of a run as it always was, run.json stays as it always was.
     record = options_record(task, wanted) if task.prefix or wanted.skip_done else None
     with InterruptibleReporter(quiet=wanted.quiet) as reporter:
-        scored = score(task, wanted, reporter, record)
+        say_with(cluster, reporter, quiet=wanted.quiet)
+        scored = score(task, wanted, reporter, record, cluster)
     if wanted.to_stdout:
         write_stdout(
             scored.result.to_bytes(
@@ -249,3 +262,4 @@ def _run_one(task: Task, wanted: Wanted, ensemble: Ensemble) -> None:
     if wanted.shows_cells:
         reporter.results_are_safe()
         draw(scored, task, wanted, reporter)
+    return 0

@@ -16,6 +16,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 if TYPE_CHECKING:
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.cli.interrupt import InterruptibleReporter
+    from cytotrace2_lite.cluster import Cluster
     from cytotrace2_lite.directory import Scored
     from cytotrace2_lite.output.keys import OptionsReport
     from cytotrace2_lite.result import Result
@@ -48,6 +49,7 @@ class Wanted:
     disable_plotting: bool
     require_plots: bool
     skip_done: bool
+    dask: str | None
     report: bool
     report_genes: tuple[str, ...]
     quiet: bool
@@ -120,8 +122,9 @@ def score(
     wanted: Wanted,
     reporter: InterruptibleReporter,
     record: OptionsReport | None = None,
+    cluster: Cluster | None = None,
 ) -> Scored:
-    """Score a dataset and write the results."""
+    """Score a dataset, here or on a cluster, and write the results."""
     from cytotrace2_lite.directory import score_to_directory
 
     explain = None
@@ -146,6 +149,7 @@ def score(
         condition=wanted.condition,
         prefix=task.prefix,
         record=record,
+        cluster=cluster,
     )
 
 

@@ -180,6 +180,11 @@ class Counts:
             )
         return vars(self)
 
+    def __sizeof__(self) -> int:
+        """Bytes in memory, which an executor may want to know before it sends them."""
+        arrays = (self.indptr, self.total, self.largest)
+        return object.__sizeof__(self) + self.n_bytes + sum(array.nbytes for array in arrays)
+
     def __getitem__(self, cells: slice | NDArray[np.intp]) -> csr_array:
         """Give the counts of some cells, in the order given, with sorted indices."""
         if isinstance(cells, slice):

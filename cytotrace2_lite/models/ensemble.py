@@ -150,6 +150,11 @@ class Ensemble:
             raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
         return cls(session, info, threshold, check_scores)
 
+    @property
+    def file(self) -> Path:
+        """The file that it was loaded from; absolute."""
+        return self._file
+
     def __repr__(self) -> str:
         return f"<Ensemble {self.info.name!r}: {self.info.n_members} members>"
 

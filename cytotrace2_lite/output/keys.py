@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnnotationReport",
     "BatchQuality",
+    "ClusterReport",
     "CompanionReport",
     "FindingReport",
     "GenesReport",
@@ -186,6 +187,21 @@ class OptionsReport(TypedDict):
     embedding: str | None
 
 
+class ClusterReport(TypedDict):
+    """How a Dask cluster was used.
+
+    `read_by` is "driver" where the process that was started read the input, else "workers".
+    """
+
+    n_workers: int
+    n_threads: int
+    read_by: Literal["driver", "workers"]
+    n_retries: int
+    bytes_sent: int
+    bytes_received: int
+    bytes_between_workers: int
+
+
 class RunReport(TypedDict):
     """What made the scores of a run, and how the run went.
 
@@ -208,6 +224,7 @@ class RunReport(TypedDict):
     annotation: NotRequired[AnnotationReport]
     peak_memory_bytes: NotRequired[int | None]
     embedding: NotRequired[str]
+    cluster: NotRequired[ClusterReport]
     options: NotRequired[OptionsReport]
     results: NotRequired[str]
     results_sha256: NotRequired[str]

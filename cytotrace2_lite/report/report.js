@@ -436,14 +436,21 @@
       inside.data = summary(nSelected ? scoresBy(of, (i) => selected[i]) : of.names.map(() => []));
     };
     if (nSelected) boxes();
-    const before = shownBoxes;
-    shownBoxes = null;
-    if (before) {
-      figures.delete(before.model);
-      before.remove();
-    }
-    byId("boxes").replaceChildren();
-    return Bokeh.Plotting.show(figure, byId("boxes")).then((view) => { shownBoxes = view; });
+    // A place of its own: another drawing may be asked for before this one is there.
+    const frame = element("div");
+    byId("boxes").replaceChildren(frame);
+    return Bokeh.Plotting.show(figure, frame).then((view) => {
+      if (shownBoxes) {
+        figures.delete(shownBoxes.model);
+        shownBoxes.remove();
+      }
+      shownBoxes = view;
+      if (!frame.isConnected) {
+        figures.delete(figure);
+        view.remove();
+        shownBoxes = null;
+      }
+    });
   }
   views.push(() => boxes && boxes());
 

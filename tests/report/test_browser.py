@@ -119,12 +119,21 @@ def test_views_and_selection(show):
     # Names, colours, groups, violins.
     browser.find_element(By.ID, "find").send_keys("cell7 cell9", Keys.ENTER)
     assert status(browser).startswith("2 of 120 cells")
-    for place, value in (("colour", "c1"), ("shape", "violins")):
+    for place, value in (
+        ("colour", "c1"),
+        ("shape", "violins"),
+        ("group", "0"),
+        ("shape", "boxes"),
+    ):
         browser.execute_script(
             "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
             "e.dispatchEvent(new Event('change'))",
             *(place, value),
         )
+    WebDriverWait(browser, 5, 0.05).until(
+        lambda b: b.execute_script("return document.querySelector('#boxes > div').children.length")
+    )
+    assert browser.execute_script("return document.querySelectorAll('#boxes > *').length") == 1
     legend = browser.find_elements(By.CSS_SELECTOR, "#legend button")
     assert [button.text.split()[0] for button in legend] == ["mature", "middle", "stem"]
     legend[2].click()
@@ -156,3 +165,16 @@ def test_no_name_runs(show):
     assert "\\u{202e}right" in rows(browser)[4].text
     csv = browser.execute_script("return cytotrace2.asCsv()")
     assert "\n'=1+1," in csv
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_cells", "most"), [(3000, 2), (100_000, 3)])
+def test_soon_drawn(show, browser, n_cells, most):
+    """Seconds of the processor, as other programs may be at work."""
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    result = made_up_result(n_cells)
+    show(contents_of(result, labels=made_up_labels(n_cells), embedding=result.embedding))
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    spent = {entry["name"]: entry["value"] for entry in metrics}["TaskDuration"]
+    print(f"{n_cells:,} cells: {spent:.2f} s")
+    assert spent < most

@@ -107,10 +107,13 @@ class TestContent:
     def test_the_same_bytes_for_the_same_result(self):
         assert made() == made()
 
-    def test_size(self):
-        result = made_up_result(3000)
-        content = report_bytes(contents_of(result, labels=made_up_labels(3000)))
-        assert len(content) < 2_000_000
+    @pytest.mark.parametrize(("n_cells", "most"), [(3000, 2_000_000), (100_000, 8_000_000)])
+    def test_size(self, n_cells, most):
+        cells = [f"{k:016}-1" for k in range(n_cells)]
+        result = made_up_result(n_cells, cells)
+        labels = made_up_labels(n_cells)
+        shown = {"labels": labels, "samples": labels, "embedding": result.embedding}
+        assert len(report_bytes(contents_of(result, **shown))) < most
 
     def test_many_groups_become_a_hundred(self):
         cells = [str(k) for k in range(3000)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite._version import __version__
+from cytotrace2_lite._version import RELEASE
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.genes import N_FEATURES, features
@@ -73,7 +73,7 @@ def to_onnx(folded: FoldedEnsemble, metadata: Mapping[str, str]) -> bytes:
     model = helper.make_model(
         helper.make_graph(graph.nodes, "cytotrace2", graph.inputs, outputs, graph.weights),
         producer_name="cytotrace2_lite",
-        producer_version=__version__,
+        producer_version=RELEASE,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=8,  # read by every onnxruntime that the package accepts
     )

@@ -1,0 +1,328 @@
+"""Workers of Dask give the same bytes as one process, also where some of them are lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.counts import random_counts
+from test_pipeline import PARAMETERS, dataset, same
+
+import cytotrace2_lite as ct2
+from cytotrace2_lite.cli.main import main
+from cytotrace2_lite.cluster import Cluster, connected
+from cytotrace2_lite.cluster import worker as at_worker
+from cytotrace2_lite.cluster import workers as of_workers
+from cytotrace2_lite.genes import features
+from cytotrace2_lite.models.ensemble import Ensemble
+from cytotrace2_lite.pipeline import score_cells
+
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+
+
+# What Dask warns of, such as ports, is not about this package.
+pytestmark = pytest.mark.filterwarnings("ignore")
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def client():
+    with connected("local:2", max_cores=3) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ensemble(ensembles):
+    return ensembles["1.1.0"]
+
+
+@pytest.fixture(scope="module")
+def expected(ensemble):
+    return score_cells(dataset(), ensemble, PARAMETERS)
+
+
+def score(client, ensemble, data=None, *, tell=None, progress=None, **options):
+    """Scores of the cluster, and the report on it."""
+    cluster = Cluster(client)
+    if tell is not None:
+        cluster.tell = tell
+    with cluster.scoring(ensemble, PARAMETERS) as scoring:
+        scores = score_cells(
+            data or dataset(), ensemble, PARAMETERS, progress, map=scoring, **options
+        )
+        return scores, scoring.report()
+
+
+def at_all(client, function, *arguments):
+    """What each worker gives."""
+    return client.run(function, *arguments)
+
+
+def patch_worker(name, value):
+    """Replace something in the module that workers use; gives what it was."""
+    from cytotrace2_lite.cluster import worker
+
+    before = getattr(worker, name)
+    setattr(worker, name, value)
+    return before
+
+
+@pytest.fixture
+def patched(client):
+    """Function that replaces something in all workers until the test ends."""
+    befores = []
+
+    def patch(name, value):
+        befores.append((name, next(iter(client.run(patch_worker, name, value).values()))))
+
+    yield patch
+    for name, before in befores:
+        client.run(patch_worker, name, before)
+
+
+class TestSameBytes:
+    def test_of_batches(self, client, ensemble, expected):
+        scores, report = score(client, ensemble, dataset(spilled=True))
+        same(scores, expected)
+        assert report["n_workers"] == 2
+        assert report["n_threads"] == 2
+        assert report["n_retries"] == 0
+        assert report["bytes_received"] > 1100 * 14 * 8
+
+    def test_run(self, client, ensemble):
+        matrix = random_counts(600, 500)
+        options = {"genes": features(), "model": ensemble, "batches": ["a", "b"] * 300}
+        alone = ct2.run(matrix, **options)
+        found = ct2.run(matrix, client=client, **options)
+        assert found.to_bytes(extra_columns=True) == alone.to_bytes(extra_columns=True)
+        assert [key for key in found.info if key not in alone.info] == ["cluster"]
+        assert found.info["findings"][:-1] == alone.info["findings"][:-1]  # the last has times
+        assert found.info["cluster"]["read_by"] == "driver"
+
+    def test_after_a_worker_was_killed(self, client, ensemble, expected):
+        told = []
+
+        def kill_once(event):
+            time.sleep(0.2)
+            busy = [address for address, tasks in client.processing().items() if tasks]
+            if not told and busy and event.stage == "preprocess":
+                told.append("killed")
+                os.kill(client.run(os.getpid, workers=busy[:1])[busy[0]], signal.SIGKILL)
+
+        scores, report = score(client, ensemble, tell=told.append, progress=kill_once)
+        same(scores, expected)
+        assert report["n_retries"] >= 1
+        assert "is sent to another one." in told[1]
+        client.wait_for_workers(2, timeout=60)
+
+    def test_of_a_model_that_workers_cannot_reach(self, client, expected, model_files, tmp_path):
+        path = Path(shutil.copy(model_files["1.1.0"], tmp_path / "m.onnx"))
+        path.write_bytes(path.read_bytes())
+        ensemble = Ensemble.load(path)
+        client.run(forget_models)
+        # As if the path were that of another model there.
+        client.run(patch_find, str(path), str(model_files["1.0.0"]))
+        try:
+            scores, report = score(client, ensemble)
+        finally:
+            client.run(patch_find, "", "")
+        assert report["bytes_sent"] > 2 * path.stat().st_size
+        np.testing.assert_array_equal(scores.score, expected.score)
+
+
+def forget_models():
+    from cytotrace2_lite.cluster import worker
+
+    worker._models.clear()
+
+
+def patch_find(path, other):
+    """Have a worker find another model at a path."""
+    from cytotrace2_lite.models import ensemble
+    from cytotrace2_lite.models.catalog import find_model
+
+    ensemble.find_model = lambda name: find_model(Path(other) if str(name) == path else name)
+
+
+class TestRefusals:
+    def test_other_versions(self, client, ensemble, patched):
+        patched("versions", lambda: at_worker.versions.__globals__ and {"numpy": "0.1"})
+        with pytest.raises(ct2.CytoTRACE2Error, match="cytotrace2_lite None, and this process has"):
+            score(client, ensemble)
+
+    @pytest.mark.parametrize(
+        ("error", "text"),
+        [
+            (MemoryError(), "ran out of memory with a batch of 36. cells. Use a smaller -bs"),
+            (ct2.ModelError("no number."), "^no number.$"),
+            (ValueError("odd"), r"cannot score a batch of 36. cells \(ValueError: 'odd'\)"),
+        ],
+    )
+    def test_errors_of_workers(self, client, ensemble, patched, error, text):
+        def fail(*_, **__):
+            raise error
+
+        patched("score_batch", fail)
+        with pytest.raises(ct2.CytoTRACE2Error, match=text):
+            score(client, ensemble)
+
+    def test_clients(self, client):
+        for wrong in ("tcp://localhost:1", 5):
+            with pytest.raises(ct2.UsageError, match="it must be a distributed"):
+                ct2.run(np.ones((2, 2)), genes=["Actb", "Gapdh"], client=wrong)
+        closed = distributed.Client(client.scheduler.address, set_as_default=False)
+        closed.close()
+        with pytest.raises(ct2.UsageError, match="client is closed"):
+            Cluster(closed)
+
+    @pytest.mark.parametrize(
+        ("where", "text", "code"),
+        [
+            ("local:0", "give the number of workers, at least 1", 2),
+            ("local:many", "'local:many' is no cluster: give the address", 2),
+            ("none.json", "'none.json': there is no such file of a Dask scheduler", 2),
+            ("tcp://127.0.0.1:1", "no Dask scheduler that can be used answers there", 1),
+        ],
+    )
+    def test_addresses(self, where, text, code, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.connection._CONNECT_SECONDS", 0.5)
+        with pytest.raises(ct2.CytoTRACE2Error, match=text) as caught, connected(where):
+            pass
+        assert caught.value.exit_code == code
+
+    def test_without_distributed(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "distributed", None)
+        with pytest.raises(ct2.CytoTRACE2Error, match=r"pip install 'cytotrace2-lite\[dask\]'"):
+            ct2.run(np.ones((2, 2)), genes=["Actb", "Gapdh"], client=1)
+
+
+class TestCommand:
+    @pytest.fixture
+    def run(self, client, model_files, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        tables = ["one.txt.gz", "other.txt.gz"]
+        for name in tables:
+            shutil.copy(DATA / "enteric_300.txt.gz", tmp_path / name)
+
+        def command(*arguments):
+            for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
+                monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
+            with pytest.raises(SystemExit) as end:
+                main(["run", *arguments, "-m", str(model_files["1.1.0"]), "-dpl"])
+            return end.value.code
+
+        return command, tables
+
+    def test_one_and_several(self, run, client, capsys):
+        command, (one, other) = run
+        cluster = ["--dask", client.scheduler.address]
+        assert command(one, other, "broken.txt", "-o", "alone") == 3
+        assert command(one, other, "broken.txt", "-o", "there", *cluster) == 3
+        err = capsys.readouterr().err
+        assert "Cluster: 2 workers with 2 threads at tcp://127.0.0.1:" in err
+        assert "3 samples: 2 done, 1 failed (broken)" in err
+        files = sorted(path.name for path in Path("alone").iterdir())
+        assert files == sorted(path.name for path in Path("there").iterdir())
+        for name in files:
+            if not name.endswith(("run.json", "samples.tsv")):  # these have times
+                assert (Path("there") / name).read_bytes() == (Path("alone") / name).read_bytes()
+        assert command(one, "-o", "one", *cluster, "-q") == 0
+        assert (
+            Path("one/cytotrace2_results.txt").read_bytes()
+            == Path("alone/one_cytotrace2_results.txt").read_bytes()
+        )
+        assert list(json.loads(Path("one/run.json").read_text()))[-3:] == [
+            "cluster",
+            "results",
+            "results_sha256",
+        ]
+        assert capsys.readouterr().err == ""
+        assert command(one, other, "-o", "there", "--skip-done", *cluster) == 0
+        assert "2 samples: 0 done, 2 done before" in capsys.readouterr().err
+
+
+class Deadly(distributed.WorkerPlugin):
+    """Has each worker, new ones too, end with its first batch."""
+
+    def setup(self, worker):
+        patch_worker("score_batch", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def score_until(file, ensemble, end):
+    """Score on a cluster that ends meanwhile."""
+    done = []
+
+    def once(_):
+        if not done:
+            done.append(1)
+            end()
+
+    with connected(str(file)) as client:
+        score(client, ensemble, progress=once)
+
+
+@pytest.mark.slow
+class TestFaults:
+    """Each takes some seconds of waiting."""
+
+    def test_a_batch_that_kills_each_worker(self, ensemble):
+        with connected("local:2", max_cores=2) as client:
+            client.register_plugin(Deadly())
+            with pytest.raises(ct2.CytoTRACE2Error, match="3 workers were lost one after the"):
+                score(client, ensemble)
+
+    def test_no_worker_is_left(self, ensemble, monkeypatch):
+        monkeypatch.setitem(of_workers.PATIENCE, "worker", 3)
+        with (
+            distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+            pytest.raises(ct2.CytoTRACE2Error, match="has had no worker for 3 s"),
+        ):
+            score(client, ensemble)
+
+    def test_the_scheduler_is_gone(self, ensemble, monkeypatch, tmp_path):
+        monkeypatch.setitem(of_workers.PATIENCE, "scheduler", 3)
+        file = tmp_path / "scheduler.json"
+        program = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+        scheduler = subprocess.Popen(
+            [*program, "--scheduler-file", file, "--port", "0", "--no-dashboard"],
+            stderr=subprocess.DEVNULL,
+        )
+        worker = None
+        try:
+            for _ in range(300):
+                if file.exists() and file.read_text().endswith("}"):
+                    break
+                time.sleep(0.1)
+            worker = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "distributed.cli.dask_worker"),
+                    *("--scheduler-file", file, "--nthreads", "1", "--no-nanny"),
+                    *("--no-dashboard", "--death-timeout", "20"),
+                ],
+                stderr=subprocess.DEVNULL,
+            )
+            with pytest.raises(ct2.CytoTRACE2Error, match="scheduler of the Dask cluster no lon"):
+                score_until(file, ensemble, scheduler.kill)
+        finally:
+            for process in (scheduler, worker):
+                if process is not None:
+                    process.kill()
+                    process.wait()
+
+    def test_it_can_be_stopped(self, client, ensemble):
+        cluster = Cluster(client)
+        with cluster.scoring(ensemble, replace(PARAMETERS, batch_size=100)) as scoring:
+            threading.Timer(1, cluster.stop).start()
+            with pytest.raises(ct2.CytoTRACE2Error, match="stopped"):
+                score_cells(dataset(), ensemble, PARAMETERS, map=scoring)
+        time.sleep(1)
+        assert not any(client.processing().values())
