@@ -103,7 +103,7 @@ def test_the_tutorial_runs_and_makes_what_it_says(checkout):
     pytest.importorskip("pandas")
     run_commands(checkout, "tutorial.md")
     named = set(re.findall(r"`(cytotrace2_results/[\w.]+)`", (DOCS / "tutorial.md").read_text()))
-    assert len(named) == 7
+    assert len(named) == 10
     assert [name for name in sorted(named) if not (checkout.directory / name).is_file()] == []
     run_python(checkout, "tutorial.md")
 
@@ -332,7 +332,7 @@ def test_benchmarks_are_as_recorded():
 
 def test_pictures_are_small():
     pictures = list((DOCS / "pictures").glob("*.png"))
-    assert len(pictures) == 7
+    assert len(pictures) == 9
     sizes = [picture.stat().st_size for picture in pictures]
     assert max(sizes) < 60_000
     assert sum(sizes) < 300_000
