@@ -44,6 +44,7 @@ class Wanted:
     write_h5ad: str | None
     with_genes: bool
     condition: str | None
+    multiqc: bool
     plot_format: str
     embedding: str | None
     disable_plotting: bool
@@ -147,6 +148,7 @@ def score(
         on_checked=teller(reporter, quiet=wanted.quiet, sample=task.sample),
         explain=explain,
         condition=wanted.condition,
+        multiqc=wanted.multiqc,
         prefix=task.prefix,
         record=record,
         cluster=cluster,

@@ -10,7 +10,9 @@ from cytotrace2_lite.plots.files import (
     missing_packages,
     no_plots,
     remove_plots,
+    remove_samples,
     write_plots,
+    write_samples,
 )
 from cytotrace2_lite.plots.plot import Plots
 from cytotrace2_lite.plots.table import PLOTS, PlotSpec
@@ -28,6 +30,8 @@ __all__ = [
     "missing_packages",
     "no_plots",
     "remove_plots",
+    "remove_samples",
     "require_umap",
     "write_plots",
+    "write_samples",
 ]

@@ -19,6 +19,7 @@ from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
 from cytotrace2_lite.metadata.coordinates import embedding_table
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.plots._style import one_line
+from cytotrace2_lite.plots.panels import draw_samples
 from cytotrace2_lite.plots.plot import Plots
 from cytotrace2_lite.plots.table import PLOTS, PlotSpec
 from cytotrace2_lite.system.caches import prepare_caches
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts import Counts
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.scores import Scores
+    from cytotrace2_lite.plots.boxes import Group
 
 __all__ = [
     "FORMATS",
@@ -41,8 +43,10 @@ __all__ = [
     "missing_packages",
     "no_plots",
     "remove_plots",
+    "remove_samples",
     "render",
     "write_plots",
+    "write_samples",
 ]
 
 #: File formats of plots, which are also the extensions of the files.
@@ -55,6 +59,7 @@ REPORT_FILE = "cytotrace2_report.html"
 _DPI = 300
 _LARGE = 14  # inches
 _MOST_MESSAGES = 3
+_SAMPLES = PLOTS[-1]
 
 
 def missing_packages(*, with_umap: bool = True) -> list[str]:
@@ -204,6 +209,47 @@ def write_plots(
     if caught:
         problems.append(_may_look_wrong(str(entry.message) for entry in caught))
     return list(paths), problems
+
+
+def write_samples(
+    groups: Sequence[Group],
+    model: str,
+    directory: str | os.PathLike[str],
+    *,
+    plot_format: str = "png",
+    prefix: str = "",
+) -> PlotWarning | None:
+    """Draw samples of several runs side by side; what goes wrong is told, never raised.
+
+    Parameters
+    ----------
+    groups
+        Name of each sample, and the scores of its cells, none missing.
+    model
+        As `Scores.model_label`.
+    directory, plot_format, prefix
+        As for `write_plots`.
+
+    Returns
+    -------
+    PlotWarning or None
+        What went wrong.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a character that the font lacks
+            content = render(partial(draw_samples, groups, model), plot_format)
+        write_whole({_path(directory, _SAMPLES, plot_format, prefix): content})
+    except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
+        return _not_drawn({_reason(error): [_SAMPLES]})
+    return None
+
+
+def remove_samples(directory: str | os.PathLike[str], prefix: str = "") -> None:
+    """Remove what `write_samples` has written in an earlier run."""
+    for extension in FORMATS:
+        with contextlib.suppress(OSError):
+            _path(directory, _SAMPLES, extension, prefix).unlink()
 
 
 def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str, prefix: str) -> Path:
