@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.parameters import OTHER_SPECIES, SPECIES
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.output.composition import COMPOSITION_NAME, SUMMARY_NAME
 from cytotrace2_lite.output.overview import OVERVIEW_COLUMNS, figures, scores_of_file
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
@@ -21,6 +22,7 @@ from cytotrace2_lite.plots import PLOTS
 from cytotrace2_lite.read import open_input
 from cytotrace2_lite.system.files import read_whole
 from cytotrace2_lite.system.paths import expanded
+from cytotrace2_lite.system.sample_names import sample_name
 from cytotrace2_lite.system.small_tables import read_small_table
 from cytotrace2_lite.text import first_few, shown
 
@@ -35,19 +37,6 @@ __all__ = ["Done", "Sample", "done_before", "name_samples", "options_report", "r
 
 SHEET_COLUMNS = ("sample", "path", "species", "annotation")
 
-# What is no part of the name of a sample: endings of files, and names that programs give to all of
-# their directories and files. Then the directory above has the name.
-_ENDING = re.compile(
-    r"([._-]matrix(?=\.mtx))?(\.(txt|tsv|csv|tab|mtx|h5|h5ad|h5mu|loom|zarr|rds|rdata|parquet|feather|arrow))?"
-    r"(\.(gz|bz2|xz|zst|zip))?$",
-    re.IGNORECASE,
-)
-_NO_NAME = re.compile(
-    r"(sample_)?(filtered|raw)_(feature|gene)_bc_matri(x|ces)|matrix|outs?|filtered|raw|count|"
-    r"Gene|GeneFull|Solo\.out|counts_(un)?filtered|cells_x_genes|alevin|quants_mat|"
-    r"DGE(_(un)?filtered)?|count_matrix|(hg|mm)\d+|GRC[hm]\d+",
-    re.IGNORECASE,
-)
 _UNSAFE = re.compile(r"[^\w.\-]+")
 _LONGEST = 120  # bytes of a name that a file name begins with
 
@@ -116,7 +105,7 @@ def name_samples(paths: Sequence[str]) -> list[Sample]:
     """
     samples = []
     for path in paths:
-        name = _name_of(path)
+        name = sample_name(path)
         samples.append(Sample(name, path, _safe(name), path))
     _check(samples)
     return samples
@@ -209,7 +198,7 @@ def _listed(where: str, folder: str, fields: dict[str, str]) -> Sample:
     if species and species not in SPECIES:
         raise InputError(f"{where}: species {shown(species)} is neither 'mouse' nor 'human'.")
     path = given if given == "-" else _beside(folder, given)
-    name = fields.pop("sample", "") or _name_of(path)
+    name = fields.pop("sample", "") or sample_name(path)
     labels = _beside(folder, annotation) if annotation else None
     # Without such a file it is the name of a column of obs, unless it looks like a file.
     if labels and not os.path.exists(labels) and not re.search(r"[/\\]|\.\w+$", annotation):  # noqa: PTH110
@@ -219,18 +208,6 @@ def _listed(where: str, folder: str, fields: dict[str, str]) -> Sample:
 
 def _beside(folder: str, path: str) -> str:
     return os.path.join(folder, expanded(path))  # noqa: PTH118
-
-
-def _name_of(path: str) -> str:
-    """Take the name of a sample from the path of its input."""
-    if path == "-":
-        return path
-    parts = re.findall(r"[^/\\]+", os.path.abspath(expanded(path)))  # noqa: PTH100
-    for part in reversed(parts):
-        name = _ENDING.sub("", part) or part
-        if not _NO_NAME.fullmatch(name):
-            return name
-    return parts[-1] if parts else "sample"
 
 
 def _safe(name: str) -> str:
@@ -363,7 +340,8 @@ def done_before(
             )
             and info["results"] == name
             and info["results_sha256"] == hashlib.sha256(content).hexdigest()
-            and (plots is None or _plots_are_there(folder, prefix, record["plot_format"], plots))
+            and all((folder / (prefix + one)).is_file() for one in (COMPOSITION_NAME, SUMMARY_NAME))
+            and (plots is None or _plots_are_there(folder, prefix, record, plots))
             and _is_same_input(path, info["input"])
         )
         return Done(figures(info, scores_of_file(folder / name)), name) if is_same else None
@@ -371,11 +349,12 @@ def done_before(
         return None
 
 
-def _plots_are_there(folder: Path, prefix: str, plot_format: str | None, with_labels: bool) -> bool:
+def _plots_are_there(folder: Path, prefix: str, record: OptionsReport, with_labels: bool) -> bool:
+    with_samples = record["batch_key"] is not None
     return all(
-        (folder / f"{prefix}{spec.file_name}.{plot_format}").is_file()
+        (folder / f"{prefix}{spec.file_name}.{record['plot_format']}").is_file()
         for spec in PLOTS
-        if with_labels or not spec.needs_labels
+        if spec.can_be_drawn(with_labels=with_labels, with_samples=with_samples)
     )
 
 

@@ -23,6 +23,7 @@ from cytotrace2_lite.metadata.sources import (
 )
 from cytotrace2_lite.output.composition import CONDITIONS_NAME, few_samples, side_by_side
 from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
+from cytotrace2_lite.output.multiqc import MULTIQC_NAMES, quality_files
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import remove_plots
@@ -34,6 +35,7 @@ from cytotrace2_lite.system.files import (
     write_whole,
 )
 from cytotrace2_lite.system.paths import expanded
+from cytotrace2_lite.system.sample_names import sample_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +143,7 @@ def score_to_directory(
     keep_counts: bool = True,
     explain: ExplainOptions | None = None,
     condition: str | None = None,
+    multiqc: bool = False,
     prefix: str = "",
     record: OptionsReport | None = None,
     cluster: Cluster | None = None,
@@ -185,6 +188,8 @@ def score_to_directory(
     condition
         Column of the annotation, or of `obs`, with the condition of each sample. The scores of the
         conditions are compared.
+    multiqc
+        Whether files for MultiQC are written, too.
     prefix
         What the names of the files in the directory begin with.
     record
@@ -272,6 +277,10 @@ def score_to_directory(
             contents |= {path.with_name(prefix + path.name): files[path] for path in files}
         if folder is not None:
             tables = side_by_side(result, job.cell_labels, job.samples, condition_of)
+            if multiqc:
+                tables |= quality_files(
+                    result, prefix.rstrip("._-") or sample_name(os.fspath(input_path)), job.samples
+                )
             contents |= {folder / (prefix + name): tables[name] for name in tables}
             contents |= result.files(
                 folder, extra_columns=extra_columns, file_format=file_format, prefix=prefix
@@ -286,9 +295,10 @@ def score_to_directory(
             write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     if folder is not None:
         remove_plots(folder, prefix)
-        if not condition_of:
-            with contextlib.suppress(OSError):
-                (folder / (prefix + CONDITIONS_NAME)).unlink()
+        for name in (CONDITIONS_NAME, *MULTIQC_NAMES):
+            if folder / (prefix + name) not in contents:  # of an earlier run
+                with contextlib.suppress(OSError):
+                    (folder / (prefix + name)).unlink()
         if explain is not None:
             remove_outdated(folder, contents, prefix)
     return Scored(

@@ -1,6 +1,7 @@
 """`ct2.pl`: plots of the scores that are in the `obs` of an AnnData, as scanpy's plots are called.
 
-Each function draws what the method of `Result.plot` of its name draws, and returns the axes.
+Each function draws what the method of `Result.plot` of its name draws, and returns the axes, or
+the figure where it has several.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from cytotrace2_lite.metadata.coordinates import Embedding
 
 __all__ = [
+    "composition",
+    "panel",
     "phenotype",
     "potency_by_phenotype",
     "potency_category",
     "potency_score",
     "relative_order",
+    "samples",
+    "violins_by_phenotype",
 ]
 
 
@@ -163,6 +169,100 @@ def potency_by_phenotype(
     """
     plots = _plots(adata, ["CytoTRACE2_Score"], key)
     return plots.potency_by_phenotype(_labels(adata, groupby), ax)
+
+
+def violins_by_phenotype(
+    adata: Any, groupby: str, *, key: str = KEY, ax: Axes | None = None
+) -> Axes:
+    """Draw a violin of the scores for every label, the highest median on top.
+
+    Parameters
+    ----------
+    adata, groupby, key, ax
+        As for `potency_by_phenotype`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With the plot.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `potency_by_phenotype` raises.
+    """
+    plots = _plots(adata, ["CytoTRACE2_Score"], key)
+    return plots.violins_by_phenotype(_labels(adata, groupby), ax)
+
+
+def composition(adata: Any, groupby: str, *, key: str = KEY, ax: Axes | None = None) -> Axes:
+    """Draw a bar for every label: the shares of the potencies, the highest median score on top.
+
+    Parameters
+    ----------
+    adata, groupby, key, ax
+        As for `potency_by_phenotype`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With the plot.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `potency_by_phenotype` raises.
+    """
+    plots = _plots(adata, ["CytoTRACE2_Score"], key)
+    return plots.composition(_labels(adata, groupby), ax)
+
+
+def panel(adata: Any, groupby: str, *, basis: str = "umap", key: str = KEY) -> Figure:
+    """Draw all plots above in one figure.
+
+    Parameters
+    ----------
+    adata, basis, key
+        As for `potency_category`; `obs` must have potency, score and relative order.
+    groupby
+        As for `phenotype`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of its own, which a notebook shows.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        As `potency_category` and `phenotype` raise.
+    """
+    needed = ["CytoTRACE2_Score", "CytoTRACE2_Potency", "CytoTRACE2_Relative"]
+    plots = _plots(adata, needed, key)
+    return plots.panel(_labels(adata, groupby), embedding=_coordinates(adata, basis))
+
+
+def samples(adata: Any, batch_key: str, *, key: str = KEY) -> Figure:
+    """Draw samples side by side: shares of the potencies, and violins of the scores.
+
+    Parameters
+    ----------
+    adata, key
+        As for `potency_category`; no coordinates are needed.
+    batch_key
+        The column of `obs` with the samples; at most 100 different ones.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of its own, which a notebook shows.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        matplotlib is not installed; `UsageError` where there is no such column or no score.
+    """
+    return _plots(adata, ["CytoTRACE2_Score"], key).samples(_labels(adata, batch_key))
 
 
 def _anndata(adata: Any) -> Any:

@@ -92,6 +92,8 @@ def main() -> None:
             page = with_text(page, what, text)
         TUTORIAL.write_text(page, encoding="utf-8")
         for path in sorted(results.glob("*.png")):
+            if path.stem == "cytotrace2_panel":  # the others in one
+                continue
             (PICTURES / path.name).write_bytes(small(path))
         page = with_text(GENES.read_text(encoding="utf-8"), "explain", say(directory, *EXPLAIN))
         GENES.write_text(page, encoding="utf-8")

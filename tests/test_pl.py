@@ -54,7 +54,7 @@ def picture(axes):
 def test_the_same_picture_as_of_the_result(adata, result, name):
     layout = Embedding(adata.obsm["X_umap"], ("UMAP 1", "UMAP 2"))
     drawn = getattr(pl, name)(adata)
-    assert drawn.get_title() == "made-up model"
+    assert drawn.get_title() == f"{name.replace('_', ' ').capitalize()} (made-up model)"
     assert picture(drawn) == picture(getattr(result.plot, name)(embedding=layout))
 
 
@@ -62,6 +62,20 @@ def test_by_phenotype(adata, result):
     expected = picture(result.plot.potency_by_phenotype(adata.obs["cluster"]))
     assert picture(pl.potency_by_phenotype(adata, "cluster")) == expected
     assert pl.phenotype(adata, "cluster", basis="spatial").get_xlabel() == "SPATIAL 1"
+    for name in ("violins_by_phenotype", "composition"):
+        expected = picture(getattr(result.plot, name)(adata.obs["cluster"]))
+        assert picture(getattr(pl, name)(adata, "cluster")) == expected
+
+
+def test_figures_of_several_plots(adata, result):
+    panel = pl.panel(adata, "cluster")
+    assert [ax.get_title().partition(" (")[0] for ax in panel.axes if ax.get_title()] == [
+        *("Potency category", "Potency score", "Relative order", "Phenotype"),
+        *("Potency by phenotype", *["Developmental potential by phenotype"] * 2),
+    ]
+    bars, violins = pl.samples(adata, "cluster").axes
+    for ax in (bars, violins):
+        assert [text.get_text() for text in ax.get_yticklabels()] == ["x", "y", "z"]
 
 
 def test_another_key_and_axes_of_the_caller(result):

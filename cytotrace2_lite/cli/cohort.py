@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cytotrace2_lite.cli.cluster import in_threads, say_with
 from cytotrace2_lite.cli.interrupt import InterruptibleReporter, interrupt
+from cytotrace2_lite.cli.joined import Joined, conditions_of_sheet
 from cytotrace2_lite.cli.progress import say
 from cytotrace2_lite.cli.scoring import (
     Task,
@@ -20,7 +21,7 @@ from cytotrace2_lite.cli.scoring import (
     say_result,
     score,
 )
-from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.errors import CytoTRACE2Error, OutputError
 from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
@@ -70,10 +71,14 @@ def task_of(sample: Sample, dataset: Dataset, ensemble: Ensemble, prefix: str = 
 def find_done(task: Task, wanted: Wanted, ensemble: Ensemble) -> Done | None:
     """Look for results that a run would only make again."""
     from cytotrace2_lite.cohort import done_before
+    from cytotrace2_lite.output.multiqc import MULTIQC_NAMES
 
+    folder = Path(expanded(wanted.output_dir))
+    if wanted.multiqc and not (folder / (task.prefix + MULTIQC_NAMES[0])).is_file():
+        return None
     return done_before(
         task.path,
-        Path(expanded(wanted.output_dir)),
+        folder,
         task.options,
         options_record(task, wanted),
         model_sha256=ensemble.info.sha256,
@@ -131,8 +136,14 @@ def run_samples(
     lines = [SampleLine(one.name, one.path, one.conditions) for one in samples]
     folder = Path(expanded(wanted.output_dir))
     table = folder / f"{prefix}{OVERVIEW_NAME}"
-    if samples[0].conditions:
-        kept = ", ".join(samples[0].conditions)
+    condition_of = conditions_of_sheet(samples, dataset, wanted)
+    own = replace(wanted, multiqc=False)  # of each sample; MultiQC takes those over all
+    if condition_of:
+        own = replace(own, condition=None)
+    joined = Joined(folder, prefix, wanted, [one.name for one in samples], condition_of)
+    compared = wanted.condition if condition_of else None
+    if others := [name for name in samples[0].conditions if name != compared]:
+        kept = ", ".join(others)
         say(
             f"Note: columns of the sheet that are only kept in the table: {kept}.",
             quiet=wanted.quiet,
@@ -144,8 +155,17 @@ def run_samples(
         interrupt.outcome = f": the results of {n_complete} of {len(lines)} samples are complete."
         interrupt.waits = True
         write_whole({table: overview(lines)})
+        for line, task in zip(lines, tasks, strict=True):
+            if line.status in {"done", "skipped"} and task.sample not in joined:
+                joined.add(task.sample, task.prefix)
         interrupt.waits = False
         interrupt.stop_if_asked()
+
+    def join() -> None:
+        """Write the tables over all samples, which a signal does not stop."""
+        interrupt.waits = True
+        joined.write()
+        interrupt.waits = False
 
     new = None if os.path.exists(folder) else folder  # noqa: PTH110
     with removed_on_error(new):
@@ -155,12 +175,20 @@ def run_samples(
         paths = [path for task in tasks for path in (task.path, task.annotation_path)]
         refuse_to_replace([*paths, dataset.sheet, wanted.embedding], targets)
         check_replaceable([table])
-        run = _Samples(tasks, wanted, ensemble, lines, keep)
-        if cluster is None:
-            for number in range(len(tasks)):
-                run.score(number)
-        else:
-            run.score_all(cluster)
+        run = _Samples(tasks, own, ensemble, lines, keep)
+        try:
+            if cluster is None:
+                for number in range(len(tasks)):
+                    run.score(number)
+            else:
+                run.score_all(cluster)
+        finally:  # of those that are complete, also after a signal
+            join()
+    if wanted.has_plots and not joined.draw() and wanted.require_plots:
+        raise OutputError(
+            f"{wanted.output_dir}: the results are complete, but the plot of the samples is not "
+            "there (--require-plots)."
+        )
     say(_summary(lines, str(table)), quiet=wanted.quiet)
     return next((line.exit_code for line in lines if line.exit_code), 0)
 

@@ -82,8 +82,14 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--condition",
     metavar="COLUMN",
-    help="Compare the scores of conditions, sample by sample (--batch-key): column with the "
-    "condition of each cell, in the annotation or, without one, in obs of a .h5ad.",
+    help="Compare the scores of conditions, sample by sample: column of the --sheet with the "
+    "condition of each sample; with --batch-key, column with that of each cell, in the annotation "
+    "or, without one, in obs of a .h5ad.",
+)
+@click.option(
+    "--multiqc",
+    is_flag=True,
+    help="Write files for MultiQC, too: potencies, scores and warnings (cytotrace2_*_mqc.json).",
 )
 @model_option
 @click.option(
@@ -204,6 +210,8 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
             )
         if wanted.condition is not None:
             raise click.UsageError("--condition writes a file: give a directory (-o/--output-dir).")
+        if wanted.multiqc:
+            raise click.UsageError("--multiqc writes files: give a directory (-o/--output-dir).")
         if wanted.with_genes:
             raise click.UsageError("--explain writes files: give a directory (-o/--output-dir).")
         if wanted.report:
@@ -224,9 +232,10 @@ def _refuse(dataset: Dataset, wanted: Wanted, prefix: str) -> None:
         raise click.UsageError(
             "--report-genes reads EXPR a second time, which standard input does not allow."
         )
-    if wanted.condition is not None and dataset.batch_key is None:
+    if wanted.condition is not None and dataset.batch_key is None and dataset.sheet is None:
         raise click.UsageError(
-            "--condition compares samples: name their column, too (--batch-key COLUMN)."
+            "--condition compares samples: name their column, too (--batch-key COLUMN), or list "
+            "them with their conditions in a --sheet."
         )
     if wanted.require_plots and not wanted.has_plots:
         raise click.UsageError("--require-plots goes neither with -dpl nor with -o -.")

@@ -44,6 +44,7 @@ class Wanted:
     write_h5ad: str | None
     with_genes: bool
     condition: str | None
+    multiqc: bool
     plot_format: str
     embedding: str | None
     disable_plotting: bool
@@ -147,6 +148,7 @@ def score(
         on_checked=teller(reporter, quiet=wanted.quiet, sample=task.sample),
         explain=explain,
         condition=wanted.condition,
+        multiqc=wanted.multiqc,
         prefix=task.prefix,
         record=record,
         cluster=cluster,
@@ -243,6 +245,7 @@ def _draw_plots(
         threads=scored.threads,
         plot_format=wanted.plot_format,
         prefix=task.prefix,
+        samples=scored.samples,
         progress=reporter,
     )
     reporter.finish()
@@ -253,7 +256,11 @@ def _draw_plots(
     if paths:
         files = f"{len(paths)} .{wanted.plot_format} files in {wanted.output_dir}"
         say(f"Plots: {files}", quiet=wanted.quiet)
-    return len(paths) == sum(bool(scored.labels) or not spec.needs_labels for spec in PLOTS)
+    known = {
+        "with_labels": bool(scored.labels),
+        "with_samples": scored.samples is not None,
+    }
+    return len(paths) == sum(spec.can_be_drawn(**known) for spec in PLOTS)
 
 
 def _summary(result: Result, results: str) -> str:

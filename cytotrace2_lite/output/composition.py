@@ -22,7 +22,7 @@ from cytotrace2_lite.output.table import Table
 from cytotrace2_lite.text import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
 __all__ = [
     "COMPOSITION_NAME",
     "CONDITIONS_NAME",
+    "MIN_CELLS",
     "SUMMARY_NAME",
+    "compare_samples",
     "composition",
+    "composition_table",
     "conditions",
     "few_samples",
     "score_summary",
     "side_by_side",
+    "summary_of",
+    "summary_table",
 ]
 
 #: Names of the files of the three tables.
@@ -48,8 +53,8 @@ CONDITIONS_NAME = "cytotrace2_conditions.tsv"
 #: What stands for all samples, and for all labels.
 ALL = ""
 _NO_SCORE = "no score"
-# A mean of fewer cells says little about a sample.
-_MIN_CELLS = 10
+#: A mean of fewer cells says little about a sample.
+MIN_CELLS = 10
 _MIN_SAMPLES = 3
 
 
@@ -85,16 +90,35 @@ def composition(
         `cytotrace2_lite.POTENCIES`; a row "no score", without a fraction, where there are such
         cells.
     """
-    rows = []
-    for part in _parts(len(scores.cells), labels, samples):
-        index = scores.potency_index[part.cells]
-        n_cells = np.bincount(index[index >= 0], minlength=len(POTENCIES))
-        n_scored = n_cells.sum()
-        for potency, n in zip(POTENCIES, n_cells.tolist(), strict=True):
-            fraction = n / n_scored if n_scored else np.nan
-            rows.append((part.sample, part.label, potency, n, fraction))
-        if n_missing := int((index < 0).sum()):
-            rows.append((part.sample, part.label, _NO_SCORE, n_missing, np.nan))
+    return composition_table(
+        # Of the cells without a score the position is -1, the last.
+        (part.sample, part.label, np.bincount(index % 7, minlength=7))
+        for part in _parts(len(scores.cells), labels, samples)
+        for index in [scores.potency_index[part.cells].astype(np.intp)]
+    )
+
+
+def composition_table(parts: Iterable[tuple[str, str, NDArray[np.int64]]]) -> Table:
+    """Make the table of `composition` of numbers of cells.
+
+    Parameters
+    ----------
+    parts
+        Sample, label, and number of cells of each potency and without a score; shape (7,).
+
+    Returns
+    -------
+    Table
+        As `composition` gives it.
+    """
+    rows: list[tuple[str | float, ...]] = []
+    for sample, label, counts in parts:
+        *n_cells, n_missing = counts.tolist()
+        n_scored = sum(n_cells)
+        for potency, n in zip(POTENCIES, n_cells, strict=True):
+            rows.append((sample, label, potency, n, n / n_scored if n_scored else np.nan))
+        if n_missing:
+            rows.append((sample, label, _NO_SCORE, n_missing, np.nan))
     return _table(("sample", "label", "potency", "n_cells", "fraction"), rows)
 
 
@@ -116,15 +140,23 @@ def score_summary(
         `sample`, `label` ("" for all), `n_cells` with a score, `mean`, `lower_quartile`, `median`,
         `upper_quartile`, 0 to 1; NaN where no cell has a score.
     """
-    rows = []
-    for part in _parts(len(scores.cells), labels, samples):
-        score = scores.score[part.cells]
-        score = score[~np.isnan(score)]
-        quartiles = np.quantile(score, [0.25, 0.5, 0.75]) if len(score) else [np.nan] * 3
-        mean = score.mean() if len(score) else np.nan
-        rows.append((part.sample, part.label, len(score), mean, *quartiles))
+    return summary_table(
+        (part.sample, part.label, summary_of(score[~np.isnan(score)]))
+        for part in _parts(len(scores.cells), labels, samples)
+        for score in [scores.score[part.cells]]
+    )
+
+
+def summary_of(scores: NDArray[np.float64]) -> tuple[float, ...]:
+    """Give number, mean, lower quartile, median and upper quartile of scores, none missing."""
+    quartiles = np.quantile(scores, [0.25, 0.5, 0.75]) if len(scores) else [np.nan] * 3
+    return (len(scores), scores.mean() if len(scores) else np.nan, *quartiles)
+
+
+def summary_table(parts: Iterable[tuple[str, str, tuple[float, ...]]]) -> Table:
+    """Make the table of `score_summary` of what `summary_of` gives for each sample and label."""
     names = ("sample", "label", "n_cells", "mean", "lower_quartile", "median", "upper_quartile")
-    return _table(names, rows)
+    return _table(names, [(sample, label, *summary) for sample, label, summary in parts])
 
 
 def conditions(
@@ -162,17 +194,42 @@ def conditions(
     """
     if lacking := [name for name in samples.names if name not in condition_of]:
         raise UsageError(f"samples without a condition: {first_few(lacking)}.")
-    names = sorted(set(condition_of.values()))
     mean_of: dict[tuple[str, str], float] = {}
     for part in _parts(len(scores.cells), labels, samples):
         score = scores.score[part.cells]
         score = score[~np.isnan(score)]
-        if part.sample != ALL and len(score) >= _MIN_CELLS:
+        if part.sample != ALL and len(score) >= MIN_CELLS:
             mean_of[part.sample, part.label] = float(score.mean())
+    return compare_samples(mean_of, samples.names, [ALL, *_names(labels)], condition_of)
+
+
+def compare_samples(
+    mean_of: Mapping[tuple[str, str], float],
+    samples: Sequence[str],
+    labels: Sequence[str],
+    condition_of: Mapping[str, str],
+) -> Table:
+    """Make the table of `conditions` of mean scores.
+
+    Parameters
+    ----------
+    mean_of
+        Sample and label to the mean score, of those that count.
+    samples, labels
+        Their names, "" for all cells among the labels.
+    condition_of
+        Sample to condition.
+
+    Returns
+    -------
+    Table
+        As `conditions` gives it.
+    """
+    names = sorted(set(condition_of.values()))
     rows: list[tuple[str | float, ...]] = []
-    for label in [ALL, *_names(labels)]:
+    for label in labels:
         means: dict[str, list[float]] = {name: [] for name in names}
-        for sample in samples.names:
+        for sample in samples:
             if (sample, label) in mean_of:
                 means[condition_of[sample]].append(mean_of[sample, label])
         for one, other in itertools.combinations(names, 2):

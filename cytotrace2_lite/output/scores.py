@@ -11,7 +11,7 @@ from cytotrace2_lite.base.parameters import MIN_GENES_PER_CELL
 from cytotrace2_lite.base.potency import POTENCIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.errors import CytoTRACE2Warning
     from cytotrace2_lite.metadata.coordinates import Embedding
 
-__all__ = ["STATUSES", "Scores", "labels_of"]
+__all__ = ["STATUSES", "Scores", "labels_of", "model_label"]
 
 #: Values of `CytoTRACE2_Status`.
 STATUSES = ("scored", "scored (few genes)", "no counts")
@@ -88,11 +88,7 @@ class Scores:
         "CytoTRACE 2 v1.0"; else "NAME model", as "open model" for the one that comes with this
         package; "" where the scores do not tell.
         """
-        model = self.info.get("model", {})
-        if official := model.get("official"):
-            return f"CytoTRACE 2 v{official.removesuffix('.0')}"
-        name = model.get("name", "")
-        return f"{name} model" if name else ""
+        return model_label(self.info)
 
     @property
     def potency(self) -> NDArray[np.str_]:
@@ -123,6 +119,15 @@ class Scores:
         """Position of the status of each cell in `STATUSES`; int8, shape (n_cells,)."""
         few_genes = self.n_genes < MIN_GENES_PER_CELL
         return np.where(self.potency_index < 0, 2, few_genes).astype(np.int8)
+
+
+def model_label(info: Mapping[str, Any]) -> str:
+    """Give `Scores.model_label` of a record of a run, as in `run.json`."""
+    model = info.get("model", {})
+    if official := model.get("official"):
+        return f"CytoTRACE 2 v{official.removesuffix('.0')}"
+    name = model.get("name", "")
+    return f"{name} model" if name else ""
 
 
 def labels_of(index: NDArray[np.int8], labels: Sequence[str]) -> NDArray[np.str_]:

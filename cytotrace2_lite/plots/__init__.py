@@ -10,9 +10,12 @@ from cytotrace2_lite.plots.files import (
     missing_packages,
     no_plots,
     remove_plots,
+    remove_samples,
     write_plots,
+    write_samples,
 )
-from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
+from cytotrace2_lite.plots.plot import Plots
+from cytotrace2_lite.plots.table import PLOTS, PlotSpec
 from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "missing_packages",
     "no_plots",
     "remove_plots",
+    "remove_samples",
     "require_umap",
     "write_plots",
+    "write_samples",
 ]

@@ -25,12 +25,14 @@ __all__ = [
     "POTENCY_COLORS",
     "RELATIVE_COLORS",
     "SEED",
+    "SHADES",
     "TEXT_SIZE",
     "TITLE_SIZE",
     "name_potencies",
     "one_line",
     "potency_colormap",
     "relative_colormap",
+    "shaded",
     "wrap",
 ]
 
@@ -41,6 +43,9 @@ LABEL_COLORS = (
     *("#332288", "#DDCC77", "#117733", "#88CCEE", "#CC6677"),
     *("#44AA99", "#882255", "#999933", "#AA4499"),
 )
+#: How much white (above 0) or black (below) is mixed to a colour that is used again where all
+#: points have one shape.
+SHADES = (0.0, 0.45, -0.4)
 #: Shapes of points, as matplotlib names them.
 MARKERS = "os^DvP"
 #: Colour of cells without a value.
@@ -112,6 +117,26 @@ def one_line(text: str) -> str:
         One line.
     """
     return printable(" ".join(text.split()))
+
+
+def shaded(color: str, shade: float) -> str:
+    """Mix a colour with white or black.
+
+    Parameters
+    ----------
+    color
+        As "#RRGGBB".
+    shade
+        The share of white, from 0 to 1, or, below 0, that of black.
+
+    Returns
+    -------
+    str
+        As "#RRGGBB".
+    """
+    goal = 255 if shade > 0 else 0
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(part + abs(shade) * (goal - part)):02X}" for part in parts)
 
 
 def wrap(text: str) -> str:

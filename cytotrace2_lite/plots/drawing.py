@@ -30,7 +30,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["Cells", "axes_for", "draw_points", "prepare_axes", "require_matplotlib"]
+__all__ = [
+    "MAP_WIDTH",
+    "Cells",
+    "axes_for",
+    "draw_points",
+    "point_size",
+    "prepare_axes",
+    "require_matplotlib",
+]
+
+#: Inches; the least width of the picture of a map, so that maps in pictures of one width are of
+#: one size.
+MAP_WIDTH = 7.4
 
 _SIDE = 4.5  # inches, of the square axes
 _LONGEST_AXIS_NAME = 60
@@ -91,7 +103,7 @@ def require_matplotlib() -> None:
 
 @contextlib.contextmanager
 def axes_for(
-    ax: Axes | None, width: float = _SIDE, height: float = _SIDE
+    ax: Axes | None, width: float = _SIDE, height: float = _SIDE, least_width: float = 0.0
 ) -> Generator[Axes, None, None]:
     """Give axes to draw on.
 
@@ -102,6 +114,8 @@ def axes_for(
         the context it gets the size that everything drawn on it needs. A notebook shows it.
     width, height
         Of new axes, in inches.
+    least_width
+        Of the picture of new axes, in inches.
 
     Yields
     ------
@@ -125,7 +139,7 @@ def axes_for(
     ax = figure.add_axes((0, 0, 1, 1), axes_class=PlotAxes)
     yield ax
     box, margin = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), 0.1
-    whole = box.width + 2 * margin, box.height + 2 * margin
+    whole = max(box.width + 2 * margin, least_width), box.height + 2 * margin
     figure.set_size_inches(*whole)
     ax.set_position(
         (
@@ -135,7 +149,25 @@ def axes_for(
             height / whole[1],
         )
     )
+    # Over the picture, which legend or names of rows make wider than the axes.
+    ax.title.set_x((whole[0] / 2 - margin + box.x0) / width)
     show_later(figure)
+
+
+def point_size(cells: Cells) -> float:
+    """Choose the area of a point, in square points: the more cells, the smaller.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+
+    Returns
+    -------
+    float
+        From 0.4 to 24.
+    """
+    return float(np.clip(2 * (30_000 / cells.drawn.sum()) ** 0.7, 0.4, 24))
 
 
 def prepare_axes(ax: Axes, cells: Cells) -> float:
@@ -151,9 +183,10 @@ def prepare_axes(ax: Axes, cells: Cells) -> float:
     Returns
     -------
     float
-        Area of a point, in square points: the more cells, the smaller.
+        Area of a point, as `point_size` chooses it.
     """
     drawn = cells.drawn
+    size = point_size(cells)
     for axis, name, values in zip("xy", cells.axes, cells.coordinates[drawn].T, strict=True):
         low, high = float(values.min()), float(values.max())
         margin = 0.04 * (high - low) or 1.0
@@ -162,7 +195,6 @@ def prepare_axes(ax: Axes, cells: Cells) -> float:
         getattr(ax, f"set_{axis}label")(label, fontsize=TEXT_SIZE, parse_math=False)
     ax.set_box_aspect(1)
     ax.spines[["right", "top"]].set_visible(False)
-    size = float(np.clip(2 * (30_000 / drawn.sum()) ** 0.7, 0.4, 24))
     missing = np.flatnonzero(drawn & ~cells.known)
     if len(missing):
         _add_collection(ax, cells.coordinates[missing], MISSING_COLOR, size)

@@ -9,16 +9,19 @@ import contextlib
 import io
 import warnings
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
 from cytotrace2_lite.metadata.coordinates import embedding_table
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.plots._style import one_line
-from cytotrace2_lite.plots.plot import PLOTS, Plots, PlotSpec
+from cytotrace2_lite.plots.panels import draw_samples
+from cytotrace2_lite.plots.plot import Plots
+from cytotrace2_lite.plots.table import PLOTS, PlotSpec
 from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.files import write_whole
 
@@ -26,8 +29,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from matplotlib.figure import Figure
+
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.scores import Scores
+    from cytotrace2_lite.plots.boxes import Group
 
 __all__ = [
     "FORMATS",
@@ -36,7 +43,10 @@ __all__ = [
     "missing_packages",
     "no_plots",
     "remove_plots",
+    "remove_samples",
+    "render",
     "write_plots",
+    "write_samples",
 ]
 
 #: File formats of plots, which are also the extensions of the files.
@@ -47,7 +57,9 @@ UMAP_NAME = "cytotrace2_umap.tsv"
 #: Name of the report, which shows the cells, too.
 REPORT_FILE = "cytotrace2_report.html"
 _DPI = 300
+_LARGE = 14  # inches
 _MOST_MESSAGES = 3
+_SAMPLES = PLOTS[-1]
 
 
 def missing_packages(*, with_umap: bool = True) -> list[str]:
@@ -114,6 +126,7 @@ def write_plots(
     threads: int = 1,
     plot_format: str = "png",
     prefix: str = "",
+    samples: Samples | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[list[Path], list[PlotWarning]]:
     """Draw all plots and write them; what goes wrong is told in warnings, never raised.
@@ -126,7 +139,7 @@ def write_plots(
     counts
         Expression over the model's features, shape (n_cells, 14271), for the UMAP.
     labels
-        Cell id to phenotype. Without, the two plots that need them are not drawn.
+        Cell id to phenotype. Without, the plots that need them are not drawn.
     directory
         Where they are written. Files of these names are replaced.
     threads
@@ -135,6 +148,8 @@ def write_plots(
         One of `FORMATS`.
     prefix
         What the names of the files begin with.
+    samples
+        The sample of each cell. Without, they are not drawn side by side.
     progress
         Called once a second during "embed", and before each plot of "draw".
 
@@ -147,7 +162,12 @@ def write_plots(
         not look right.
     """
     report = progress or (lambda _: None)
-    specs = [spec for spec in PLOTS if labels or not spec.needs_labels]
+    specs = [
+        spec
+        for spec in PLOTS
+        if spec.can_be_drawn(with_labels=bool(labels), with_samples=samples is not None)
+    ]
+    of_cell = None if samples is None else [samples.names[k] for k in samples.of_cell]
     contents: dict[PlotSpec, bytes] = {}
     files: dict[Path, bytes] = {}
     failures: dict[str, list[PlotSpec]] = {}  # by reason
@@ -170,7 +190,8 @@ def write_plots(
         for n_done, spec in enumerate(specs):
             report(Progress("draw", n_done, len(specs), "plots"))
             try:
-                contents[spec] = _render(result, spec, labels, plot_format)
+                plots = Plots(result)
+                contents[spec] = render(partial(spec.draw, plots, labels, of_cell), plot_format)
             except Exception as error:  # noqa: BLE001 (as above)
                 failures.setdefault(_reason(error), []).append(spec)
         report(Progress("draw", len(specs), len(specs), "plots"))
@@ -190,14 +211,60 @@ def write_plots(
     return list(paths), problems
 
 
+def write_samples(
+    groups: Sequence[Group],
+    model: str,
+    directory: str | os.PathLike[str],
+    *,
+    plot_format: str = "png",
+    prefix: str = "",
+) -> PlotWarning | None:
+    """Draw samples of several runs side by side; what goes wrong is told, never raised.
+
+    Parameters
+    ----------
+    groups
+        Name of each sample, and the scores of its cells, none missing.
+    model
+        As `Scores.model_label`.
+    directory, plot_format, prefix
+        As for `write_plots`.
+
+    Returns
+    -------
+    PlotWarning or None
+        What went wrong.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a character that the font lacks
+            content = render(partial(draw_samples, groups, model), plot_format)
+        write_whole({_path(directory, _SAMPLES, plot_format, prefix): content})
+    except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
+        return _not_drawn({_reason(error): [_SAMPLES]})
+    return None
+
+
+def remove_samples(directory: str | os.PathLike[str], prefix: str = "") -> None:
+    """Remove what `write_samples` has written in an earlier run."""
+    for extension in FORMATS:
+        with contextlib.suppress(OSError):
+            _path(directory, _SAMPLES, extension, prefix).unlink()
+
+
 def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str, prefix: str) -> Path:
     return Path(directory, f"{prefix}{spec.file_name}.{plot_format}")
 
 
-def _render(
-    result: Scores, spec: PlotSpec, labels: Mapping[str, str] | None, plot_format: str
-) -> bytes:
+def render(draw: Callable[[], Figure], plot_format: str) -> bytes:
     """Draw a plot in matplotlib's default style, whatever the user's is.
+
+    Parameters
+    ----------
+    draw
+        Draws it.
+    plot_format
+        One of `FORMATS`.
 
     Returns
     -------
@@ -215,9 +282,14 @@ def _render(
     from cytotrace2_lite.plots.notebook import unshown
 
     with mpl.rc_context(style), unshown():
-        figure = spec.draw(Plots(result), labels).figure
+        figure = draw()
         content = io.BytesIO()
-        figure.savefig(content, format=plot_format, dpi=_DPI, metadata=undated.get(plot_format))
+        # A panel is so large that it is printed smaller.
+        dpi = _DPI if max(figure.get_size_inches()) < _LARGE else _DPI // 2
+        options: dict[str, Any] = {"metadata": undated.get(plot_format)}
+        if plot_format == "png":  # half the time of the default, and a tenth more bytes
+            options = {"pil_kwargs": {"compress_level": 4}}
+        figure.savefig(content, format=plot_format, dpi=dpi, **options)
     return content.getvalue()
 
 

@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.plots.drawing import Cells
 
-__all__ = ["Group", "draw_groups", "draw_values", "show_potencies"]
+__all__ = ["Group", "draw_groups", "draw_values", "show_potencies", "shows_shapes"]
 
-_SMALLEST_SHAPE = 2.5  # points across; the shape of a smaller point cannot be seen
+_SMALLEST_SHAPE = 4.0  # points across; of smaller points, many of a shape fuse to one area
+
+
+def shows_shapes(size: float) -> bool:
+    """Tell whether points of an area in square points are large enough to have shapes."""
+    return size >= _SMALLEST_SHAPE**2
 
 
 class Group(NamedTuple):
@@ -75,11 +80,11 @@ def draw_groups(
 
     size = prepare_axes(ax, cells)
     shown = cells.in_random_order()
-    markers = [group.marker if size >= _SMALLEST_SHAPE**2 else "o" for group in groups]
+    markers = [group.marker if shows_shapes(size) else "o" for group in groups]
     colors = to_rgba_array([group.color for group in groups])
     draw_points(ax, cells.coordinates[shown], colors[index[shown]], size, markers, index[shown])
     marks = {k: group.mark for k, group in enumerate(groups) if group.mark}
-    write_marks(ax, cells.coordinates[shown], index[shown], marks)
+    write_marks(ax, cells.coordinates[shown], index[shown], marks, size)
 
     handles, texts = [], []
     for k, group in enumerate(groups):

@@ -1,4 +1,4 @@
-"""Plots of a result: the class `Plots`, and the table of the plots that a run writes.
+"""Plots of a result: the class `Plots`.
 
 Colour is never the only cue. Potencies have shapes, a fixed order, and their names on the cells;
 phenotypes have shapes, and numbers or short names on the cells.
@@ -11,7 +11,7 @@ Source: cytotrace2_py 1.1.0.4 `plot_all_outputs` (file names, scales).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,76 +23,43 @@ from cytotrace2_lite.plots._style import (
     MARKERS,
     POTENCY_COLORS,
     TITLE_SIZE,
-    one_line,
     potency_colormap,
     relative_colormap,
 )
-from cytotrace2_lite.plots.boxes import boxes_height, draw_boxes
-from cytotrace2_lite.plots.drawing import Cells, axes_for
+from cytotrace2_lite.plots.boxes import boxes_height, draw_bars, draw_boxes, draw_violins
+from cytotrace2_lite.plots.drawing import MAP_WIDTH, Cells, axes_for, point_size
 from cytotrace2_lite.plots.labels import sort_labels
-from cytotrace2_lite.plots.legends import Group, draw_groups, draw_values, show_potencies
+from cytotrace2_lite.plots.legends import (
+    Group,
+    draw_groups,
+    draw_values,
+    show_potencies,
+    shows_shapes,
+)
 from cytotrace2_lite.plots.marks import label_looks
+from cytotrace2_lite.plots.panels import (
+    ROW_WIDTH,
+    count_potencies,
+    draw_panel,
+    draw_samples,
+    titled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.output.scores import Scores
 
-__all__ = ["PLOTS", "PlotSpec", "Plots"]
+__all__ = ["Plots"]
 
-
-@dataclass(frozen=True)
-class PlotSpec:
-    """A plot that a run writes.
-
-    Attributes
-    ----------
-    method
-        Name of the method of `Plots` that draws it.
-    file_name
-        Of the file, without the extension.
-    needs_coordinates
-        Whether it shows each cell at its coordinates.
-    needs_labels
-        Whether the method takes the labels of the cells.
-    """
-
-    method: str
-    file_name: str
-    needs_coordinates: bool
-    needs_labels: bool
-
-    def draw(self, plots: Plots, labels: Mapping[str, str] | None) -> Axes:
-        """Draw it.
-
-        Parameters
-        ----------
-        plots
-            Plots of the result.
-        labels
-            Cell id to label; not None where `needs_labels`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            On a figure of its own.
-        """
-        axes: Axes = getattr(plots, self.method)(*[labels] * self.needs_labels)
-        return axes
-
-
-#: All plots, in the order in which they are drawn.
-PLOTS = (
-    PlotSpec("potency_category", "cytotrace2_potency_category_UMAP", True, False),
-    PlotSpec("potency_score", "cytotrace2_potency_score_UMAP", True, False),
-    PlotSpec("relative_order", "cytotrace2_relative_order_UMAP", True, False),
-    PlotSpec("phenotype", "phenotype_UMAP", True, True),
-    PlotSpec("potency_by_phenotype", "cytotrace2_potency_score_by_phenotype", False, True),
-)
+# Labels are written on the cells, not their numbers, up to this length and number.
+_SHORT, _FEW = 14, 8
+_BY_PHENOTYPE = "Developmental potential by phenotype"
 
 
 class Plots:
@@ -138,7 +105,7 @@ class Plots:
         # From the highest potency down, as on the colour bar of the scores.
         index = len(POTENCIES) - 1 - self._result.potency_index.astype(np.intp)
         known = self._result.potency_index >= 0
-        with axes_for(ax) as drawn:
+        with axes_for(ax, least_width=MAP_WIDTH) as drawn:
             cells = self._cells(embedding, known)
             groups = []
             for k, (label, color, marker) in enumerate(
@@ -148,7 +115,7 @@ class Plots:
                 is_named = (index[known] == k).sum() >= 0.02 * len(index)
                 groups.append(Group(label, color, marker, label if is_named else ""))
             draw_groups(drawn, cells, index, groups, "no score")
-            self._name(drawn)
+            self._name(drawn, "Potency category")
             drawn.get_legend().set_title("Potency category")
         return drawn
 
@@ -173,10 +140,10 @@ class Plots:
             As `potency_category` raises.
         """
         score = self._result.score
-        with axes_for(ax) as drawn:
+        with axes_for(ax, least_width=MAP_WIDTH) as drawn:
             cells = self._cells(embedding, ~np.isnan(score))
             bar = draw_values(drawn, cells, score, potency_colormap(), "Potency score", 1.14)
-            self._name(drawn)
+            self._name(drawn, "Potency score")
             show_potencies(bar)
         return drawn
 
@@ -201,10 +168,10 @@ class Plots:
             As `potency_category` raises.
         """
         relative = self._result.relative
-        with axes_for(ax) as drawn:
+        with axes_for(ax, least_width=MAP_WIDTH) as drawn:
             cells = self._cells(embedding, ~np.isnan(relative))
             bar = draw_values(drawn, cells, relative, relative_colormap(), "Relative order")
-            self._name(drawn)
+            self._name(drawn, "Relative order")
             ticks = np.linspace(0, 1, 6)
             names = [f"{tick:.1f}" for tick in ticks]
             names[0] += " (more diff.)"
@@ -242,10 +209,12 @@ class Plots:
             The labels are not one per cell, all missing, or too many.
         """
         names, index = sort_labels(labels, self._result.cells)
-        are_short = max(map(len, names)) <= 3
-        with axes_for(ax) as drawn:
+        longest = max(map(len, names))
+        are_short = longest <= 3 or (longest <= _SHORT and len(names) <= _FEW)
+        with axes_for(ax, least_width=MAP_WIDTH) as drawn:
             cells = self._cells(embedding, index >= 0)
-            looks = label_looks(cells, index, len(names))
+            shapes = shows_shapes(point_size(cells))
+            looks = label_looks(cells, index, len(names), with_shapes=shapes)
             groups = [
                 Group(name, color, marker, name if are_short else str(k))
                 for k, (name, (color, marker)) in enumerate(zip(names, looks, strict=True), 1)
@@ -281,22 +250,155 @@ class Plots:
         UsageError
             As `phenotype` raises.
         """
+        groups = self._groups(labels)
+        with axes_for(ax, ROW_WIDTH, boxes_height(groups)) as drawn:
+            draw_boxes(drawn, list(groups.items()), self._titled(_BY_PHENOTYPE))
+        return drawn
+
+    def violins_by_phenotype(
+        self, labels: Sequence[str | None] | Mapping[str, str], ax: Axes | None = None
+    ) -> Axes:
+        """Draw a violin of `CytoTRACE2_Score` for every label, the highest median on top.
+
+        A violin shows the density of the scores, a bar in it the quartiles, a point the median.
+        Fewer than 10 cells are drawn as points. A violin has the colour of its median.
+
+        Parameters
+        ----------
+        labels, ax
+            As for `potency_by_phenotype`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With the plot.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            As `potency_by_phenotype` raises.
+        """
+        groups = self._groups(labels)
+        with axes_for(ax, ROW_WIDTH, boxes_height(groups)) as drawn:
+            draw_violins(drawn, list(groups.items()), self._titled(_BY_PHENOTYPE))
+        return drawn
+
+    def composition(
+        self, labels: Sequence[str | None] | Mapping[str, str], ax: Axes | None = None
+    ) -> Axes:
+        """Draw a bar for every label: the shares of the potencies, in the order of the boxes.
+
+        Parameters
+        ----------
+        labels, ax
+            As for `potency_by_phenotype`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With the plot.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            As `potency_by_phenotype` raises.
+        """
+        return self._composition(labels, ax, with_legend=True)
+
+    def panel(
+        self,
+        labels: Sequence[str | None] | Mapping[str, str],
+        *,
+        embedding: ArrayLike | Embedding | None = None,
+    ) -> Figure:
+        """Draw all plots above in one figure.
+
+        Parameters
+        ----------
+        labels
+            As for `phenotype`.
+        embedding
+            As for `potency_category`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of its own, which a notebook shows.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            As `potency_category` raises.
+        UsageError
+            As `phenotype` and `potency_by_phenotype` raise.
+        """
+        groups = self._groups(labels)
+        maps = (self.potency_category, self.potency_score, self.relative_order)
+        bars = partial(self._composition, with_legend=False)  # the first map has one
+        rows = (bars, self.violins_by_phenotype, self.potency_by_phenotype)
+        draw_maps = [partial(one, embedding=embedding) for one in maps]
+        draw_maps.append(partial(self.phenotype, labels, embedding=embedding))
+        return draw_panel(draw_maps, [partial(one, labels) for one in rows], boxes_height(groups))
+
+    def samples(self, samples: Sequence[str]) -> Figure:
+        """Draw the samples side by side: shares of the potencies, and violins of the scores.
+
+        Parameters
+        ----------
+        samples
+            The sample of each cell; at most 100 different ones. They are drawn in the order in
+            which they occur.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of its own, which a notebook shows.
+
+        Raises
+        ------
+        CytoTRACE2Error
+            matplotlib is not installed.
+        UsageError
+            There is not one sample per cell, or no cell has a score, or there are too many.
+        """
+        names, index = sort_labels(samples, self._result.cells, most=None)
+        score = self._result.score
+        occur = dict.fromkeys(index[index >= 0].tolist())
+        rows = [(names[k], score[(index == k) & ~np.isnan(score)]) for k in occur]
+        return draw_samples([row for row in rows if len(row[1])], self._result.model_label)
+
+    def _composition(
+        self,
+        labels: Sequence[str | None] | Mapping[str, str],
+        ax: Axes | None = None,
+        *,
+        with_legend: bool,
+    ) -> Axes:
+        rows = [(name, count_potencies(scores)) for name, scores in self._groups(labels).items()]
+        with axes_for(ax, ROW_WIDTH, boxes_height(name for name, _ in rows)) as drawn:
+            title = self._titled("Potency by phenotype")
+            draw_bars(drawn, rows, title, with_legend=with_legend)
+        return drawn
+
+    def _groups(
+        self, labels: Sequence[str | None] | Mapping[str, str]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Give the scores of each label, the highest median first."""
         names, index = sort_labels(labels, self._result.cells)
         score = self._result.score
         groups = [(name, score[(index == k) & ~np.isnan(score)]) for k, name in enumerate(names)]
         groups = [group for group in groups if len(group[1])]
         if not groups:
             raise UsageError("no cell has both a label and a score.")
-        groups.sort(key=lambda group: float(np.median(group[1])), reverse=True)
-        height = boxes_height(name for name, _ in groups)
-        with axes_for(ax, 6.5, height) as drawn:
-            draw_boxes(drawn, groups, one_line(self._result.model_label))
-        return drawn
+        return dict(sorted(groups, key=lambda group: float(np.median(group[1])), reverse=True))
 
-    def _name(self, ax: Axes) -> None:
+    def _titled(self, title: str) -> str:
+        """Name the model after a title."""
+        return titled(title, self._result.model_label)
+
+    def _name(self, ax: Axes, title: str) -> None:
         """Name the model in the title: not all scores are CytoTRACE 2's."""
-        label = one_line(self._result.model_label)
-        ax.set_title(label, fontsize=TITLE_SIZE, parse_math=False)
+        ax.set_title(self._titled(title), fontsize=TITLE_SIZE, parse_math=False)
 
     def _cells(self, embedding: ArrayLike | Embedding | None, known: NDArray[np.bool_]) -> Cells:
         """Put coordinates, given or of the result, beside which cells have a value to show."""

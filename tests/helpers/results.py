@@ -16,7 +16,14 @@ ON_CELLS = [
     "cytotrace2_potency_score_UMAP",
     "cytotrace2_relative_order_UMAP",
 ]
-BY_LABEL = ["cytotrace2_potency_score_by_phenotype", "phenotype_UMAP"]
+BY_LABEL = [
+    "cytotrace2_composition",
+    "cytotrace2_panel",
+    "cytotrace2_potency_score_by_phenotype",
+    "cytotrace2_potency_score_violin",
+    "phenotype_UMAP",
+]
+BY_SAMPLE = ["cytotrace2_samples"]
 # Labels that need several lines.
 LONG = [
     f"{kind} of the {organ}, {state}"
@@ -74,6 +81,8 @@ def all_axes(result, names):
         "relative": result.plot.relative_order(),
         "phenotype": result.plot.phenotype(labels),
         "boxes": result.plot.potency_by_phenotype(labels),
+        "violins": result.plot.violins_by_phenotype(labels),
+        "composition": result.plot.composition(labels),
     }
 
 

@@ -62,7 +62,7 @@ class TestCommandLine:
         run("-a", "labels.txt", "--embedding", "umap.tsv")
         assert not Path("out/cytotrace2_umap.tsv").exists()
         assert pictures == {name: Path("out", f"{name}.png").read_bytes() for name in ON_CELLS}
-        assert err.endswith("Plots: 5 .png files in out\n")
+        assert err.endswith("Plots: 8 .png files in out\n")
 
     def test_plots_at_given_coordinates(self, run, monkeypatch):
         monkeypatch.setattr(umap, "compute_umap", None)

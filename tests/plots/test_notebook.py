@@ -48,6 +48,8 @@ CELLS = [
     ("import matplotlib.pyplot as plt\nresult.plot.potency_by_phenotype(labels).figure", 1),
     ("result.plot.potency_by_phenotype(labels)", 1),
     ("figure, ax = plt.subplots()\nresult.plot.potency_by_phenotype(labels, ax=ax)\nNone", 1),
+    ("result.plot.samples(labels)", 1),
+    ("result.plot.panel(labels, embedding=layout)\nNone", 1),
     ("result", 0),
 ]
 # In a process of its own: Jupyter's warnings are not ours.

@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 import matplotlib as mpl
 from helpers.results import LONG, all_axes, labelled, made_up, made_up_without_embedding
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -78,16 +78,25 @@ class TestLooks:
     def test_the_title_names_the_model(self, info, title):
         """Only the official models give the scores of CytoTRACE 2."""
         result = replace(made_up(30), info=info)
+        named = f" ({title})" if title else ""
         for name in ("potency_category", "potency_score", "relative_order"):
-            assert getattr(result.plot, name)().get_title() == title
-        boxes = result.plot.potency_by_phenotype(["a", "b"] * 15).get_title()
-        assert boxes == "Developmental potential by phenotype" + (f" ({title})" if title else "")
+            shown = name.replace("_", " ").capitalize()
+            assert getattr(result.plot, name)().get_title() == shown + named
+        for name, shown in (
+            ("potency_by_phenotype", "Developmental potential by phenotype"),
+            ("violins_by_phenotype", "Developmental potential by phenotype"),
+            ("composition", "Potency by phenotype"),
+        ):
+            assert getattr(result.plot, name)(["a", "b"] * 15).get_title() == shown + named
+        bars, violins = result.plot.samples(["a", "b"] * 15).axes
+        assert bars.get_title() == "Potency by sample" + named
+        assert violins.get_title() == "Developmental potential by sample" + named
 
     def test_categories(self):
         result = made_up(300, n_missing=9)
         ax = result.plot.potency_category()
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("UMAP 1", "UMAP 2")
-        assert ax.get_title() == "open model"
+        assert ax.get_title() == "Potency category (open model)"
         assert ax.get_legend().get_title().get_text() == "Potency category"
         counts = np.bincount(result.potency_index[result.potency_index >= 0], minlength=6)
         expected = [f"{name} ({n})" for name, n in zip(ct2.POTENCIES, counts, strict=True)]
@@ -202,6 +211,99 @@ class TestLooks:
         assert points.get_rasterized()
         assert len(points.get_offsets()) == 379
 
+    def test_violins_and_bars_are_in_the_order_of_the_boxes(self):
+        result = made_up(400, n_missing=20)
+        labels = labelled(result, ["a", "b", "c", "d"])
+        labels[:9] = ["few"] * 9
+        rows = [
+            [text.get_text() for text in draw(labels).get_yticklabels()]
+            for draw in (
+                result.plot.potency_by_phenotype,
+                result.plot.violins_by_phenotype,
+                result.plot.composition,
+            )
+        ]
+        assert rows[0] == rows[1] == rows[2]
+        violins = result.plot.violins_by_phenotype(labels)
+        outlines = [c for c in violins.collections if isinstance(c, PolyCollection)]
+        assert len([c for c in outlines if not isinstance(c, PathCollection)]) == 4  # not of "few"
+
+    def test_bars_are_the_composition(self):
+        result = made_up(400, n_missing=20)
+        labels = labelled(result, ["a", "b", "c"])
+        ax = result.plot.composition(labels)
+        table = result.composition(labels).to_pandas().set_index(["label", "potency"])["fraction"]
+        names = [text.get_text() for text in ax.get_yticklabels()]
+        widths = np.array([patch.get_width() for patch in ax.patches]).reshape(3, 6)
+        for name, row in zip(names, widths, strict=True):
+            np.testing.assert_allclose(row, table.loc[name].loc[list(ct2.POTENCIES)])
+        assert legend_texts(ax) == list(ct2.POTENCIES)[::-1]
+
+    def test_numbers_of_cells_end_at_one_line(self):
+        result = made_up(3000)
+        labels = ["many"] * 2990 + ["few"] * 10
+        for ax in (result.plot.potency_by_phenotype(labels), result.plot.composition(labels)):
+            boxes = dict(texts_of(ax.figure))
+            ends = [boxes[text].x1 for text in ("2,990", "10", "cells")]
+            assert np.ptp(ends) < 2  # pixels
+
+    @pytest.mark.parametrize("n_cells", [300, 3000])
+    def test_maps_are_of_one_size_and_titles_in_the_middle(self, n_cells):
+        for name, ax in all_axes(made_up(n_cells), ["HSC", "B"]).items():
+            width = ax.figure.get_size_inches()[0]
+            title = dict(texts_of(ax.figure))[ax.get_title()]
+            middle = (title.x0 + title.x1) / 2 / ax.figure.dpi
+            assert middle == pytest.approx(width / 2, abs=0.05)
+            if name in {"category", "score", "relative", "phenotype"}:
+                assert width == pytest.approx(7.4)
+                left = ax.get_window_extent().x0 / ax.figure.dpi
+                assert left == pytest.approx(0.29, abs=0.03)
+
+    def test_many_cells_are_circles(self):
+        for n_cells, n_shapes in ((300, 6), (3000, 1)):
+            handles = made_up(n_cells).plot.potency_category().get_legend().legend_handles
+            assert len({handle.get_marker() for handle in handles}) == n_shapes
+        result = made_up(3000)
+        handles = result.plot.phenotype(labelled(result, LONG)).get_legend().legend_handles
+        assert len({handle.get_color() for handle in handles}) >= 18
+
+    def test_few_short_names_are_on_the_map_and_not_on_the_cells(self):
+        result = made_up(300)
+        centres = np.array([[0, 0], [10, 0], [0, 10]])
+        layout = centres[np.arange(300) % 3] + np.random.RandomState(0).normal(size=(300, 2))
+        ax = result.plot.phenotype(labelled(result, ["B cell", "HSC", "x"]), embedding=layout)
+        boxes = dict(texts_of(ax.figure))
+        points = ax.transData.transform(layout)
+        for name in ("B cell", "HSC", "x"):
+            box = boxes[name]
+            inside = ((points > [box.x0, box.y0]) & (points < [box.x1, box.y1])).all(axis=1)
+            assert inside.sum() <= 1
+        ax = result.plot.phenotype(labelled(result, ["a name too long for the map", "x"]))
+        assert {text.get_text() for text in ax.texts} == {"1", "2"}
+
+    def test_samples(self):
+        result = made_up(60, n_missing=20)
+        names = np.where(np.isnan(result.score), "none", ["s10", "s9", "s1"] * 20)
+        bars, violins = result.plot.samples(names).axes
+        for ax in (bars, violins):
+            assert {text.get_text() for text in ax.get_yticklabels()} == {"s10", "s9", "s1"}
+        with pytest.raises(ct2.UsageError, match="there are 101 samples; the plot can show at"):
+            made_up(101).plot.samples([f"s{i}" for i in range(101)])
+        with pytest.raises(ct2.UsageError, match="no cell has both a sample and a score"):
+            made_up(5, n_missing=5).plot.samples(["a"] * 5)
+
+    def test_panel(self):
+        result = made_up(200)
+        figure = result.plot.panel(labelled(result, ["a", "b"]))
+        width, height = figure.canvas.get_width_height()
+        for text, box in texts_of(figure):
+            inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+            assert inside, text
+        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        assert len(boxes) == 7
+        for one, other in itertools.combinations(boxes, 2):
+            assert not one.overlaps(other)
+
     def test_cells_without_coordinates_are_not_drawn(self):
         result = made_up(50)
         coordinates = result.embedding.coordinates.copy()
@@ -239,7 +341,7 @@ class TestInPython:
             "result = made_up(50)\n"
             "all_axes(result, ['a', 'b'])\n"
             "paths, _ = write_plots(result, None, {'c1': 'a'}, sys.argv[1])\n"
-            "assert len(paths) == 5\n"
+            "assert len(paths) == 8\n"
             "assert [mpl.rcParams[name] for name in names] == before\n"
             "assert 'matplotlib.pyplot' not in sys.modules\n"
         )
