@@ -4,8 +4,9 @@
 
 A run has three parts. The starting process opens the file, computes its digest, and collects the
 scores: that is not shared. The workers read the file and split it by batch, then they score; both
-are shared evenly, in whole batches. The measured figures are of data of `make_data.py`. What is not in the model: a file system or network that many workers share, workers that
-wait for memory, other users.
+are shared evenly, in whole batches. The measured figures are of data of `make_data.py`. What is not
+in the model: a file system or network that many workers share, workers that wait for memory, other
+users.
 """
 
 from __future__ import annotations
