@@ -37,8 +37,10 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture(scope="module")
 def client():
-    with connected("local:2", max_cores=3) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cytotrace2_lite.cluster.connection._WORKER_SECONDS", 3)
+        with connected("local:2", max_cores=3) as client:
+            yield client
 
 
 @pytest.fixture(scope="module")
