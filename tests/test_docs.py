@@ -22,7 +22,7 @@ from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SITE = ("mkdocs", "mkdocs_click", "material", "mkdocstrings")
+SITE = ("mkdocs", "mkdocs_click", "mkdocs_jupyter", "material", "mkdocstrings")
 
 # Of cytotrace2-py 1.1.0.4: its command line, and the arguments of its function.
 UPSTREAM = {
@@ -123,13 +123,40 @@ def test_the_page_on_genes_runs(checkout):
 
 
 def test_the_notebook_on_genes_was_executed():
-    document = json.loads((DOCS / "genes.ipynb").read_text())
+    document = json.loads((DOCS / "genes-notebook.ipynb").read_text())
     code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
     assert all(cell["execution_count"] for cell in code)
     outputs = [output for cell in code for output in cell["outputs"]]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert not any(output["output_type"] == "error" for output in outputs)
-    assert (DOCS / "genes.ipynb").stat().st_size < 400_000
+    assert (DOCS / "genes-notebook.ipynb").stat().st_size < 400_000
+
+
+def test_every_dependency_and_its_licence_is_listed():
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = ("dependencies", "plot", "h5ad", "export", "report", "zarr", "dask", "enrich")
+    page = (DOCS / "dependencies.md").read_text()
+    for name in lists:
+        (found,) = re.findall(rf"^{name} = \[(.*?)\]$", text, re.MULTILINE | re.DOTALL)
+        for requirement in re.findall(r'"([a-z0-9-]+)>=', found):
+            if requirement != "umap-learn":  # where there is no scranpy
+                assert re.search(rf"^\| {requirement} \| [^|]+ \| [^|]+ \|", page, re.MULTILINE)
+
+
+def test_the_page_for_tool_authors_runs(checkout):
+    (code,) = blocks("tool-authors.md", "python")
+    code += """
+import numpy as np
+import cytotrace2_lite.genes
+
+counts = np.random.default_rng(0).poisson(2, (150, 2000))
+features = cytotrace2_lite.genes.features()[:2000]
+scores, doubts = potency(counts, features, [f"c{i}" for i in range(150)], "mouse")
+print(len(scores), len(doubts))
+"""
+    script = checkout.directory / "page.py"
+    script.write_text(code)
+    assert checkout(sys.executable, script.name).startswith("150 ")
 
 
 @pytest.mark.parametrize("page", ["index.md", "running.md"])
@@ -217,9 +244,10 @@ def test_the_analysis_with_scanpy_and_cellrank_runs(checkout):
 @needs_plots
 @pytest.mark.skipif(find_spec("nbclient") is None, reason="the extra docs is not installed")
 def test_the_notebook_runs(checkout):
-    notebook = DOCS / "tutorial.ipynb"
+    notebook = DOCS / "tutorial-notebook.ipynb"
     document = json.loads(notebook.read_text())
-    assert all(not cell.get("outputs") for cell in document["cells"])
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     copy = checkout.directory / notebook.name
     copy.write_text(notebook.read_text())
     # In a process of its own: Jupyter's warnings are not ours.
