@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 
 # Measured, seconds of one core (docs/cluster.md says how).
-SECONDS_TO_SCORE = {10_000: 2.2e-3}  # a cell of a batch of 10,000
-SECONDS_TO_READ = 3e-4  # a cell, by a worker, splitting included
+SECONDS_TO_SCORE = {10_000: 1.35e-3}  # a cell of a batch of 10,000
+SECONDS_TO_READ = 2e-4  # a cell, by a worker, splitting included
 # Of the starting process: digest at 700 MB/s, names, random split, results.
 BYTES_PER_CELL = 22_500
 SECONDS_OF_DRIVER = BYTES_PER_CELL / 700e6 + 3e-5  # a cell
