@@ -287,8 +287,9 @@ def render(draw: Callable[[], Figure], plot_format: str) -> bytes:
         # A panel is so large that it is printed smaller.
         dpi = _DPI if max(figure.get_size_inches()) < _LARGE else _DPI // 2
         options: dict[str, Any] = {"metadata": undated.get(plot_format)}
-        if plot_format == "png":  # half the time of the default, and a tenth more bytes
-            options = {"pil_kwargs": {"compress_level": 4}}
+        if plot_format == "png":
+            # zlib's Z_RLE: of pictures that are mostly white, the same bytes in less time.
+            options = {"pil_kwargs": {"compress_type": 3}}
         figure.savefig(content, format=plot_format, dpi=dpi, **options)
     return content.getvalue()
 

@@ -43,7 +43,7 @@ class TestTable:
 class TestFiles:
     def write(self, directory, **options):
         result = made_up(3000, n_missing=30)
-        labels = dict(zip(result.cells, labelled(result, LONG[::4]), strict=True))
+        labels = dict(zip(result.cells, labelled(result, LONG[::10]), strict=True))
         return files.write_plots(result, None, labels, directory, **options)
 
     @pytest.mark.parametrize("plot_format", files.FORMATS)
