@@ -228,7 +228,13 @@ def run(
                 embed = partial(checked_embedding, obsm_embedding(source, embedding))
             elif embedding is not None:
                 embed = partial(checked_embedding, embedding)
-            job = prepare_job(source, options, embed=embed, progress=report)
+            job = prepare_job(
+                source,
+                options,
+                embed=embed,
+                progress=report,
+                cluster=None if to_compute else cluster,
+            )
         if strict:
             job.refuse_warnings()
         _give_warnings(job.findings, stacklevel=3)

@@ -253,6 +253,7 @@ def score_to_directory(
             embed=embed,
             embedding_name=None if embedding is None or to_compute else str(embedding),
             progress=progress,
+            cluster=None if keep_counts or explain is not None else cluster,
         )
         condition_of = {}
         if condition is not None:

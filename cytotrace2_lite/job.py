@@ -21,7 +21,7 @@ from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
 from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
-from cytotrace2_lite.read import ReadOptions, open_input
+from cytotrace2_lite.read import ReadOptions, collect, open_input
 from cytotrace2_lite.result import Result
 from cytotrace2_lite.system.machine import available_cores, available_memory
 
@@ -138,6 +138,7 @@ def prepare_job(
     embed: Callable[[list[str]], tuple[Embedding, list[Finding]]] | None = None,
     embedding_name: str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    cluster: Cluster | None = None,
 ) -> Job:
     """Read and check a dataset: all that a run does before it computes anything.
 
@@ -159,6 +160,8 @@ def prepare_job(
         What the record of the run calls these coordinates.
     progress
         Called while the dataset is read.
+    cluster
+        Has its workers read the file, if they can; the values are then not here.
 
     Returns
     -------
@@ -186,6 +189,20 @@ def prepare_job(
     key = batches if isinstance(batches, str) else batch_key or ""
     labels = obs_column(source, key) if key and annotation is None else batches
     cell_labels = [] if label_column is None else obs_column(source, label_column)
+
+    def described(names: list[str]) -> tuple[Annotation | None, Samples | None]:
+        """Say what is known about the cells, once their names are known."""
+        matched, of_cells = annotation, labels
+        if label_column is not None:
+            matched = annotation_of_labels(
+                source.name, source.frame_name or "obs", label_column, names, cell_labels
+            )
+        elif matched is not None:
+            matched = matched.matched(names)
+        if matched is not None and batch_key is not None and label_column is None:
+            of_cells = matched.column(batch_key, names)
+        return matched, None if of_cells is None else samples_of(of_cells, names, key)
+
     expression, origin = source.read(
         ReadOptions(
             is_known=lambda names: is_known(names, parameters.species, mouse_symbol),
@@ -202,18 +219,13 @@ def prepare_job(
         cells=options.cells,
         progress=report,
         max_bytes=_bytes_of_values(parameters),
+        collect_file=collect
+        if cluster is None
+        else cluster.reading(ensemble, parameters, mouse_symbol, lambda names: described(names)[1]),
     )
     read_seconds = time.perf_counter() - started
     names = expression.cells
-    if label_column is not None:
-        annotation = annotation_of_labels(
-            source.name, source.frame_name or "obs", label_column, names, cell_labels
-        )
-    elif annotation is not None:
-        annotation = annotation.matched(names)
-    if annotation is not None and batch_key is not None and label_column is None:
-        labels = annotation.column(batch_key, names)
-    samples = None if labels is None else samples_of(labels, names, key)
+    known, samples = described(names)
     layout, remarks = embed(names) if embed is not None else (None, [])
     prepared = prepare(expression, parameters.species, mouse_symbol, threads=parameters.max_cores)
     del expression
@@ -222,8 +234,8 @@ def prepare_job(
     findings += model_permissions(ensemble.info.path)
     if table is not None:
         findings += table.findings()
-    if annotation is not None:
-        findings += check_annotation(annotation, names)
+    if known is not None:
+        findings += check_annotation(known, names)
     return Job(
         data=prepared,
         ensemble=ensemble,
@@ -236,10 +248,10 @@ def prepare_job(
             started=started,
             read_seconds=read_seconds,
             orthologs=table,
-            annotation=annotation,
+            annotation=known,
             embedding=embedding_name,
         ),
-        annotation=annotation,
+        annotation=known,
     )
 
 

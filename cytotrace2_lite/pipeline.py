@@ -53,6 +53,7 @@ __all__ = [
     "check",
     "prepare",
     "score_cells",
+    "split_cells",
 ]
 
 _LARGEST_TOTAL = 1e300  # times a million it must still be a number
@@ -192,17 +193,38 @@ class _Batch(NamedTuple):
 def _split(data: ModelInput, parameters: Parameters, samples: Samples | None) -> list[_Batch]:
     """Split a run into batches, sample by sample as if each were alone."""
     has_counts = data.counts.genes_per_cell > 0
-    split = []
+    split = [
+        _Batch(sample, cells[has_counts[cells]])
+        for sample, cells in split_cells(len(data.cells), parameters, samples)
+    ]
+    return [batch for batch in split if len(batch.cells)]
+
+
+def split_cells(
+    n_cells: int, parameters: Parameters, samples: Samples | None
+) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Split all cells of a run into batches, those without counts included.
+
+    Parameters
+    ----------
+    n_cells
+        Number of cells.
+    parameters, samples
+        As for `score_cells`.
+
+    Yields
+    ------
+    tuple
+        Sample ("" without samples), and the indices of the cells of a batch of it.
+    """
     parts = (
-        {"": np.arange(len(data.cells))}
+        {"": np.arange(n_cells)}
         if samples is None
         else {name: np.flatnonzero(samples.of_cell == i) for i, name in enumerate(samples.names)}
     )
     for sample, part in parts.items():
         for batch in batches(len(part), parameters.batch_size, parameters.seed):
-            cells = part[batch]
-            split.append(_Batch(sample, cells[has_counts[cells]]))
-    return [batch for batch in split if len(batch.cells)]
+            yield sample, part[batch]
 
 
 def check(

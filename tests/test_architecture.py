@@ -40,9 +40,12 @@ TABLE = {
         "pipeline plots.drawing plots.notebook output.anndata output.scores output.table "
         "output.tables models.ensemble models.weights stages.preprocess genes counts base system"
     ),
-    "cluster": "batch output.keys models.ensemble models.sealed models.info counts base system",
     "report": "explanation.explanation plots output metadata read counts genes base system",
     "result": "report explanation.explanation plots output metadata read base system",
+    "cluster": (
+        "pipeline batch output.keys metadata.samples models.ensemble models.sealed models.info "
+        "read genes counts base system"
+    ),
     "job": (
         "result cluster pipeline checks output.report metadata models.ensemble read genes counts "
         "base system"

@@ -1,5 +1,6 @@
 """Workers of Dask give the same bytes as one process, also where some of them are lost."""
 
+import importlib
 import json
 import os
 import shutil
@@ -17,10 +18,11 @@ from helpers.counts import random_counts
 from test_pipeline import PARAMETERS, dataset, same
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.cluster import Cluster, connected
-from cytotrace2_lite.cluster import worker as at_worker
 from cytotrace2_lite.cluster import workers as of_workers
+from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.pipeline import score_cells
@@ -35,8 +37,10 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture(scope="module")
 def client():
-    with connected("local:2", max_cores=3) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cytotrace2_lite.cluster.connection._WORKER_SECONDS", 3)
+        with connected("local:2", max_cores=3) as client:
+            yield client
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +65,11 @@ def score(client, ensemble, data=None, *, tell=None, progress=None, **options):
         return scores, scoring.report()
 
 
-def at_all(client, function, *arguments):
-    """What each worker gives."""
-    return client.run(function, *arguments)
-
-
-def patch_worker(name, value):
-    """Replace something in the module that workers use; gives what it was."""
-    from cytotrace2_lite.cluster import worker
-
-    before = getattr(worker, name)
-    setattr(worker, name, value)
+def patch_worker(name, value, module="cytotrace2_lite.cluster.worker"):
+    """Replace something in a module of a worker; gives what it was."""
+    found = importlib.import_module(module)
+    before = getattr(found, name)
+    setattr(found, name, value)
     return before
 
 
@@ -80,12 +78,13 @@ def patched(client):
     """Function that replaces something in all workers until the test ends."""
     befores = []
 
-    def patch(name, value):
-        befores.append((name, next(iter(client.run(patch_worker, name, value).values()))))
+    def patch(name, value, module="cytotrace2_lite.cluster.worker"):
+        found = client.run(patch_worker, name, value, module)
+        befores.append((name, next(iter(found.values())), module))
 
     yield patch
-    for name, before in befores:
-        client.run(patch_worker, name, before)
+    for before in befores:
+        client.run(patch_worker, *before)
 
 
 class TestSameBytes:
@@ -152,9 +151,105 @@ def patch_find(path, other):
     ensemble.find_model = lambda name: find_model(Path(other) if str(name) == path else name)
 
 
+class TestReading:
+    """Workers read a file themselves, where they can."""
+
+    @pytest.fixture
+    def write(self, tmp_path):
+        h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+
+        def file(matrix, encoding="csr_matrix"):
+            path = tmp_path / "x.h5ad"
+            text = h5py.string_dtype()
+            with h5py.File(path, "w") as content:
+                content.attrs["encoding-type"] = "anndata"
+                names = [f"c{i}" for i in range(matrix.shape[0])]
+                for frame, index in (("obs", names), ("var", features())):
+                    group = content.create_group(frame)
+                    group.attrs["_index"] = "_index"
+                    group.create_dataset("_index", data=list(index), dtype=text)
+                x = content.create_group("X")
+                x.attrs["encoding-type"], x.attrs["shape"] = encoding, matrix.shape
+                for name in ("data", "indices", "indptr"):
+                    x[name] = getattr(matrix, name)
+            return path
+
+        return file
+
+    def run(self, client, path, ensemble, **options):
+        """Result of the cluster and that of this process; what was said."""
+        cluster, told = Cluster(client), []
+        cluster.tell = told.append
+        given = RunOptions(model=ensemble, batch_size=400, smooth_batch_size=200, **options)
+        found, alone = (
+            score_to_directory(path, None, given, cluster=one, keep_counts=False).result
+            for one in (cluster, None)
+        )
+        assert found.to_bytes(extra_columns=True) == alone.to_bytes(extra_columns=True)
+        without = ("seconds", "cluster", "peak_memory_bytes", "findings")
+        for key in set(alone.info) - set(without):
+            assert found.info[key] == alone.info[key]
+        kept = [
+            [one for one in result.info["findings"] if one["code"] != "estimate"]
+            for result in (found, alone)
+        ]
+        assert kept[0] == kept[1]
+        return found.info["cluster"], told
+
+    def test_the_same(self, client, ensemble, write, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
+        matrix = random_counts(1100, 300)
+        for cell in (3, 500, 1099):
+            matrix.data[matrix.indptr[cell] : matrix.indptr[cell + 1]] = 0
+        matrix.data[5000] = 300.5  # other types of values in this block alone
+        report, told = self.run(client, write(matrix), ensemble)
+        assert told == []
+        assert report["read_by"] == "workers"
+        assert report["bytes_sent"] == 0
+        assert report["bytes_between_workers"] > 0
+
+    def test_what_workers_do_not_read(self, client, ensemble, write):
+        matrix = random_counts(120, 300)
+        path = write(matrix.tocsc(), "csc_matrix")
+        report, told = self.run(client, path, ensemble)
+        why = "its values are not sorted by cell (CSR), or not in one file."
+        assert told == [f"{path} is read here, and sent to the workers: {why}"]
+        assert report["read_by"] == "driver"
+
+    def test_what_they_cannot_reach(self, client, ensemble, write, patched):
+        patched("identity_of", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
+        report, told = self.run(client, write(random_counts(120, 300)), ensemble)
+        assert told[0].endswith("x.h5ad: here is another file of this name.")
+        assert report["read_by"] == "driver"
+
+    def test_wrong_values_have_the_message_of_one_process(self, client, ensemble, write):
+        matrix = random_counts(120, 300)
+        matrix.data[70 * 300 + 1] = -2
+        gene = features()[matrix.indices[70 * 300 + 1]]
+        with pytest.raises(ct2.InputError, match=f"gene '{gene}', cell 'c70': the value -2 is neg"):
+            ct2.run(write(matrix), model=ensemble, client=client)
+
+    @pytest.mark.slow
+    def test_after_a_worker_was_killed(self, client, ensemble, write, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
+        done = []
+
+        def kill_once(event):
+            if not done and event.stage == "predict" and event.done:
+                done.append(1)
+                _, pid = next(iter(client.run(os.getpid).items()))
+                os.kill(pid, signal.SIGKILL)
+
+        path, options = write(random_counts(1500, 300)), {"model": ensemble, "batch_size": 150}
+        found = ct2.run(path, client=client, progress=kill_once, **options)
+        assert found.to_bytes() == ct2.run(path, **options).to_bytes()
+        assert found.info["cluster"]["n_retries"] >= 1
+        client.wait_for_workers(2, timeout=60)
+
+
 class TestRefusals:
     def test_other_versions(self, client, ensemble, patched):
-        patched("versions", lambda: at_worker.versions.__globals__ and {"numpy": "0.1"})
+        patched("versions", lambda: {"numpy": "0.1"})
         with pytest.raises(ct2.CytoTRACE2Error, match="cytotrace2_lite None, and this process has"):
             score(client, ensemble)
 

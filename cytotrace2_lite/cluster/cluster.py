@@ -15,27 +15,34 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cytotrace2_lite.cluster import worker as at_worker
+from cytotrace2_lite.cluster.blocks import score_pieces
 from cytotrace2_lite.cluster.connection import checked_client
+from cytotrace2_lite.cluster.reading import Reading, RemoteBatch
 from cytotrace2_lite.cluster.workers import Workers
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.pipeline import split_cells
 from cytotrace2_lite.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.base.parameters import Parameters
     from cytotrace2_lite.batch import BatchScores
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.output.keys import ClusterReport
 
 __all__ = ["Cluster"]
 
 _MOST_LOSSES = 3  # of workers with one batch
-_SECONDS_OF_WAITING = 0.2
+_SECONDS_OF_WAITING = 0.5
 _SECONDS_OF_FAILURES = 60  # to send anything
 _SECONDS_FOR_SCORES = 120  # to arrive, once they are there
 
@@ -81,6 +88,46 @@ class Cluster:
         """Have all runs end with an error soon, in whatever thread they are."""
         self.is_stopped = True
 
+    def reading(
+        self,
+        ensemble: Ensemble,
+        parameters: Parameters,
+        orthologs: Mapping[str, str] | None,
+        samples_of: Callable[[list[str]], Samples | None],
+    ) -> Reading:
+        """Have the workers read a file.
+
+        Parameters
+        ----------
+        ensemble
+            With which its cells will be scored.
+        parameters
+            How they are split into batches.
+        orthologs
+            As for `cytotrace2_lite.pipeline.prepare`.
+        samples_of
+            Called with the names of the cells; gives their samples.
+
+        Returns
+        -------
+        Reading
+            To be given to `Input.read`.
+        """
+
+        def split(names: list[str]) -> list[NDArray[np.intp]]:
+            samples = samples_of(names)
+            return [cells for _, cells in split_cells(len(names), parameters, samples)]
+
+        workers = self._workers_with(ensemble)
+        return Reading(self._client, workers, self.tell, parameters.species, orthologs, split)
+
+    def _workers_with(self, ensemble: Ensemble) -> Workers:
+        with self._lock:
+            digest = ensemble.info.sha256
+            if digest not in self._workers:
+                self._workers[digest] = Workers(self._client, ensemble)
+            return self._workers[digest]
+
     @contextmanager
     def scoring(self, ensemble: Ensemble, parameters: Parameters) -> Iterator[Scoring]:
         """Score with a model.
@@ -95,12 +142,8 @@ class Cluster:
         Scoring
             To be given to `score_cells` as `map`. What it has sent is dropped afterwards.
         """
-        with self._lock:
-            digest = ensemble.info.sha256
-            workers = self._workers.get(digest)
-            if workers is None:
-                workers = self._workers[digest] = Workers(self._client, ensemble)
-        scoring = Scoring(self, self._client, workers, digest, parameters)
+        workers = self._workers_with(ensemble)
+        scoring = Scoring(self, self._client, workers, ensemble.info.sha256, parameters)
         try:
             yield scoring
         finally:
@@ -112,7 +155,7 @@ class _Batch:
     """A batch, until its scores are there."""
 
     number: int
-    counts: Counts
+    counts: Counts | RemoteBatch
     address: str = ""
     answer: Any = None
     n_losses: int = 0
@@ -140,7 +183,8 @@ class Scoring:
         self._used: dict[str, int] = {}
         self._n_retries = 0
         self._sends_fail_since: float | None = None
-        self._bytes_sent = self._bytes_received = 0
+        self._read_by: Literal["driver", "workers"] = "driver"
+        self._bytes_sent = self._bytes_received = self._bytes_between = 0
 
     def __call__(self, function: Any, items: Iterable[Any], /) -> Iterator[BatchScores]:
         """Give the scores of batches, in their order.
@@ -204,21 +248,25 @@ class Scoring:
         return {
             "n_workers": len(self._used),
             "n_threads": sum(self._used.values()),
-            "read_by": "driver",
+            "read_by": self._read_by,
             "n_retries": self._n_retries,
             "bytes_sent": self._bytes_sent + self._workers.bytes_sent,
             "bytes_received": self._bytes_received,
-            "bytes_between_workers": 0,
+            "bytes_between_workers": self._bytes_between,
         }
 
     def _send(self, batch: _Batch, address: str, threads: int) -> bool:
         """Send a batch to a worker; tell whether that was possible."""
         self._used[address] = threads
+        counts, sent = batch.counts, []
         try:
-            data = self._client.scatter(batch.counts, workers=[address], hash=False)
+            if isinstance(counts, RemoteBatch):
+                work: tuple[Any, ...] = (score_pieces, counts.cells, counts.pieces)
+            else:
+                sent = [self._client.scatter(counts, workers=[address], hash=False)]
+                work = (at_worker.score, *sent)
             answer = self._client.submit(
-                at_worker.score,
-                data,
+                *work,
                 self._sha256,
                 replace(self._parameters, max_cores=threads),
                 workers=[address],
@@ -235,8 +283,10 @@ class Scoring:
                 ) from error
             return False
         self._sends_fail_since = None
-        self._bytes_sent += sys.getsizeof(batch.counts)
-        batch.address, batch.answer, batch.sent = address, answer, [data]
+        if sent:
+            self._bytes_sent += sys.getsizeof(counts)
+        self._read_by = "driver" if sent else "workers"
+        batch.address, batch.answer, batch.sent = address, answer, sent
         self._running[batch.number] = batch
         answer.add_done_callback(lambda _, number=batch.number: self._finished.put(number))
         return True
@@ -268,7 +318,11 @@ class Scoring:
             if batch.answer.status == "error":
                 error = batch.answer.exception(timeout=_SECONDS_FOR_SCORES)
             elif batch.answer.status == "finished":
-                scores: BatchScores | None = batch.answer.result(timeout=_SECONDS_FOR_SCORES)
+                scores: BatchScores | None
+                scores = answer = batch.answer.result(timeout=_SECONDS_FOR_SCORES)
+                if isinstance(answer, tuple):
+                    scores, moved = answer
+                    self._bytes_between += moved
                 if scores is None:
                     self._workers.has_no_model(batch.address)
                 else:

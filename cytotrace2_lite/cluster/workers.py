@@ -56,6 +56,12 @@ class Workers:
         self.used: dict[str, int] = {}
         self.bytes_sent = 0
 
+    @property
+    def are_ready(self) -> bool:
+        """Whether a worker has the model."""
+        with self._lock:
+            return bool(self._ready)
+
     def take(self) -> tuple[str, int] | None:
         """Give the address and threads of a worker that has room for a batch; None if none has."""
         with self._lock:

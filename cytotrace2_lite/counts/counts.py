@@ -14,7 +14,7 @@ from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -161,6 +161,34 @@ class Counts:
         np.cumsum(indptr, out=indptr)
         held = n_values * (genes.dtype.itemsize + values.dtype.itemsize) if in_memory else 0
         return cls(shape, indptr, genes, values, total, largest, whole=whole, n_bytes=held)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> Counts:
+        """Put the cells of some counts in memory one after the other.
+
+        Parameters
+        ----------
+        parts
+            At least one; of the same genes.
+
+        Returns
+        -------
+        Counts
+            In memory.
+        """
+        sizes = np.concatenate([part.genes_per_cell for part in parts])
+        genes = np.concatenate([part._genes[0 : part.nnz] for part in parts])
+        values = np.concatenate([part._values[0 : part.nnz] for part in parts])
+        return cls(
+            (len(sizes), parts[0].shape[1]),
+            np.concatenate([[0], np.cumsum(sizes)]),
+            genes,
+            values,
+            np.concatenate([part.total for part in parts]),
+            np.concatenate([part.largest for part in parts]),
+            whole=all(part.whole for part in parts),
+            n_bytes=genes.nbytes + values.nbytes,
+        )
 
     @property
     def nnz(self) -> int:

@@ -3,16 +3,20 @@
 `open_input` gives the input that everything else is asked of. `_formats` is the table of formats.
 """
 
+from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._input import Input, open_input, read_expression
 from cytotrace2_lite.read._lazy import column_of
 from cytotrace2_lite.read._options import ReadOptions
+from cytotrace2_lite.read._rows import Rows
 from cytotrace2_lite.read._source import Companion, Source
 
 __all__ = [
     "Companion",
     "Input",
     "ReadOptions",
+    "Rows",
     "Source",
+    "collect",
     "column_of",
     "open_input",
     "read_expression",

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps
 from cytotrace2_lite.read._chunks import kept, refuse_large_chunks
+from cytotrace2_lite.read._file import InputFile
+from cytotrace2_lite.read._rows import Rows, identity_of
 from cytotrace2_lite.read.hdf5 import child, reading, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._blocks import Triples
-    from cytotrace2_lite.read._file import InputFile
     from cytotrace2_lite.read._source import Source
     from cytotrace2_lite.read._store import StoreDirectory
 
@@ -124,6 +127,36 @@ class Hdf5Matrix:
             n_missing_chunks=getattr(self._matrix, "n_missing_chunks", 0),
         )
 
+    def rows(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.intp]] | None:
+        """Say where another process finds the values of each cell, if they are sorted by cell.
+
+        Returns
+        -------
+        tuple or None
+            Where the matrix is; where the values of each cell begin in it, and the last end, int64,
+            shape (n_cells + 1,); and the gene of each of its columns, -1 for none. None where the
+            values are not sorted by cell, or not in one file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read.
+        """
+        matrix, file = self._matrix, self._file
+        if (
+            not isinstance(matrix, SparseGroup)
+            or not isinstance(file, InputFile)
+            or not file.is_file
+            or matrix.container != "HDF5 file"
+            or (not matrix.by_row) != self._by_gene
+            or not matrix.has_bounds
+        ):
+            return None
+        path = os.path.abspath(file.path)  # noqa: PTH100 (a str, as messages name it)
+        n_minor = matrix.shape[1 if matrix.by_row else 0]
+        rows = Rows(path, identity_of(path), matrix.group, n_minor)
+        return rows, matrix.bounds.astype(np.int64), self._gene_of
+
     def close(self) -> None:
         """Close the content of the file, but not the file."""
         self._content.close()
@@ -190,13 +223,27 @@ class SparseGroup:
         for dataset in datasets if self.data.shape[0] else ():
             if hasattr(dataset, "require_chunks"):
                 dataset.require_chunks()
-        self._indptr = whole(indptr)
+        self.group = str(group.name)
+        self.bounds = whole(indptr)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether the bounds of the rows fit the values."""
+        bounds = self.bounds
+        return bool(
+            bounds.shape == (self.shape[0 if self.by_row else 1] + 1,)
+            and bounds.dtype.kind in "iu"
+            and bounds[0] == 0
+            and bounds[-1] == self.data.shape[0]
+            and self._indices.shape == self.data.shape
+            and (bounds[1:] >= bounds[:-1]).all()
+        )
 
     def steps(self) -> Iterator[tuple[Triples, int]]:
         """Go through the values as `compressed_steps` does."""
         shape = self.shape if self.by_row else self.shape[::-1]
         indices, data = kept(self._indices), kept(self.data)
-        return compressed_steps(self._path, self._indptr, indices, data, shape)
+        return compressed_steps(self._path, self.bounds, indices, data, shape)
 
 
 def values_of(path: str, matrix: Any) -> Iterator[NDArray[Any]]:

@@ -206,6 +206,7 @@ class Input:
         cells: Sequence[str] | None = None,
         progress: Callable[[int, int, str], None] | None = None,
         max_bytes: int = MAX_BYTES,
+        collect_file: Callable[..., tuple[Expression, Source]] = collect,
     ) -> tuple[Expression, Source]:
         """Read the expression.
 
@@ -218,8 +219,8 @@ class Input:
         progress
             Called once per block with the progress so far, its total (0 if it is not known), and
             what both count: "bytes" of text, "values" or "rows".
-        max_bytes
-            What the values may take in memory; further ones go to a temporary file.
+        max_bytes, collect_file
+            As for `cytotrace2_lite.read.collect`, and what collects a file in its place.
 
         Returns
         -------
@@ -245,15 +246,14 @@ class Input:
                 source = source_in(self._mudata, self.data, source)
             return expression, source
         refuse_names("file", genes, cells)
-        file = self._store_directory or self._file
-        with file.unchanged():
+        with (file := self._store_directory or self._file).unchanged():
             if self.is_r:
                 r = self._r_file(options.layer, options.max_memory, with_values=True)
                 reader = r.reader(options)
             else:
                 reader = _formats.open_file(file, options)
             try:
-                return collect(reader, options, progress, max_bytes=max_bytes)
+                return collect_file(reader, options, progress, max_bytes=max_bytes)
             finally:
                 reader.close()
 
