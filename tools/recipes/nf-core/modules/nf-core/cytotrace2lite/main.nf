@@ -13,6 +13,7 @@ process CYTOTRACE2LITE {
     output:
     tuple val(meta), path("*_cytotrace2_results.txt"), emit: results
     tuple val(meta), path("*_run.json")              , emit: record
+    tuple val(meta), path("*_mqc.json")              , emit: multiqc
     tuple val(meta), path("*.png")                   , emit: plots, optional: true
     path "versions.yml"                              , emit: versions
     tuple val("${task.process}"), val('cytotrace2-lite'), eval("ct2-lite --version | sed 's/.* //'"), topic: versions, emit: versions_cytotrace2lite
@@ -33,6 +34,7 @@ process CYTOTRACE2LITE {
         --max-cores ${task.cpus} \\
         --max-memory ${task.memory.toMega()}M \\
         --disable-verbose \\
+        --multiqc \\
         ${with_model} \\
         ${args}
 
@@ -47,6 +49,7 @@ process CYTOTRACE2LITE {
     """
     touch ${prefix}_cytotrace2_results.txt
     touch ${prefix}_run.json
+    touch ${prefix}_cytotrace2_general_stats_mqc.json
 
     cat <<-END_VERSIONS > versions.yml
     "${task.process}":
