@@ -26,7 +26,8 @@ __all__ = ["Reading", "RemoteBatch", "RemoteCounts"]
 # Only speed and memory depend on these.
 _VALUES_PER_BLOCK = 1 << 24
 _MOST_VALUES_PER_BLOCK = 1 << 27
-_MOST_PIECES = 20_000  # each is a task of Dask
+_MOST_PIECES = 20_000  # each is a task of Dask; more where blocks would become too large
+_FAR_TOO_MANY_PIECES = 400_000
 _LARGEST_TOTAL = 1e300  # of a cell; larger ones are refused by who has the values
 
 
@@ -129,10 +130,16 @@ class Reading:
         batch = np.empty(len(reader.cells), np.int32)
         for number, cells in enumerate(batches):
             batch[cells] = number
+        ranges = list(_ranges(bounds, len(batches)))
+        if len(ranges) * len(batches) > _FAR_TOO_MANY_PIECES:
+            raise InputError(
+                f"its {len(ranges):,} blocks and {len(batches):,} batches would be too many tasks "
+                "for Dask. Divide it into several files."
+            )
         self._wait_for_workers()
         summaries: list[Any] = []
         pieces: dict[int, list[Any]] = {number: [] for number in range(len(batches))}
-        for first, last in _ranges(bounds, len(batches)):
+        for first, last in ranges:
             block = self.client.submit(
                 at_worker.read_block,
                 rows,

@@ -23,7 +23,20 @@ SECONDS_OF_TASK = 1e-3  # of Dask's scheduler, and of the submitting process
 SECONDS_TO_START = 5.0
 BYTES_MOVED_PER_CELL = 8_700
 BYTES_PER_SECOND = 500e6  # between two workers
+# As in `cluster/reading.py`.
+VALUES_PER_CELL = 2_400
+VALUES_PER_BLOCK, MOST_VALUES_PER_BLOCK = 1 << 24, 1 << 27
 MOST_PIECES = 20_000
+CELLS_PER_FILE = 10_000_000  # more would be too many tasks
+
+
+def n_tasks(n_cells: int, n_batches: int) -> float:
+    """Count the tasks of Dask: a piece for each block and batch of a file, and the batches."""
+    n_files = math.ceil(n_cells / CELLS_PER_FILE)
+    n_values, of_file = n_cells * VALUES_PER_CELL / n_files, n_batches / n_files
+    size = max(VALUES_PER_BLOCK, n_values / max(1, MOST_PIECES / of_file))
+    blocks = math.ceil(n_values / min(size, MOST_VALUES_PER_BLOCK))
+    return n_files * (blocks * of_file + of_file)
 
 
 def seconds(n_cells: int, n_workers: int, threads: int = 4, batch: int = 10_000) -> float:
@@ -34,7 +47,7 @@ def seconds(n_cells: int, n_workers: int, threads: int = 4, batch: int = 10_000)
     scoring = rounds * batch * SECONDS_TO_SCORE[batch] / speed
     reading = n_cells * SECONDS_TO_READ / (n_workers * threads)
     moving = n_cells * BYTES_MOVED_PER_CELL * (1 - 1 / n_workers) / (n_workers * BYTES_PER_SECOND)
-    tasks = (min(MOST_PIECES, n_batches * n_cells / 7000) + n_batches) * SECONDS_OF_TASK
+    tasks = n_tasks(n_cells, n_batches) * SECONDS_OF_TASK
     driver = n_cells * SECONDS_OF_DRIVER
     return SECONDS_TO_START + max(driver, reading + tasks) + moving + scoring
 
