@@ -16,6 +16,7 @@ import pytest
 from helpers import synthetic_ensemble, torch_format
 from helpers.wrong_inputs import Refusals
 
+from cytotrace2_lite.cli.interrupt import interrupt
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.models.fold.export import export
 from cytotrace2_lite.system.machine import available_cores
@@ -141,3 +142,10 @@ def refusals(tmp_path, monkeypatch, capsys, model_files):
     for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
     return Refusals(tmp_path, model_files["1.1.0"], capsys)
+
+
+@pytest.fixture(autouse=True)
+def _no_signal_of_another_test():
+    """A process has one handler of signals, which a command resets when it starts as a program."""
+    yield
+    interrupt.reset()

@@ -174,6 +174,7 @@ class TestCode:
         assert sorted(calls) == [
             ("__init__.py", "f\"{__name__}.{_MODULES.get(name, 'errors')}\""),
             ("__init__.py", "f'{__name__}.{name}'"),
+            ("_version.py", "'cytotrace2_lite._build'"),
             ("sources.py", "'onnx'"),
         ]
 

@@ -96,7 +96,7 @@ def test_tables_keep_what_the_mapping_relies_on():
         assert set(aliases.values()) <= set(features())
         assert not aliases.keys() & symbols
     provenance = json.loads((DATA / "provenance.json").read_text())
-    others = {"provenance.json", "official_models.tsv", "marker_sets.tsv"}
+    others = {"provenance.json", "official_models.tsv", "marker_sets.tsv", "cytotrace2_lite.R"}
     assert {*provenance["tables"], *others} == {path.name for path in DATA.iterdir()}
 
 
