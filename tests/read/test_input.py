@@ -19,7 +19,7 @@ from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
-from cytotrace2_lite.read import ReadOptions, _formats, _input, open_input
+from cytotrace2_lite.read import ReadOptions, _formats, open_input
 from cytotrace2_lite.read import h5ad as read_h5ad
 
 GENES = list(features()[::10])
@@ -348,7 +348,7 @@ class TestChanged:
     def test_nothing_is_written(self, files, kind, moment, monkeypatch, capsys, model_files):
         path, target, act = files(kind)
         out = path.with_name("out")
-        module, name = (job, "is_known") if moment == "names" else (_input, "collect")
+        module, name = job, {"names": "is_known", "values": "collect"}[moment]
         original, done = getattr(module, name), []
 
         def acting(*arguments, **options):
