@@ -64,6 +64,8 @@ def _refuse_options_without_table() -> None:
     context = click.get_current_context()
     allowed = {"model", "max_cores", "disable_parallelization", "log"}
     for param in context.command.params:
+        if isinstance(param, click.Argument):
+            continue  # the table; click 8.1 takes one that is not there for given
         name = param.name or ""
         source = context.get_parameter_source(name)
         if name not in allowed and source is click.core.ParameterSource.COMMANDLINE:
