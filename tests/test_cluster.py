@@ -106,6 +106,8 @@ class TestSameBytes:
         assert found.info["findings"][:-1] == alone.info["findings"][:-1]  # the last has times
         assert found.info["cluster"]["read_by"] == "driver"
 
+    # On a quick machine, the worker may have done its batch before it is killed: not one for CI.
+    @pytest.mark.slow
     def test_after_a_worker_was_killed(self, client, ensemble, expected):
         told = []
 
