@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import os
 import re
 import unicodedata
@@ -15,8 +14,8 @@ from cytotrace2_lite._version import __version__
 from cytotrace2_lite.base.parameters import OTHER_SPECIES, SPECIES
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
 from cytotrace2_lite.output.composition import COMPOSITION_NAME, SUMMARY_NAME
+from cytotrace2_lite.output.earlier import read_record
 from cytotrace2_lite.output.overview import OVERVIEW_COLUMNS, figures, scores_of_file
-from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
 from cytotrace2_lite.plots import PLOTS
 from cytotrace2_lite.read import open_input
@@ -324,7 +323,7 @@ def done_before(
         be told.
     """
     try:
-        info = json.loads(read_whole(folder / (prefix + REPORT_NAME)))
+        info = read_record(folder, prefix)
         name = results_name(file_format, prefix)
         content = read_whole(folder / name)
         parameters = info["parameters"]

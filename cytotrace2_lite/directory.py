@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.base.progress import Progress
-from cytotrace2_lite.errors import UsageError
 from cytotrace2_lite.job import open_source, prepare_job
-from cytotrace2_lite.metadata.samples import obs_column
 from cytotrace2_lite.metadata.sources import (
     UMAP_KEY,
     annotation_of,
+    cell_column,
     conditions_of,
     drawn_at,
     embedding_of_file,
@@ -390,21 +389,11 @@ def _grouping(explain: ExplainOptions, source: Input, job: Job) -> _Grouping:
     from cytotrace2_lite.explanation.files import check_options
     from cytotrace2_lite.explanation.groups import BY_POTENCY
 
-    cells, annotation = job.data.cells, job.annotation
     labels, key = None, explain.by or ""
-    if key == BY_POTENCY:
-        pass
-    elif key and source.has_cell_data and not (annotation and key in annotation.header):
-        labels = list(obs_column(source, key))
-    elif key:
-        if annotation is None:
-            raise UsageError(
-                "--by names a column of the annotation: give the file, too "
-                "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
-            )
-        labels = annotation.column(key, cells)
-    elif annotation is not None:
-        labels, key = [annotation.labels.get(cell, "") for cell in cells], annotation.path
+    if key and key != BY_POTENCY:
+        labels = cell_column("--by", key, source, job.annotation, job.data.cells)
+    elif not key and job.annotation is not None:
+        labels, key = job.cell_labels, job.annotation.path
     check_options(explain, labels, job.data.names)
     return _Grouping(labels, key)
 

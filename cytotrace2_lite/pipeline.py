@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.output.report import InputRecord
 
 __all__ = [
+    "LARGEST_TOTAL",
     "ModelInput",
     "batches",
     "check",
@@ -56,7 +57,8 @@ __all__ = [
     "split_cells",
 ]
 
-_LARGEST_TOTAL = 1e300  # times a million it must still be a number
+#: Of the values of a cell: times a million it must still be a number.
+LARGEST_TOTAL = 1e300
 _STAGES_OF_NEIGHBORS = ("components", "neighbors")
 
 
@@ -432,7 +434,7 @@ class _Tally(Clock):
 
 
 def _refuse_overflow(counts: Counts, feature: NDArray[np.int32], expression: Expression) -> None:
-    cells = np.flatnonzero(~(counts.total < _LARGEST_TOTAL))
+    cells = np.flatnonzero(~(counts.total < LARGEST_TOTAL))
     if len(cells):
         row = counts[cells[:1]]
         largest = row.indices[row.data.argmax()]

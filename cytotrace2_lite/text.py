@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["contained", "first_few", "printable", "shown"]
+__all__ = ["MISSING_LABELS", "contained", "first_few", "printable", "shown"]
+
+#: Lower-case texts that R, pandas and people write where there is no label.
+MISSING_LABELS = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
 
 _LONGEST_MESSAGE = 2000
 _LONGEST_NAME = 80

@@ -11,6 +11,7 @@ from cytotrace2_lite.cluster import blocks as at_worker
 from cytotrace2_lite.counts import Arriving, Counts, Expression
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError
 from cytotrace2_lite.genes import N_FEATURES, map_genes
+from cytotrace2_lite.pipeline import LARGEST_TOTAL
 from cytotrace2_lite.read import collect
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _VALUES_PER_BLOCK = 1 << 24
 _MOST_VALUES_PER_BLOCK = 1 << 27
 _MOST_PIECES = 20_000  # each is a task of Dask; more where blocks would become too large
 _FAR_TOO_MANY_PIECES = 400_000
-_LARGEST_TOTAL = 1e300  # of a cell; larger ones are refused by who has the values
 
 
 class RemoteBatch:
@@ -169,7 +169,7 @@ class Reading:
             whole=all(summary.whole for summary in found),
             n_bytes=0,
         )
-        if not (counts.total < _LARGEST_TOTAL).all():
+        if not (counts.total < LARGEST_TOTAL).all():  # who has the values refuses them
             raise InputError("the values of a cell are too large.")
         counts.n_repeated = sum(summary.n_repeated for summary in found)
         counts.batch, counts.pieces = batch, pieces

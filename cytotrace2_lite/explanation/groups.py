@@ -9,7 +9,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import UsageError
-from cytotrace2_lite.text import first_few, shown
+from cytotrace2_lite.text import MISSING_LABELS, first_few, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,6 @@ __all__ = ["BY_POTENCY", "MAX_GROUPS", "Groups", "groups_of"]
 BY_POTENCY = "potency"
 #: More groups than this are hardly meant: the sums of each take a megabyte.
 MAX_GROUPS = 500
-# What R, pandas and people write where there is no label.
-_MISSING = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +105,7 @@ def groups_of(labels: Any, scores: Scores, key: str = "") -> Groups:
             )
         texts = ["" if label is None else str(label) for label in given]
     has_score = ~np.isnan(scores.raw_score)
-    missing = {text for text in set(texts) if text.strip().lower() in _MISSING}
+    missing = {text for text in set(texts) if text.strip().lower() in MISSING_LABELS}
     usable = np.array([text not in missing for text in texts]) & has_score
     if not usable.any():
         source = f" in {shown(key)}" if key else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read import column_of
-from cytotrace2_lite.text import first_few, shown
+from cytotrace2_lite.text import MISSING_LABELS, first_few, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read import Input
 
 __all__ = ["Samples", "condition_of_samples", "obs_column", "samples_of"]
-
-# Lower-case texts that R, pandas and people write where there is no label.
-_MISSING = frozenset({"", "na", "n/a", "nan", "nat", "none", "null", "<na>"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +80,7 @@ def samples_of(labels: Any, cells: Sequence[str], key: str = "") -> Samples:
         )
     texts = [str(label) for label in given]
     source = f" in {shown(key)}" if key else ""
-    missing = [i for i, text in enumerate(texts) if text.strip().lower() in _MISSING]
+    missing = [i for i, text in enumerate(texts) if text.strip().lower() in MISSING_LABELS]
     if missing:
         raise InputError(
             f"{len(missing):,} of {len(cells):,} cells have no sample{source}: "

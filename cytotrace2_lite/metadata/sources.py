@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.errors import UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UMAP_KEY",
     "annotation_of",
+    "cell_column",
     "conditions_of",
     "drawn_at",
     "embedding_of_file",
@@ -76,16 +77,54 @@ def conditions_of(
         raise UsageError(
             "--condition compares samples: name their column, too (--batch-key COLUMN)."
         )
-    if annotation is not None and (condition in annotation.header or not source.has_cell_data):
-        given = annotation.column(condition, cells)
-    elif source.has_cell_data:
-        given = [str(value) for value in obs_column(source, condition)]
-    else:
-        raise UsageError(
-            "--condition names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
-        )
-    return condition_of_samples(given, samples, shown(condition))
+    given = cell_column("--condition", condition, source, annotation, cells)
+    return condition_of_samples([str(value) for value in given], samples, shown(condition))
+
+
+def cell_column(
+    option: str,
+    column: str,
+    source: Input,
+    annotation: Annotation | None,
+    cells: Sequence[str],
+) -> list[Any]:
+    """Take a column of the annotation, or one that the input itself has.
+
+    Parameters
+    ----------
+    option
+        That names the column, for messages.
+    column
+        Its name.
+    source
+        The input.
+    annotation
+        The annotation, where there is one. Its columns come before those of the input.
+    cells
+        Names of the cells.
+
+    Returns
+    -------
+    list
+        One per cell.
+
+    Raises
+    ------
+    UsageError
+        There is no such column.
+    """
+    if source.has_cell_data and not (annotation and column in annotation.header):
+        return list(obs_column(source, column))
+    if annotation is None:
+        raise _needs_annotation(option)
+    return annotation.column(column, cells)
+
+
+def _needs_annotation(option: str) -> UsageError:
+    return UsageError(
+        f"{option} names a column of the annotation: give the file, too (-a/--annotation-path). "
+        "Only AnnData, MuData, Loom and R objects have some."
+    )
 
 
 def umap_of_the_input(source: Input, orientation: str) -> Embedding | None:
@@ -204,8 +243,5 @@ def annotation_of(
             annotation.column(batch_key, [])  # that it is there is seen before the cells are read
         return annotation, None
     if batch_key is not None and not source.has_cell_data:
-        raise UsageError(
-            "--batch-key names a column of the annotation: give the file, too "
-            "(-a/--annotation-path). Only AnnData, MuData, Loom and R objects have some."
-        )
+        raise _needs_annotation("--batch-key")
     return None, None

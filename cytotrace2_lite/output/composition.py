@@ -65,6 +65,12 @@ class _Part(NamedTuple):
     label: str
     cells: NDArray[np.intp]
 
+    def scored(self, scores: Scores) -> NDArray[np.float64]:
+        """Give the scores of those that have one."""
+        score = scores.score[self.cells]
+        found: NDArray[np.float64] = score[~np.isnan(score)]
+        return found
+
 
 def composition(
     scores: Scores,
@@ -90,11 +96,16 @@ def composition(
         `cytotrace2_lite.POTENCIES`; a row "no score", without a fraction, where there are such
         cells.
     """
+    return _composition(scores, _parts(scores, labels, samples))
+
+
+def _composition(scores: Scores, parts: Iterable[_Part]) -> Table:
+    n_columns = len(POTENCIES) + 1
+    # Of the cells without a score the position is -1, the last.
+    column = scores.potency_index.astype(np.intp) % n_columns
     return composition_table(
-        # Of the cells without a score the position is -1, the last.
-        (part.sample, part.label, np.bincount(index % 7, minlength=7))
-        for part in _parts(len(scores.cells), labels, samples)
-        for index in [scores.potency_index[part.cells].astype(np.intp)]
+        (part.sample, part.label, np.bincount(column[part.cells], minlength=n_columns))
+        for part in parts
     )
 
 
@@ -140,10 +151,12 @@ def score_summary(
         `sample`, `label` ("" for all), `n_cells` with a score, `mean`, `lower_quartile`, `median`,
         `upper_quartile`, 0 to 1; NaN where no cell has a score.
     """
+    return _summary(scores, _parts(scores, labels, samples))
+
+
+def _summary(scores: Scores, parts: Iterable[_Part]) -> Table:
     return summary_table(
-        (part.sample, part.label, summary_of(score[~np.isnan(score)]))
-        for part in _parts(len(scores.cells), labels, samples)
-        for score in [scores.score[part.cells]]
+        (part.sample, part.label, summary_of(part.scored(scores))) for part in parts
     )
 
 
@@ -194,10 +207,19 @@ def conditions(
     """
     if lacking := [name for name in samples.names if name not in condition_of]:
         raise UsageError(f"samples without a condition: {first_few(lacking)}.")
+    return _conditions(scores, _parts(scores, labels, samples), samples, condition_of, labels)
+
+
+def _conditions(
+    scores: Scores,
+    parts: Iterable[_Part],
+    samples: Samples,
+    condition_of: dict[str, str],
+    labels: Sequence[str] | None,
+) -> Table:
     mean_of: dict[tuple[str, str], float] = {}
-    for part in _parts(len(scores.cells), labels, samples):
-        score = scores.score[part.cells]
-        score = score[~np.isnan(score)]
+    for part in parts:
+        score = part.scored(scores)
         if part.sample != ALL and len(score) >= MIN_CELLS:
             mean_of[part.sample, part.label] = float(score.mean())
     return compare_samples(mean_of, samples.names, [ALL, *_names(labels)], condition_of)
@@ -291,21 +313,22 @@ def side_by_side(
     dict
         Name of the file to its content.
     """
-    tables = {
-        COMPOSITION_NAME: composition(scores, labels, samples),
-        SUMMARY_NAME: score_summary(scores, labels, samples),
-    }
+    parts = list(_parts(scores, labels, samples))
+    tables = {COMPOSITION_NAME: _composition(scores, parts), SUMMARY_NAME: _summary(scores, parts)}
     if samples is not None and condition_of:
-        tables[CONDITIONS_NAME] = conditions(scores, samples, condition_of, labels)
+        tables[CONDITIONS_NAME] = _conditions(scores, parts, samples, condition_of, labels)
     return {name: table.to_bytes() for name, table in tables.items()}
 
 
-def _parts(n_cells: int, labels: Sequence[str] | None, samples: Samples | None) -> Iterator[_Part]:
+def _parts(
+    scores: Scores, labels: Sequence[str] | None, samples: Samples | None
+) -> Iterator[_Part]:
     """Yield all cells, those of each label, and the same for each sample."""
-    names = _names(labels)
-    position = {name: i for i, name in enumerate(names)}
-    given = [ALL] * n_cells if labels is None else labels
-    label_of_cell = np.array([position.get(label, -1) for label in given], dtype=np.intp)
+    n_cells, names = len(scores.cells), _names(labels)
+    label_of_cell = np.full(n_cells, -1)
+    if labels is not None:
+        position = {name: i for i, name in enumerate(names)}
+        label_of_cell[:] = [position.get(label, -1) for label in labels]
     chosen = [(ALL, np.arange(n_cells))]
     if samples is not None:
         chosen += [

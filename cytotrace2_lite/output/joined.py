@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES
-from cytotrace2_lite.output._results_file import read_results
 from cytotrace2_lite.output.composition import (
     COMPOSITION_NAME,
     CONDITIONS_NAME,
@@ -25,6 +24,7 @@ from cytotrace2_lite.output.composition import (
     summary_of,
     summary_table,
 )
+from cytotrace2_lite.output.overview import scores_of_file
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.system.files import read_whole
 
@@ -94,7 +94,7 @@ def read_dataset(name: str, folder: Path, prefix: str) -> Dataset:
         The results cannot be read.
     """
     info: dict[str, Any] = json.loads(read_whole(folder / (prefix + REPORT_NAME)))
-    scores = read_results(folder / info["results"]).columns["CytoTRACE2_Score"]
+    scores = scores_of_file(folder / info["results"])
     n_cells: dict[str, NDArray[np.int64]] = {}
     for row in _rows(folder / (prefix + COMPOSITION_NAME)):
         counts = n_cells.setdefault(row["label"], np.zeros(len(POTENCIES) + 1, dtype=np.int64))
