@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 # Before NumPy is imported. The command line sets it, too.
@@ -146,6 +147,10 @@ def refusals(tmp_path, monkeypatch, capsys, model_files):
 
 @pytest.fixture(autouse=True)
 def _no_signal_of_another_test():
-    """A process has one handler of signals, which a command resets when it starts as a program."""
+    """A process has one handler of signals, which a command resets when it starts as a program.
+
+    What is started in the background of a script ignores SIGINT, and so would the tests.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     interrupt.reset()

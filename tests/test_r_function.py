@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.once import made_once
 from helpers.r import require_r
 
 from cytotrace2_lite.cli.main import main
@@ -55,7 +56,13 @@ def is_slow(request):
 def scored(request, tmp_path_factory, model_files):
     """Directory with what R wrote, and what the command line gave for the same data."""
     require_r("Matrix", "SeuratObject", "SingleCellExperiment", "DelayedArray")
-    work = tmp_path_factory.mktemp("R function")
+    which = ["all"] if is_slow(request) else []
+    model = model_files["1.1.0"]
+    return made_once(tmp_path_factory, "R function", lambda work: score(work, model, which))
+
+
+def score(work, model, which):
+    """Run the command line, and R, into the directory `work`."""
     draw = np.random.default_rng(0)
     counts = draw.poisson(draw.gamma(0.5, 1.0, (N_GENES, 1)), (N_GENES, N_CELLS))
     counts[:, 0] += counts[:, 0] == 0
@@ -67,7 +74,7 @@ def scored(request, tmp_path_factory, model_files):
     (work / "numbers.txt").write_text("\n".join(map(repr, numbers())) + "\n")
     for name, values in (("whole", counts.tolist()), ("real", (counts / 7).tolist())):
         write_table(work / f"{name}.txt", genes, cells, values)
-        words = ["-o", str(work / name), "-m", str(model_files["1.1.0"]), "-dpl", "-q"]
+        words = ["-o", str(work / name), "-m", str(model), "-dpl", "-q"]
         with pytest.raises(SystemExit) as caught:
             main(["run", str(work / f"{name}.txt"), *words])
         assert caught.value.code == 0
@@ -85,19 +92,18 @@ def scored(request, tmp_path_factory, model_files):
     )
     environment = os.environ | {
         "CT2_LITE_PROGRAM": str(program),
-        "CT2_LITE_MODEL": str(model_files["1.1.0"]),
+        "CT2_LITE_MODEL": str(model),
         "R_FUNCTION": printed.stdout.removesuffix("\n"),
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(
-        ["Rscript", "--vanilla", str(SCRIPT), str(work), *(["all"] if is_slow(request) else [])],
+        ["Rscript", "--vanilla", str(SCRIPT), str(work), *which],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return work
 
 
 def rows_of(path):
