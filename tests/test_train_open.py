@@ -54,6 +54,22 @@ class TestMarkers:
         assert message in str(caught.value)
 
 
+class TestReading:
+    def test_labels_that_are_not_wanted(self, tmp_path):
+        values = sp.csr_matrix(np.ones((4, 300), np.float32))
+        sp.save_npz(tmp_path / "expr.npz", values)
+        (tmp_path / "genes.txt").write_text("\n".join(features()[:300]) + "\n")
+        rows = ["label\tpotency", "a\tUnipotent", "b\tUnipotent", "c\t", "a\tDifferentiated"]
+        (tmp_path / "cells.tsv").write_text("\n".join(rows) + "\n")
+        (tmp_path / "info.txt").write_text("species\tmouse\n")
+        read = datasets.read_dataset(tmp_path, N_FEATURES)
+        assert (read.potency.tolist(), read.label.tolist()) == ([1, 1, 0], [0, 1, 0])
+        read = datasets.read_dataset(tmp_path, N_FEATURES, ["b"])
+        assert (read.potency.tolist(), read.label.tolist()) == ([1, 0], [0, 0])
+        with pytest.raises(InputError, match=r"cells\.tsv: no cell has the label 'd'\.$"):
+            datasets.read_dataset(tmp_path, N_FEATURES, ["d"])
+
+
 @pytest.fixture(scope="module")
 def train_open():
     pytest.importorskip("torch", reason="training needs the extra `train`")
@@ -99,6 +115,27 @@ class TestTraining:
         alone = [d for d in made_up_data if d.name != "both"]
         assert [train_open.left_out(alone, i) for i in range(2)] == [["ends"], ["ends"]]
         assert train_open.left_out(made_up_data[:1], 0) == []
+
+    def test_a_tissue_is_left_out_whole(self, train_open, made_up_data):
+        tissue = {"early": "embryo", "ends": "embryo", "late": "blood", "both": "skin"}
+        left_out = [train_open.left_out(made_up_data, i, tissue) for i in range(4)]
+        assert left_out == [["early", "ends"], ["late"], ["both"], ["early", "ends"]]
+        tissue["both"] = "blood"  # without blood, no cell of Unipotent would be left
+        assert train_open.left_out(made_up_data, 1, tissue) == ["early", "ends"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a\tskin\n", "no line for the dataset b."),
+            ("a\tskin\nb\n", "line 2: 1 fields, not dataset and tissue."),
+        ],
+    )
+    def test_wrong_tissues(self, train_open, tmp_path, text, message):
+        table = tmp_path / "tissues.tsv"
+        table.write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            train_open.read_tissues(table, ["a", "b"])
+        assert str(caught.value).startswith(str(table))
 
     def test_guide_starts_from_markers_and_learns_from_data(
         self, train_open, made_up_data, monkeypatch

@@ -21,6 +21,7 @@ from cytotrace2_lite.genes import features, map_genes
 from cytotrace2_lite.stages import preprocess
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def read_cells(folder: Path) -> PublishedCells:
     )
 
 
-def read_dataset(folder: Path, n_features: int) -> Dataset | None:
+def read_dataset(folder: Path, n_features: int, without: Sequence[str] = ()) -> Dataset | None:
     """Read the labelled cells of one dataset folder; None where no cell has a potency.
 
     Parameters
@@ -147,6 +148,8 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
         Laid out as the module says.
     n_features
         Number of features of the model.
+    without
+        Labels of cells that are not wanted.
 
     Returns
     -------
@@ -156,14 +159,19 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
     Raises
     ------
     InputError
-        As for `read_cells`.
+        As for `read_cells`, or no cell has a label of `without`.
     """
     published = read_cells(folder)
+    labels = np.array(published.columns["label"])
+    for label in without:
+        if label not in labels:
+            raise InputError(f"{folder / 'cells.tsv'}: no cell has the label {label!r}.")
     feature = map_genes(published.genes, published.species).feature
     counts = preprocess.counts_over_features(published.values, feature, n_features)
     values = sp.csr_matrix(counts).astype(np.float32)
     values.eliminate_zeros()
-    kept = np.flatnonzero((published.potency >= 0) & (np.diff(values.indptr) >= MIN_GENES))
+    wanted = (published.potency >= 0) & ~np.isin(labels, without)
+    kept = np.flatnonzero(wanted & (np.diff(values.indptr) >= MIN_GENES))
     if not len(kept):
         return None
     measured = np.zeros(n_features, bool)
@@ -173,7 +181,7 @@ def read_dataset(folder: Path, n_features: int) -> Dataset | None:
         species=published.species,
         values=values[kept],
         potency=published.potency[kept],
-        label=np.unique([published.columns["label"][i] for i in kept], return_inverse=True)[1],
+        label=np.unique(labels[kept], return_inverse=True)[1],
         measured=measured,
     )
 

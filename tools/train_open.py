@@ -1,7 +1,8 @@
 """Train an ensemble in the CytoTRACE 2 v1.1.0 architecture from labelled single-cell datasets.
 
     python tools/train_open.py DATA_DIR OUT_DIR [--members N] [--gene-sets N] [--steps N]
-                               [--seed S] [--markers FILE] [--leave-out NAME ...] [--jobs N]
+                               [--seed S] [--markers FILE] [--leave-out NAME ...]
+                               [--leave-out-label NAME LABEL] [--tissues FILE] [--jobs N]
 
 DATA_DIR has one folder per dataset: `expr.npz` (scipy CSR, cells x genes, not log), `genes.txt` (a
 name per column), `cells.tsv` (tab-separated, with columns `label` and `potency`) and `info.txt`
@@ -11,7 +12,8 @@ OUT_DIR receives `model1.pt` .. `modelN.pt` and `background.pt`, which `tools/ex
 into one `.onnx`, and `training.json`: data, settings, versions, and which datasets each member has
 not seen. Each member leaves out one dataset, in turn, so that `tools/evaluate.py --members OUT_DIR`
 can score every dataset by members that were trained without it; datasets named with --leave-out are
-used by no member and not for the background matrix.
+used by no member and not for the background matrix. With --tissues each member leaves out all
+datasets of a tissue.
 
 A member is made in three steps. (1) A guide: a linear classifier on the ranks of the genes, fitted
 to the data, starting from the marker genes of the six potencies (--markers). (2) Binary gene sets,
@@ -53,7 +55,7 @@ except ImportError:
     sys.exit("train_open: this needs the package torch: pip install -e '.[train]' in a checkout.")
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from datasets import Dataset, MarkerSet
     from numpy.typing import NDArray
@@ -257,33 +259,32 @@ def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -
     x *= scale
     length = x.square().sum(1).mean().sqrt()
 
-    def direction(chosen: torch.Tensor) -> torch.Tensor:
-        """Weights of a score: mean of the chosen genes minus the mean of all, variance 1."""
-        weight = chosen / chosen.sum().clamp(min=1e-6) - 1 / len(chosen)
-        return weight / (x @ weight).std().clamp(min=1e-6)
+    def directions(chosen: torch.Tensor) -> torch.Tensor:
+        """Weights of scores: mean of the chosen genes minus the mean of all, variance 1.
+
+        Parameters and result have shape (n_genes, n_scores).
+        """
+        weight = chosen / chosen.sum(0).clamp(min=1e-6) - 1 / len(chosen)
+        return weight / (x @ weight).std(0).clamp(min=1e-6)
 
     position = np.full(len(features()), -1)
     position[genes] = np.arange(len(genes))
-    counts = {potency: torch.zeros(len(genes)) for potency in (*POTENCIES, "+", "-")}
-    single = []
-    for marker in markers:
-        known = position[marker.genes][position[marker.genes] >= 0]
-        counts[marker.potency][known] += 1
-        chosen = torch.zeros(len(genes))
-        chosen[known] = 1
-        single.append(direction(chosen))
+    single = torch.zeros(len(genes), len(markers))
+    for i, marker in enumerate(markers):
+        single[position[marker.genes][position[marker.genes] >= 0], i] = 1
+    sets = directions(single) if markers else single
     prior = torch.zeros(len(genes), len(POTENCIES))
     if markers:
+        of_kind = np.array([marker.potency for marker in markers])
+        counts = torch.stack([single[:, of_kind == potency].sum(1) for potency in POTENCIES], 1)
         step = torch.arange(len(POTENCIES))
         spread = torch.exp(-(step[:, None] - step).square() / 2.0)
         spread -= spread.mean(1, keepdim=True)
-        in_all = torch.stack([counts[potency] for potency in POTENCIES]).sum(0).clamp(min=1)
-        for k, potency in enumerate(POTENCIES):
-            specific = direction(counts[potency] / in_all.sqrt())
-            prior += specific[:, None] * MARKER_WEIGHT[k] * spread[k]
-        rising = direction((counts["+"] > 0).float()) - direction((counts["-"] > 0).float())
-        prior += PROGRAMME_WEIGHT * rising[:, None] * (2 * _K - 1)
-    sets = torch.stack(single, 1) if single else torch.zeros(len(genes), 0)
+        specific = directions(counts / counts.sum(1, keepdim=True).clamp(min=1).sqrt())
+        prior += specific @ (torch.tensor(MARKER_WEIGHT)[:, None] * spread)
+        rise, fall = (single[:, of_kind == sign].sum(1) > 0 for sign in "+-")
+        rising = directions(torch.stack((rise, fall), 1).float())
+        prior += PROGRAMME_WEIGHT * (rising[:, :1] - rising[:, 1:]) * (2 * _K - 1)
 
     values, vectors = torch.linalg.eigh((x @ x.T / length**2).double())
     kept = values > values[-1] * 1e-9
@@ -473,14 +474,44 @@ def set_statistics(member: Member, sampler: Sampler) -> None:
         layer.batchnorm.running_var.copy_(scores.var(0))
 
 
-def left_out(datasets: Sequence[Dataset], i: int) -> list[str]:
-    """Name the dataset that member `i` leaves out: each in turn, but the only ones of a potency."""
-    order = []
+def left_out(
+    datasets: Sequence[Dataset], i: int, tissue: Mapping[str, str] | None = None
+) -> list[str]:
+    """Name the datasets that member `i` leaves out.
+
+    Each in turn; with `tissue`, all of a tissue. Not those that alone have the cells of a potency.
+    """
+    together: dict[str, list[Dataset]] = {}
     for d in datasets:
-        others = {k for other in datasets if other is not d for k in other.potency.tolist()}
-        if set(d.potency.tolist()) <= others:
-            order.append(d.name)
-    return [order[i % len(order)]] if order else []
+        together.setdefault(tissue[d.name] if tissue else d.name, []).append(d)
+    order = []
+    for group in together.values():
+        others = {k for d in datasets if d not in group for k in d.potency.tolist()}
+        if {k for d in group for k in d.potency.tolist()} <= others:
+            order.append([d.name for d in group])
+    return order[i % len(order)] if order else []
+
+
+def read_tissues(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Read a tab-separated table of dataset and tissue, without a header.
+
+    Raises
+    ------
+    ValueError
+        A line has not two fields, or one of `names` is missing.
+    """
+    tissue = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) != 2:
+            raise ValueError(
+                f"{path}, line {number}: {len(fields)} fields, not dataset and tissue."
+            )
+        tissue[fields[0]] = fields[1]
+    for name in names:
+        if name not in tissue:
+            raise ValueError(f"{path}: no line for the dataset {name}.")
+    return tissue
 
 
 def module_summary(layer: Module) -> tuple[list[int], float]:
@@ -514,6 +545,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         "table of the header alone trains without",
     )
     parser.add_argument("--leave-out", nargs="+", default=[], metavar="NAME", help="datasets")
+    parser.add_argument(
+        "--leave-out-label",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "LABEL"),
+        help="cells of a dataset that are not used, by their label",
+    )
+    parser.add_argument(
+        "--tissues",
+        type=Path,
+        metavar="FILE",
+        help="members leave out whole tissues in turn: a table of dataset and tissue",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="members trained at a time (default 1)")
     args = parser.parse_args(argv)
     for name, least in (("members", 1), ("gene_sets", 2), ("steps", 0), ("jobs", 1)):
@@ -536,13 +581,14 @@ class Task:
     datasets: list[Dataset]
     controls: sp.csr_matrix
     markers: list[MarkerSet]
+    tissue: dict[str, str] | None
     args: argparse.Namespace
 
     def member(self, i: int) -> dict[str, object]:
         """Train and write member `i`; return its entry of the record."""
         torch.set_num_threads(1)  # thin matrices gain nothing, and the result is the same anywhere
         torch.use_deterministic_algorithms(mode=True)
-        out, seed = left_out(self.datasets, i), 1000 * self.args.seed + i
+        out, seed = left_out(self.datasets, i, self.tissue), 1000 * self.args.seed + i
         state, summaries = train_member(
             [d for d in self.datasets if d.name not in out],
             self.controls,
@@ -560,6 +606,11 @@ class Task:
         }
 
 
+def without_labels(name: str, args: argparse.Namespace) -> list[str]:
+    """Labels of the dataset `name` that --leave-out-label names."""
+    return [label for dataset, label in args.leave_out_label if dataset == name]
+
+
 def train(args: argparse.Namespace) -> None:
     """Do what the command line asks."""
     started = time.monotonic()
@@ -572,7 +623,12 @@ def train(args: argparse.Namespace) -> None:
     if unknown:
         raise ValueError(f"--leave-out {min(unknown)}: no such dataset in {args.data_dir}.")
     seen = [p for p in folders if p.name not in args.leave_out]
-    datasets = [d for p in seen if (d := read_dataset(p, n_features)) is not None]
+    datasets = [
+        d
+        for p in seen
+        if (d := read_dataset(p, n_features, without_labels(p.name, args))) is not None
+    ]
+    tissue = read_tissues(args.tissues, [d.name for d in datasets]) if args.tissues else None
     missing = set(range(len(POTENCIES))) - {k for d in datasets for k in d.potency.tolist()}
     if missing:
         raise ValueError(
@@ -592,7 +648,7 @@ def train(args: argparse.Namespace) -> None:
         ),
         args.out_dir / "background.pt",
     )
-    task = Task(datasets, controls, markers, args)
+    task = Task(datasets, controls, markers, tissue, args)
     report = []
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
@@ -618,6 +674,8 @@ def train(args: argparse.Namespace) -> None:
             "seed": args.seed,
             "markers": len(markers),
             "leave_out": args.leave_out,
+            "leave_out_label": args.leave_out_label,
+            "tissues": tissue,
         },
         "members": report,
         "versions": {
