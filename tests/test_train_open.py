@@ -145,16 +145,34 @@ class TestTraining:
         torch.manual_seed(0)
         monkeypatch.setattr(train_open, "GUIDE_CELLS", 300)
         controls = sp.csr_matrix((N_FEATURES, N_FEATURES), dtype=np.float32)
-        sampler = train_open.Sampler(made_up_data, controls, np.random.default_rng(0))
+        sampler = train_open.Sampler(made_up_data, controls, [], np.random.default_rng(0))
         assert len(sampler.genes) == 3000
         # Marker genes of totipotent cells that do not vary with potency in these data.
-        marker = datasets.MarkerSet("Totipotent", np.arange(2000, 2040))
+        marker = datasets.MarkerSet("zygote", "Totipotent", np.arange(2000, 2040))
         guide = train_open.fit_guide(sampler, [marker], 1000.0)
         assert guide.weight.shape == (3000, 6)
         of_block = torch.stack([guide.weight[40 * k : 40 * k + 40].mean(0) for k in range(6)])
         towards = of_block @ torch.arange(6.0)
         assert (towards.diff() > 0).all()  # the higher the potency, the more its genes raise it
         assert guide.weight[2000:2040].mean(0).argmax() == 5
+
+    def test_half_of_the_cells_get_programmes_of_division_from_cells_of_their_dataset(
+        self, train_open, made_up_data
+    ):
+        controls = sp.csr_matrix((N_FEATURES, N_FEATURES), dtype=np.float32)
+        marker = datasets.MarkerSet(train_open.DIVISION[0], "+", np.arange(40))
+        random = np.random.default_rng(0)
+        sampler = train_open.Sampler(made_up_data, controls, [marker], random)
+        cells = sampler.cells(600)
+        before, after = (m.toarray() for m in (sampler.values[cells], sampler.exchange(cells)))
+        np.testing.assert_array_equal(before[:, 40:], after[:, 40:])
+        changed = (before[:, :40] != after[:, :40]).any(1)
+        assert 0.4 < changed.mean() < 0.6
+        programmes = [
+            {(i, row.tobytes()) for i, row in zip(sampler.source[cells], counts, strict=True)}
+            for counts in (before[:, :40], after[:, :40])
+        ]
+        assert programmes[1] <= programmes[0]
 
     def test_gene_sets_repeat_the_guide(self, train_open):
         import torch

@@ -192,12 +192,15 @@ class MarkerSet:
 
     Attributes
     ----------
+    name
+        As in its table.
     potency
         One of `POTENCIES`, "+" or "-".
     genes
         Feature indices, each once; int64, shape (n_genes,).
     """
 
+    name: str
     potency: str
     genes: NDArray[np.int64]
 
@@ -229,7 +232,9 @@ def read_markers(path: Path) -> list[MarkerSet]:
             raise InputError(
                 f"{path}, line {number}: {unknown[0]!r} is no gene of the model (mouse symbols)."
             )
-        sets.append(MarkerSet(row[1], np.unique([position[gene] for gene in row[-1].split()])))
+        sets.append(
+            MarkerSet(row[0], row[1], np.unique([position[gene] for gene in row[-1].split()]))
+        )
     return sets
 
 

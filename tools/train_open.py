@@ -64,14 +64,26 @@ MARKERS = Path(cytotrace2_lite.__file__).parent / "data" / "marker_sets.tsv"
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
 MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
+# Programmes of dividing cells. Stem cells at rest lack them, and cells of any potency may have them:
+# half of the cells get them from another cell of their dataset, so that they count less.
+DIVISION = (
+    "prog_cellcycle_g1s",
+    "prog_cellcycle_s",
+    "prog_cellcycle_g2m",
+    "prog_dna_replication",
+    "prog_dna_repair",
+    "prog_histone_genes",
+    "prog_mitotic_spindle_kinetochore_assembly",
+    "prog_nucleotide_synthesis",
+)
+EXCHANGED = 0.5  # share of the cells
 MIN_SHARE = 0.6  # of the datasets measure a feature that may be in a gene set
 
 # The guide
 GUIDE_CELLS = 2_000
 MAX_RANKS = (900.0, 1_900.0)  # ranks that count in a member, drawn from this range
 MARKER_WEIGHT = (0.5, 0.5, 1.5, 3.0, 1.0, 1.0)  # of the marker genes of each potency
-PROGRAMME_WEIGHT = 0.2  # of programmes that rise or fall with potency
-SET_SCALE = 0.12  # of the scores of single marker sets, next to genes
+SET_SCALE = 0.2  # of the scores of single marker sets, next to genes
 GUIDE_PENALTY = 0.05
 GUIDE_STEPS, GUIDE_BATCH, GUIDE_RATE = 200, 300, 3e-2
 
@@ -126,14 +138,24 @@ class Sampler:
         What to draw from.
     controls
         The background, shape (n_features, n_features).
+    markers
+        Those named in `DIVISION` are exchanged between cells.
     rng
         Source of all randomness.
     """
 
     def __init__(
-        self, datasets: Sequence[Dataset], controls: sp.csr_matrix, rng: np.random.Generator
+        self,
+        datasets: Sequence[Dataset],
+        controls: sp.csr_matrix,
+        markers: Sequence[MarkerSet],
+        rng: np.random.Generator,
     ) -> None:
         self.controls, self.rng = controls, rng
+        self.division = np.zeros(controls.shape[0], bool)
+        for marker in markers:
+            if marker.name in DIVISION:
+                self.division[marker.genes] = True
         #: Features that may be in a gene set: those measured in so many datasets that they do not
         #: reveal the dataset.
         self.genes = np.flatnonzero(np.mean([d.measured for d in datasets], axis=0) >= MIN_SHARE)
@@ -164,12 +186,27 @@ class Sampler:
             drawn.append(self.rng.choice(of_dataset[self.rng.integers(len(of_dataset))]))
         return np.array(drawn)
 
+    def exchange(self, cells: NDArray[np.int64]) -> sp.csr_matrix:
+        """Give half of the cells the programmes of division of other cells of their datasets."""
+        source, other = self.source[cells], np.arange(len(cells))
+        for i in np.unique(source):
+            same = np.flatnonzero(source == i)
+            other[same] = self.rng.permutation(same)
+        chosen = self.rng.random(len(cells)) < EXCHANGED
+        own, others = self.values[cells], self.values[cells[other]]
+        for values, is_left_out in ((own, True), (others, False)):
+            is_exchanged = np.repeat(chosen, np.diff(values.indptr)) & self.division[values.indices]
+            values.data[is_exchanged == is_left_out] = 0
+        values = (own + others).tocsr()
+        values.eliminate_zeros()
+        return values
+
     def augment(self, cells: NDArray[np.int64]) -> sp.csr_matrix:
-        """Sample two thirds of the cells to fewer counts, and half to another dataset's genes.
+        """Exchange programmes, sample two thirds of the cells down, half to another set's genes.
 
         A cell that would keep fewer than `MIN_GENES` features is left as published.
         """
-        rng, result, n_cells = self.rng, self.values[cells], len(cells)
+        rng, result, n_cells = self.rng, self.exchange(cells), len(cells)
         row = np.repeat(np.arange(n_cells), np.diff(result.indptr))
         totals = np.asarray(result.sum(1)).ravel().astype(np.float64)
         depth = np.exp(rng.uniform(np.log(MIN_DEPTH), np.log(MAX_DEPTH), n_cells))
@@ -282,9 +319,6 @@ def fit_guide(sampler: Sampler, markers: Sequence[MarkerSet], max_rank: float) -
         spread -= spread.mean(1, keepdim=True)
         specific = directions(counts / counts.sum(1, keepdim=True).clamp(min=1).sqrt())
         prior += specific @ (torch.tensor(MARKER_WEIGHT)[:, None] * spread)
-        rise, fall = (single[:, of_kind == sign].sum(1) > 0 for sign in "+-")
-        rising = directions(torch.stack((rise, fall), 1).float())
-        prior += PROGRAMME_WEIGHT * (rising[:, :1] - rising[:, 1:]) * (2 * _K - 1)
 
     values, vectors = torch.linalg.eigh((x @ x.T / length**2).double())
     kept = values > values[-1] * 1e-9
@@ -429,7 +463,7 @@ def train_member(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    sampler = Sampler(datasets, controls, rng)
+    sampler = Sampler(datasets, controls, markers, rng)
     member = Member(fit_guide(sampler, markers, rng.uniform(*MAX_RANKS)), n_sets)
     set_statistics(member, sampler)
     for layer in member.layers:

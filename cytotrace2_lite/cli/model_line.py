@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cytotrace2_lite.models.installed import BUNDLED_MODEL
+from cytotrace2_lite.models.installed import BUNDLED_NAMES
 
 if TYPE_CHECKING:
     from cytotrace2_lite.models.info import ModelInfo
@@ -28,7 +28,7 @@ def model_line(info: ModelInfo) -> str:
     notes = []
     if info.official:
         notes.append(f"official CytoTRACE 2 weights, version {info.official}")
-    if info.name == BUNDLED_MODEL:
+    if info.name in BUNDLED_NAMES:
         notes.append("an open ensemble, not the official CytoTRACE 2 weights")
     if info.architecture != "1.1.0":
         notes.append(

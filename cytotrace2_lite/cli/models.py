@@ -14,7 +14,7 @@ from cytotrace2_lite.cli.stdout import check_stdout, write_stdout
 from cytotrace2_lite.errors import ModelError, UsageError
 from cytotrace2_lite.models.catalog import choose_model, describe, find_model, open_to_all
 from cytotrace2_lite.models.installed import (
-    BUNDLED_MODEL,
+    BUNDLED_NAMES,
     OFFICIAL_MODELS,
     bundled_model,
     installed_model,
@@ -179,7 +179,7 @@ def show_path(model: str) -> None:
 @click.argument("model", metavar="NAME")
 def remove(model: str) -> None:
     """Remove an installed model."""
-    if model == BUNDLED_MODEL:
+    if model in BUNDLED_NAMES:
         raise UsageError(f"{model}: the bundled model is part of the package and stays.")
     path = installed_model(model)
     if path is None:

@@ -14,6 +14,7 @@ from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models import onnx_file
 from cytotrace2_lite.models.installed import (
     BUNDLED_MODEL,
+    BUNDLED_NAMES,
     OFFICIAL_MODELS,
     SUFFIX,
     bundled_model,
@@ -157,7 +158,7 @@ def _locate(model: str | os.PathLike[str]) -> Path:
     ):
         if is_file(Path(text)):
             return Path(text)
-    elif text == BUNDLED_MODEL:
+    elif text in BUNDLED_NAMES:
         return bundled_model()
     else:
         path = installed_model(text)

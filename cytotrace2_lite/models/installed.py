@@ -14,6 +14,7 @@ from cytotrace2_lite.errors import ModelError
 
 __all__ = [
     "BUNDLED_MODEL",
+    "BUNDLED_NAMES",
     "FOLDER_VARIABLE",
     "OFFICIAL_MODELS",
     "SUFFIX",
@@ -28,6 +29,8 @@ __all__ = [
 
 #: Name of the model that is part of the package.
 BUNDLED_MODEL = "open"
+#: Its names: that of whichever is bundled, and that of the one which is, as its file says.
+BUNDLED_NAMES = (BUNDLED_MODEL, "open-2")
 #: Names of the official models and their versions; where several are installed, the first is used.
 OFFICIAL_MODELS = {"cytotrace2-1.1": "1.1.0", "cytotrace2-1.0": "1.0.0"}
 #: Environment variable that names the models folder.

@@ -25,7 +25,12 @@ from cytotrace2_lite.models.install.official import (
     has_official_sources,
     official_ensembles,
 )
-from cytotrace2_lite.models.installed import BUNDLED_MODEL, OFFICIAL_MODELS, is_model_name
+from cytotrace2_lite.models.installed import (
+    BUNDLED_MODEL,
+    BUNDLED_NAMES,
+    OFFICIAL_MODELS,
+    is_model_name,
+)
 from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.text import shown
 
@@ -106,7 +111,7 @@ def from_files(source: Path, official: str | None = None, name: str | None = Non
     CytoTRACE2Error
         The `export` extra (onnx) is needed and not installed.
     """
-    if name is not None and (name == BUNDLED_MODEL or not is_model_name(name)):
+    if name is not None and (name in BUNDLED_NAMES or not is_model_name(name)):
         raise UsageError(
             f"--name {shown(name)}: give another name: lower-case letters, digits, '.', '_' and "
             f"'-', not {BUNDLED_MODEL!r}, which is the bundled model."
@@ -221,7 +226,7 @@ def _from_model_file(source: Path, official: str | None, name: str | None) -> In
     if official is not None and version != OFFICIAL_MODELS[official]:
         raise ModelError(f"{source}: not {official}, but {entries['name']}.")
     chosen = name or entries["name"]
-    if chosen == BUNDLED_MODEL or not is_model_name(chosen):
+    if chosen in BUNDLED_NAMES or not is_model_name(chosen):
         raise UsageError(
             f"{source}: {shown(chosen)} cannot be its name here. Give one with --name."
         )

@@ -198,7 +198,7 @@ class TestFromModelFile:
             from_files(relabelled(installed[OLD], official="2.0.0"))
         with pytest.raises(UsageError, match=r"not the official ensemble of version 1\.0\.0"):
             from_files(relabelled(exported["1.0.0"][1], name=OLD))
-        for name in ("open", "My Model", "../x"):
+        for name in ("open", "open-2", "My Model", "../x"):
             path = relabelled(exported["1.0.0"][1], name=name)
             with pytest.raises(UsageError, match="cannot be its name here"):
                 from_files(path)
