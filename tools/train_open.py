@@ -64,7 +64,7 @@ MARKERS = Path(cytotrace2_lite.__file__).parent / "data" / "marker_sets.tsv"
 N_CONTROLS = 50  # control genes per gene in the background
 N_BINS = 24  # expression bins they are drawn from, as in Seurat's AddModuleScore
 MIN_DEPTH, MAX_DEPTH = 1_500, 300_000  # counts per augmented cell
-# Programmes of dividing cells. Stem cells at rest lack them, and cells of any potency may have them:
+# Programmes of dividing cells. Stem cells at rest lack them, cells of any potency may have them:
 # half of the cells get them from another cell of their dataset, so that they count less.
 DIVISION = (
     "prog_cellcycle_g1s",
