@@ -93,7 +93,7 @@ MARGIN = 0.3  # how far from 0 the weights start
 BATCH_CELLS = 120
 WEIGHT_RATE, OUTPUT_RATE = 2e-3, 5e-4
 DROPOUT = 0.5
-STATISTICS_BATCHES = 20
+STATISTICS_BATCHES = 10
 
 SCORE_WEIGHT = 5.0  # in the loss, next to a cross-entropy of weight 1
 ORDER_WEIGHT = 20.0
