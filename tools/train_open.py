@@ -83,7 +83,7 @@ MIN_SHARE = 0.6  # of the datasets measure a feature that may be in a gene set
 GUIDE_CELLS = 2_000
 MAX_RANKS = (900.0, 1_900.0)  # ranks that count in a member, drawn from this range
 MARKER_WEIGHT = (0.5, 0.5, 1.5, 3.0, 1.0, 1.0)  # of the marker genes of each potency
-SET_SCALE = 0.2  # of the scores of single marker sets, next to genes
+SET_SCALE = 0.12  # of the scores of single marker sets, next to genes
 GUIDE_PENALTY = 0.05
 GUIDE_STEPS, GUIDE_BATCH, GUIDE_RATE = 200, 300, 3e-2
 
