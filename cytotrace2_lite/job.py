@@ -19,7 +19,7 @@ from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels
 from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
-from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
+from cytotrace2_lite.pipeline import ModelInput, has_components, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
 from cytotrace2_lite.read import ReadOptions, collect, open_input
 from cytotrace2_lite.result import Result
@@ -57,6 +57,11 @@ class Job:
             return None
         labels = self.annotation.labels
         return [labels.get(cell, "") for cell in self.data.cells]
+
+    @property
+    def has_components(self) -> bool:
+        """Whether the scores come with components, which are all that a UMAP takes."""
+        return has_components(self.data, self.parameters, self.samples)
 
     def refuse_warnings(self) -> None:
         """Raise where there is a warning about the dataset, for whom warnings are errors.

@@ -3,6 +3,7 @@
 matplotlib, scranpy and umap-learn are imported only where something is drawn or computed.
 """
 
+from cytotrace2_lite.plots.ahead import import_ahead
 from cytotrace2_lite.plots.files import (
     FORMATS,
     REPORT_FILE,
@@ -26,6 +27,7 @@ __all__ = [
     "PlotSpec",
     "Plots",
     "compute_umap",
+    "import_ahead",
     "left_out",
     "missing_packages",
     "no_plots",
