@@ -25,8 +25,7 @@ from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.multiqc import MULTIQC_NAMES, quality_files
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
-from cytotrace2_lite.plots import compute_umap, import_ahead, remove_plots
-from cytotrace2_lite.plots.umap import is_installed
+from cytotrace2_lite.plots import import_ahead, remove_plots, umap_if_possible
 from cytotrace2_lite.system.files import (
     check_replaceable,
     prepare_directory,
@@ -298,7 +297,9 @@ def score_to_directory(
                 folder, extra_columns=extra_columns, file_format=file_format, prefix=prefix
             )
         if write_h5ad is not None:
-            umap = _umap_of(job, result, progress) if keep_counts else None
+            if keep_counts:
+                threads = job.parameters.max_cores
+                umap = umap_if_possible(job.data.counts, result.components, threads, progress)
             contents[Path(write_h5ad)] = annotated_copy(source, result, umap)
         if folder is not None:
             prepare_directory(folder)  # anew, where it was removed meanwhile
@@ -390,19 +391,6 @@ def explain_to_directory(
         write_whole(contents, ready=lambda: report(Progress("write", n_cells, n_cells)))
     remove_outdated(folder, contents)
     return explanation
-
-
-def _umap_of(
-    job: Job, result: Result, progress: Callable[[Progress], None] | None
-) -> Embedding | None:
-    """Compute a UMAP for the copy of the input; None where there is none, which plots tell."""
-    if not is_installed():
-        return None
-    with contextlib.suppress(Exception):  # no error of any kind may cost the results
-        return compute_umap(
-            job.data.counts, result.components, threads=job.parameters.max_cores, progress=progress
-        )
-    return None
 
 
 class _Grouping(NamedTuple):

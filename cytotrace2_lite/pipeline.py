@@ -269,25 +269,6 @@ def check(
     ]
 
 
-def has_components(
-    data: ModelInput, parameters: Parameters, samples: Samples | None = None
-) -> bool:
-    """Tell whether the scores come with principal components of all cells.
-
-    Parameters
-    ----------
-    data, parameters, samples
-        As for `score_cells`.
-
-    Returns
-    -------
-    bool
-        Whether `Scores.components` will not be None: there is one batch, of 100 cells or more.
-    """
-    split = _split(data, parameters, samples)
-    return len(split) == 1 and len(split[0].cells) >= MIN_CELLS_FOR_NEIGHBORS
-
-
 class _BatchCounts(NamedTuple):
     """The counts of the cells of a batch, and whether they may be dropped once they are used."""
 

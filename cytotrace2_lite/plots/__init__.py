@@ -17,7 +17,7 @@ from cytotrace2_lite.plots.files import (
 )
 from cytotrace2_lite.plots.plot import Plots
 from cytotrace2_lite.plots.table import PLOTS, PlotSpec
-from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap
+from cytotrace2_lite.plots.umap import compute_umap, left_out, require_umap, umap_if_possible
 
 __all__ = [
     "FORMATS",
@@ -34,6 +34,7 @@ __all__ = [
     "remove_plots",
     "remove_samples",
     "require_umap",
+    "umap_if_possible",
     "write_plots",
     "write_samples",
 ]

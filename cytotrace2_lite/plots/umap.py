@@ -13,6 +13,7 @@ Linux on Arm), umap-learn makes one of the same quality.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts import Counts
 
-__all__ = ["MAX_CELLS", "PACKAGE", "compute_umap", "is_installed", "left_out", "require_umap"]
+__all__ = [
+    "MAX_CELLS",
+    "PACKAGE",
+    "compute_umap",
+    "is_installed",
+    "left_out",
+    "require_umap",
+    "umap_if_possible",
+]
 
 #: The packages that can lay it out, as pip knows them.
 PACKAGE = "scranpy or umap-learn"
@@ -154,6 +163,20 @@ def compute_umap(
     coordinates = np.full((counts.shape[0], 2), np.nan)
     coordinates[shown] = layout
     return Embedding(coordinates, ("UMAP 1", "UMAP 2"))
+
+
+def umap_if_possible(
+    counts: Counts,
+    components: NDArray[np.float64] | None,
+    threads: int,
+    progress: Callable[[Progress], None] | None,
+) -> Embedding | None:
+    """Compute a UMAP that results do not depend on: as `compute_umap`, but None on any error."""
+    if not is_installed():
+        return None
+    with contextlib.suppress(Exception):  # the plots try again, and tell what is wrong
+        return compute_umap(counts, components, threads=threads, progress=progress)
+    return None
 
 
 def _principal_components(
