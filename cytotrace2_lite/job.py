@@ -69,7 +69,8 @@ class Job:
         """Whether the scores come with components, which are all that a UMAP takes."""
         counts, size = self.data.counts, self.parameters.batch_size
         is_one_batch = self.samples is None and len(batches(counts.shape[0], size, 0)) == 1
-        return is_one_batch and np.count_nonzero(counts.genes_per_cell) >= MIN_CELLS_FOR_NEIGHBORS
+        n_scored = int(np.count_nonzero(counts.genes_per_cell))
+        return is_one_batch and n_scored >= MIN_CELLS_FOR_NEIGHBORS
 
     def refuse_warnings(self) -> None:
         """Raise where there is a warning about the dataset, for whom warnings are errors.
