@@ -19,7 +19,7 @@ from cytotrace2_lite.metadata.coordinates import embedding_table
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.plots._style import one_line
 from cytotrace2_lite.plots.panels import draw_samples
-from cytotrace2_lite.plots.pictures import drawn, render
+from cytotrace2_lite.plots.pictures import Picture, drawn, render, tiled
 from cytotrace2_lite.plots.plot import Plots
 from cytotrace2_lite.plots.table import PLOTS, PlotSpec
 from cytotrace2_lite.system.files import write_whole
@@ -189,12 +189,23 @@ def write_plots(
                 problems += [] if some is None else [some]
         with thread_pool(1) as pool:
             packed: dict[PlotSpec, Future[bytes]] = {}
+            parts: dict[str, Picture] = {}
+            wanted = {method for spec in specs for method in spec.parts}
             for n_done, spec in enumerate(specs):
                 report(Progress("draw", n_done, len(specs), "plots"))
                 try:
-                    draw = partial(spec.draw, Plots(result), labels, of_cell)
+                    content: Callable[[], bytes]
+                    if spec.parts and parts.keys() >= set(spec.parts):
+                        # Pixels need not be drawn again: that took as long as all other plots.
+                        content = tiled([parts[method] for method in spec.parts], 2)
+                    else:
+                        content = drawn(
+                            partial(spec.draw, Plots(result), labels, of_cell), plot_format
+                        )
+                    if isinstance(content, Picture) and spec.method in wanted:
+                        parts[spec.method] = content.small()
                     # A picture is packed while the next one is drawn.
-                    packed[spec] = pool.submit(drawn(draw, plot_format))
+                    packed[spec] = pool.submit(content)
                 except Exception as error:  # noqa: BLE001 (as above)
                     failures.setdefault(_reason(error), []).append(spec)
             contents = {spec: future.result() for spec, future in packed.items()}
