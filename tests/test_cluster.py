@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.counts import random_counts
+from helpers.zarr_store import files_of_store, write_files
 from test_pipeline import PARAMETERS, dataset, same
 
 import cytotrace2_lite as ct2
@@ -178,6 +179,29 @@ class TestReading:
 
         return file
 
+    @pytest.fixture(params=["2", "3", "2 zip", "3 zip"])
+    def write_zarr(self, request, tmp_path):
+        pytest.importorskip("zarr", reason="zarr is not installed")
+        version, *zipped = request.param.split()
+        if version == "3" and not hasattr(importlib.import_module("zarr.storage"), "LocalStore"):
+            pytest.skip("zarr 2 reads no stores of format 3")
+
+        def store(matrix):
+            frame = {"encoding-type": "dataframe", "_index": "names"}
+            parts = {
+                "": {"encoding-type": "anndata"},
+                "obs": frame,
+                "obs/names": [f"c{i}" for i in range(matrix.shape[0])],
+                "var": frame,
+                "var/names": list(features()),
+                "X": {"encoding-type": f"{matrix.format}_matrix", "shape": list(matrix.shape)},
+                **{f"X/{name}": getattr(matrix, name) for name in ("data", "indices", "indptr")},
+            }
+            files = files_of_store(parts, int(version), 20_000, compressed=True)
+            return write_files(files, tmp_path / "x.zarr", zipped=bool(zipped))
+
+        return store
+
     def run(self, client, path, ensemble, **options):
         """Result of the cluster and that of this process; what was said."""
         cluster, told = Cluster(client), []
@@ -209,6 +233,20 @@ class TestReading:
         assert report["read_by"] == "workers"
         assert report["bytes_sent"] == 0
         assert report["bytes_between_workers"] > 0
+
+    def test_zarr(self, client, ensemble, write_zarr, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
+        report, told = self.run(client, write_zarr(random_counts(600, 300)), ensemble)
+        assert told == []
+        assert report["read_by"] == "workers"
+        assert report["bytes_sent"] == 0
+
+    def test_a_store_that_workers_cannot_reach(self, client, ensemble, write_zarr, patched):
+        patched("identity_of", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
+        patched("_identity_of_store", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
+        report, told = self.run(client, write_zarr(random_counts(120, 300)), ensemble)
+        assert told[0].endswith("x.zarr: here is another file of this name.")
+        assert report["read_by"] == "driver"
 
     def test_what_workers_do_not_read(self, client, ensemble, write):
         matrix = random_counts(120, 300)

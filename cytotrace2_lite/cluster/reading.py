@@ -110,7 +110,7 @@ class Reading:
 
     def _obstacle(self, reader: Any) -> str:
         if not hasattr(reader, "rows"):
-            return "workers read .h5ad only."
+            return "workers read .h5ad, 10x .h5 and Zarr only."
         if reader.rows() is None:
             return "its values are not sorted by cell (CSR), or not in one file."
         if len(set(reader.genes)) < len(reader.genes):
