@@ -25,6 +25,7 @@ from cytotrace2_lite.cluster import Cluster, connected
 from cytotrace2_lite.cluster import workers as of_workers
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.pipeline import score_cells
 
@@ -285,6 +286,110 @@ class TestReading:
         assert found.to_bytes() == ct2.run(path, **options).to_bytes()
         assert found.info["cluster"]["n_retries"] >= 1
         client.wait_for_workers(2, timeout=60)
+
+
+class TestDaskArrays:
+    """Workers compute the chunks of a Dask array, where they can."""
+
+    @pytest.fixture
+    def matrix(self):
+        return random_counts(400, 200)
+
+    @pytest.fixture
+    def da(self, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 400_000)
+        return pytest.importorskip("dask.array", reason="Dask arrays are not installed")
+
+    def run(self, client, array, ensemble, **options):
+        """What the record has of the cluster, and what was said."""
+        cluster, told = Cluster(client), []
+        cluster.tell = told.append
+        given = RunOptions(
+            model=ensemble, genes=features(), batch_size=200, smooth_batch_size=200, **options
+        )
+        found = scored(array, given, cluster)
+        alone = scored(array, given, None, client)
+        np.testing.assert_array_equal(found.score, alone.score)
+        np.testing.assert_array_equal(found.raw_score, alone.raw_score)
+        return found.info["cluster"], told
+
+    @pytest.mark.parametrize(
+        ("chunks", "orientation", "kind"),
+        [
+            ((70, -1), "auto", "csr"),
+            ((180, 5_000), "auto", None),
+            ((6_000, 90), "genes-x-cells", "csc"),
+        ],
+    )
+    def test_from_what_workers_can_make(
+        self, client, ensemble, da, matrix, chunks, orientation, kind
+    ):
+        turned = orientation == "genes-x-cells"
+        whole = matrix.T.tocsr() if turned else matrix
+
+        def part(block_info=None):
+            (top, bottom), (left, right) = block_info[None]["array-location"]
+            found = whole[top:bottom][:, left:right]
+            return found.toarray() if kind is None else found.asformat(kind)
+
+        shape = (len(features()), 400) if turned else (400, len(features()))
+        array = da.map_blocks(
+            part, chunks=da.core.normalize_chunks(chunks, shape), dtype="f8", meta=np.empty((0, 0))
+        )
+        report, told = self.run(client, array, ensemble, orientation=orientation)
+        assert told == []
+        assert report["read_by"] == "workers"
+        assert report["bytes_sent"] == 0
+
+    def test_persisted(self, client, ensemble, da, matrix):
+        array = client.persist(da.from_array(matrix.toarray(), chunks=(100, -1)))
+        report, told = self.run(client, array, ensemble)
+        assert told == []
+        assert report["read_by"] == "workers"
+        # Where something is wrong with it, for the message.
+        with pytest.raises(ct2.InputError, match="cell '0': the value -1 is negative"):
+            ct2.run(array - 1, genes=features(), model=ensemble, client=client)
+
+    def test_what_is_here(self, client, ensemble, da, matrix, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._MOST_BYTES_OF_GRAPH", 1_000_000)
+        array = da.from_array(matrix.toarray(), chunks=(100, -1))
+        report, told = self.run(client, array, ensemble)
+        why = "its values are in this process."
+        assert told == [f"the Dask array is read here, and sent to the workers: {why}"]
+        assert report["read_by"] == "driver"
+
+    def test_what_workers_cannot_make(self, client, ensemble, da, matrix):
+        where = os.getpid()
+
+        def part(block_info=None):
+            if os.getpid() != where:
+                raise OSError("no such disk")
+            (top, bottom), _ = block_info[None]["array-location"]
+            return matrix[top:bottom].toarray()
+
+        shape = (400, len(features()))
+        array = da.map_blocks(
+            part, chunks=da.core.normalize_chunks((200, -1), shape), dtype="f8", meta=np.empty(0)
+        )
+        report, told = self.run(client, array, ensemble)
+        assert told[0].endswith("sent to the workers: OSError at a worker: no such disk")
+        assert report["read_by"] == "driver"
+        lock = threading.Lock()
+        report, told = self.run(client, array.map_blocks(lambda x: (lock, x)[1]), ensemble)
+        assert "cannot be sent (TypeError: " in told[0]
+
+
+def scored(array, options, cluster, client=None):
+    """Result of a Dask array; what a client holds is fetched by it."""
+    dask = importlib.import_module("dask")
+    scheduler = client if distributed.futures_of(array) else "threads"
+    with (
+        open_source(array, options) as source,
+        dask.config.set(scheduler=None if client is None else scheduler),
+    ):
+        return prepare_job(source, options, cluster=cluster).score(
+            None, release=True, cluster=cluster
+        )
 
 
 class TestRefusals:

@@ -220,7 +220,8 @@ class Input:
             Called once per block with the progress so far, its total (0 if it is not known), and
             what both count: "bytes" of text, "values" or "rows".
         max_bytes, collect_file
-            As for `cytotrace2_lite.read.collect`, and what collects a file in its place.
+            As for `cytotrace2_lite.read.collect`, and what collects a file, or a Dask array, in
+            its place.
 
         Returns
         -------
@@ -241,7 +242,8 @@ class Input:
         """
         if not self.is_path:
             reader = open_object(self.data, options, genes=genes, cells=cells)
-            expression, source = collect(reader, options, progress, max_bytes=max_bytes)
+            gather = collect_file if getattr(reader, "dask_array", None) is not None else collect
+            expression, source = gather(reader, options, progress, max_bytes=max_bytes)
             if self._mudata is not None:
                 source = source_in(self._mudata, self.data, source)
             return expression, source

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read._blocks import block_of, compressed_steps
+from cytotrace2_lite.read._blocks import Unnamed, block_of, compressed_steps
 from cytotrace2_lite.read._chunks import kept
 from cytotrace2_lite.read._file import InputFile
 from cytotrace2_lite.read._store import StoreDirectory, is_store_directory
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
                 _Window(kept(child(self.path, group, name)), start, stop)
                 for name in ("indices", "data")
             )
-            names = _Unnamed()
+            names = Unnamed()
             shape = (n_cells, self.n_minor)
             steps = compressed_steps(self.path, bounds - start, indices, data, shape)
             for (cell, column, value), _ in steps:
@@ -125,13 +125,6 @@ class _Window:
     def __getitem__(self, where: slice) -> NDArray[Any]:
         found: NDArray[Any] = self._dataset[self._start + where.start : self._start + where.stop]
         return found
-
-
-class _Unnamed(list[str]):
-    """Names that are not known here."""
-
-    def __getitem__(self, _: Any) -> Any:
-        return "?"
 
 
 def identity_of(path: str) -> tuple[int, int, str]:
