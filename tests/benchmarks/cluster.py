@@ -5,7 +5,8 @@
 
 Makes an `.h5ad` of each size in WORK_DIR where it is not there yet (see `make_data.py`), runs
 `ct2-lite run` on it without plots, and appends one JSON line a run; 0 workers are one process. The
-rounds are in turns. Processor time and memory are of all processes, the start of workers included.
+rounds are in turns. Processor time and memory are of all processes, the start of workers included;
+`starting_cpu_s` is that of the process that starts, which with workers holds Dask's scheduler, too.
 It ends with an error where two runs of one size differ in a byte. What follows `--` is passed to
 `run`. Linux only; needs h5py and distributed.
 """
@@ -20,15 +21,31 @@ from pathlib import Path
 from typing import Any
 
 from make_data import write_h5ad
-from measuring import LITE, environment, measure
+from measuring import environment, measure
+
+# The last lines run after workers have ended, and been waited for.
+_PROGRAM = """
+import json, pathlib, resource, sys
+from cytotrace2_lite.cli.main import main
+if __name__ == "__main__":
+    try:
+        main(sys.argv[2:])
+    finally:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        pathlib.Path(sys.argv[1]).write_text(str(used.ru_utime + used.ru_stime))
+"""
 
 
 def run(path: Path, n_cells: int, n_workers: int, options: list[str]) -> dict[str, Any]:
     """Run once; give what is recorded."""
     with tempfile.TemporaryDirectory() as out:
-        command = [*LITE, "run", str(path), "-dpl", "-o", out, *options]
-        taken = measure([*command, *(["--dask", f"local:{n_workers}"] if n_workers else [])])
-        report = json.loads((Path(out) / "run.json").read_text())
+        program, used, results = (Path(out) / name for name in ("run.py", "cpu", "results"))
+        program.write_text(_PROGRAM)
+        arguments = ["run", str(path), "-dpl", "-o", str(results), *options]
+        arguments += ["--dask", f"local:{n_workers}"] if n_workers else []
+        taken = measure([sys.executable, str(program), str(used), *arguments])
+        report = json.loads((results / "run.json").read_text())
+        starting = round(float(used.read_text()), 2)
     return {
         "n_cells": n_cells,
         "bytes": path.stat().st_size,
@@ -36,6 +53,7 @@ def run(path: Path, n_cells: int, n_workers: int, options: list[str]) -> dict[st
         "options": options,
         "n_workers": n_workers,
         "lite": taken,
+        "starting_cpu_s": starting,
         "lite_stages_s": report["seconds"],
         "cluster": report.get("cluster"),
         "results_sha256": report["results_sha256"],
