@@ -237,11 +237,12 @@ class TestReading:
 
     def test_zarr(self, client, ensemble, write_zarr, monkeypatch):
         monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
-        report, told = self.run(client, write_zarr(random_counts(600, 300)), ensemble)
+        report, told = self.run(client, write_zarr(random_counts(450, 300)), ensemble)
         assert told == []
         assert report["read_by"] == "workers"
         assert report["bytes_sent"] == 0
 
+    @pytest.mark.parametrize("write_zarr", ["2", "2 zip"], indirect=True)
     def test_a_store_that_workers_cannot_reach(self, client, ensemble, write_zarr, patched):
         patched("identity_of", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
         patched("_identity_of_store", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
