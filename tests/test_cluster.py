@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.counts import random_counts
+from helpers.zarr_store import files_of_store, write_files
 from test_pipeline import PARAMETERS, dataset, same
 
 import cytotrace2_lite as ct2
@@ -24,6 +25,7 @@ from cytotrace2_lite.cluster import Cluster, connected
 from cytotrace2_lite.cluster import workers as of_workers
 from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
+from cytotrace2_lite.job import open_source, prepare_job
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.pipeline import score_cells
 
@@ -178,6 +180,29 @@ class TestReading:
 
         return file
 
+    @pytest.fixture(params=["2", "3", "2 zip", "3 zip"])
+    def write_zarr(self, request, tmp_path):
+        pytest.importorskip("zarr", reason="zarr is not installed")
+        version, *zipped = request.param.split()
+        if version == "3" and not hasattr(importlib.import_module("zarr.storage"), "LocalStore"):
+            pytest.skip("zarr 2 reads no stores of format 3")
+
+        def store(matrix):
+            frame = {"encoding-type": "dataframe", "_index": "names"}
+            parts = {
+                "": {"encoding-type": "anndata"},
+                "obs": frame,
+                "obs/names": [f"c{i}" for i in range(matrix.shape[0])],
+                "var": frame,
+                "var/names": list(features()),
+                "X": {"encoding-type": f"{matrix.format}_matrix", "shape": list(matrix.shape)},
+                **{f"X/{name}": getattr(matrix, name) for name in ("data", "indices", "indptr")},
+            }
+            files = files_of_store(parts, int(version), 20_000, compressed=True)
+            return write_files(files, tmp_path / "x.zarr", zipped=bool(zipped))
+
+        return store
+
     def run(self, client, path, ensemble, **options):
         """Result of the cluster and that of this process; what was said."""
         cluster, told = Cluster(client), []
@@ -209,6 +234,21 @@ class TestReading:
         assert report["read_by"] == "workers"
         assert report["bytes_sent"] == 0
         assert report["bytes_between_workers"] > 0
+
+    def test_zarr(self, client, ensemble, write_zarr, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
+        report, told = self.run(client, write_zarr(random_counts(450, 300)), ensemble)
+        assert told == []
+        assert report["read_by"] == "workers"
+        assert report["bytes_sent"] == 0
+
+    @pytest.mark.parametrize("write_zarr", ["2", "2 zip"], indirect=True)
+    def test_a_store_that_workers_cannot_reach(self, client, ensemble, write_zarr, patched):
+        patched("identity_of", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
+        patched("_identity_of_store", lambda _: (0, 0, ""), "cytotrace2_lite.read._rows")
+        report, told = self.run(client, write_zarr(random_counts(120, 300)), ensemble)
+        assert told[0].endswith("x.zarr: here is another file of this name.")
+        assert report["read_by"] == "driver"
 
     def test_what_workers_do_not_read(self, client, ensemble, write):
         matrix = random_counts(120, 300)
@@ -247,6 +287,110 @@ class TestReading:
         assert found.to_bytes() == ct2.run(path, **options).to_bytes()
         assert found.info["cluster"]["n_retries"] >= 1
         client.wait_for_workers(2, timeout=60)
+
+
+class TestDaskArrays:
+    """Workers compute the chunks of a Dask array, where they can."""
+
+    @pytest.fixture
+    def matrix(self):
+        return random_counts(400, 200)
+
+    @pytest.fixture
+    def da(self, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 400_000)
+        return pytest.importorskip("dask.array", reason="Dask arrays are not installed")
+
+    def run(self, client, array, ensemble, **options):
+        """What the record has of the cluster, and what was said."""
+        cluster, told = Cluster(client), []
+        cluster.tell = told.append
+        given = RunOptions(
+            model=ensemble, genes=features(), batch_size=200, smooth_batch_size=200, **options
+        )
+        found = scored(array, given, cluster)
+        alone = scored(array, given, None, client)
+        np.testing.assert_array_equal(found.score, alone.score)
+        np.testing.assert_array_equal(found.raw_score, alone.raw_score)
+        return found.info["cluster"], told
+
+    @pytest.mark.parametrize(
+        ("chunks", "orientation", "kind"),
+        [
+            ((70, -1), "auto", "csr"),
+            ((180, 5_000), "auto", None),
+            ((6_000, 90), "genes-x-cells", "csc"),
+        ],
+    )
+    def test_from_what_workers_can_make(
+        self, client, ensemble, da, matrix, chunks, orientation, kind
+    ):
+        turned = orientation == "genes-x-cells"
+        whole = matrix.T.tocsr() if turned else matrix
+
+        def part(block_info=None):
+            (top, bottom), (left, right) = block_info[None]["array-location"]
+            found = whole[top:bottom][:, left:right]
+            return found.toarray() if kind is None else found.asformat(kind)
+
+        shape = (len(features()), 400) if turned else (400, len(features()))
+        array = da.map_blocks(
+            part, chunks=da.core.normalize_chunks(chunks, shape), dtype="f8", meta=np.empty((0, 0))
+        )
+        report, told = self.run(client, array, ensemble, orientation=orientation)
+        assert told == []
+        assert report["read_by"] == "workers"
+        assert report["bytes_sent"] == 0
+
+    def test_persisted(self, client, ensemble, da, matrix):
+        array = client.persist(da.from_array(matrix.toarray(), chunks=(100, -1)))
+        report, told = self.run(client, array, ensemble)
+        assert told == []
+        assert report["read_by"] == "workers"
+        # Where something is wrong with it, for the message.
+        with pytest.raises(ct2.InputError, match="cell '0': the value -1 is negative"):
+            ct2.run(array - 1, genes=features(), model=ensemble, client=client)
+
+    def test_what_is_here(self, client, ensemble, da, matrix, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.cluster.reading._MOST_BYTES_OF_GRAPH", 1_000_000)
+        array = da.from_array(matrix.toarray(), chunks=(100, -1))
+        report, told = self.run(client, array, ensemble)
+        why = "its values are in this process."
+        assert told == [f"the Dask array is read here, and sent to the workers: {why}"]
+        assert report["read_by"] == "driver"
+
+    def test_what_workers_cannot_make(self, client, ensemble, da, matrix):
+        where = os.getpid()
+
+        def part(block_info=None):
+            if os.getpid() != where:
+                raise OSError("no such disk")
+            (top, bottom), _ = block_info[None]["array-location"]
+            return matrix[top:bottom].toarray()
+
+        shape = (400, len(features()))
+        array = da.map_blocks(
+            part, chunks=da.core.normalize_chunks((200, -1), shape), dtype="f8", meta=np.empty(0)
+        )
+        report, told = self.run(client, array, ensemble)
+        assert told[0].endswith("sent to the workers: OSError at a worker: no such disk")
+        assert report["read_by"] == "driver"
+        lock = threading.Lock()
+        report, told = self.run(client, array.map_blocks(lambda x: (lock, x)[1]), ensemble)
+        assert "cannot be sent (TypeError: " in told[0]
+
+
+def scored(array, options, cluster, client=None):
+    """Result of a Dask array; what a client holds is fetched by it."""
+    dask = importlib.import_module("dask")
+    scheduler = client if distributed.futures_of(array) else "threads"
+    with (
+        open_source(array, options) as source,
+        dask.config.set(scheduler=None if client is None else scheduler),
+    ):
+        return prepare_job(source, options, cluster=cluster).score(
+            None, release=True, cluster=cluster
+        )
 
 
 class TestRefusals:

@@ -352,10 +352,27 @@ def test_the_tutorial_shows_the_bundled_model():
 
 
 def test_benchmarks_are_as_recorded():
-    upstream, growth = table.RECORDED
-    text = (DOCS / "benchmarks.md").read_text()
-    for lines in (table.upstream_table(upstream), table.growth_table(growth)):
-        assert "\n".join(["", *lines, ""]) in text, "run tests/benchmarks/table.py"
+    texts = [page.read_text() for page in table.PAGES]
+    assert sum(text.count("<!-- speed ") for text in texts) == 4
+    assert table.filled(texts) == texts, "run tests/benchmarks/table.py"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"numpy": "3.0"}, "runs of e9b0126 are of several machines or versions (numpy: "),
+        ({"machine": "0123abcd"}, "runs of e9b0126 are of several machines or versions (machine: "),
+        ({"revision": "0000000"}, "there are no runs of 1111111 for the table readme."),
+    ],
+)
+def test_a_table_of_benchmarks_is_of_one_machine(change, text, tmp_path, monkeypatch):
+    lines = table.UPSTREAM_RUNS.read_text().splitlines()
+    lines.append(json.dumps(json.loads(lines[-1]) | change))
+    (tmp_path / "upstream.jsonl").write_text("\n".join(lines))
+    monkeypatch.setattr(table, "UPSTREAM_RUNS", tmp_path / "upstream.jsonl")
+    revision = "1111111" if "revision" in change else "e9b0126"
+    with pytest.raises(SystemExit, match=re.escape(text)):
+        table.filled(["<!-- speed readme x -->\n\n<!-- end -->"], revision)
 
 
 def test_pictures_are_small():

@@ -1,4 +1,4 @@
-"""What workers run where they read a file themselves: blocks of cells, split by batch.
+"""What workers run where they read the values themselves: blocks of cells, split by batch.
 
 A block is read once, by one worker. The cells of each of its batches are a piece, which goes to the
 worker that scores the batch.
@@ -6,7 +6,7 @@ worker that scores the batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,15 +15,24 @@ from cytotrace2_lite.counts import Arriving, Counts, Expression
 from cytotrace2_lite.genes import N_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from cytotrace2_lite.base.parameters import Parameters
     from cytotrace2_lite.batch import BatchScores
-    from cytotrace2_lite.read import Rows
+    from cytotrace2_lite.counts import Block
+    from cytotrace2_lite.read import DaskRows, Rows
 
-__all__ = ["Piece", "Summary", "piece_of", "read_block", "score_pieces", "summary_of"]
+__all__ = [
+    "Piece",
+    "Summary",
+    "piece_of",
+    "read_block",
+    "read_chunks",
+    "score_pieces",
+    "summary_of",
+]
 
 
 class Summary(NamedTuple):
@@ -90,10 +99,42 @@ def read_block(
     tuple
         The summary, and the pieces by batch.
     """
-    n_cells = len(bounds) - 1
+    return _split(rows.blocks(bounds), feature, first, batch)
+
+
+def read_chunks(
+    rows: DaskRows,
+    feature: NDArray[np.int32],
+    first: int,
+    batch: NDArray[np.int32],
+    *chunks: Any,
+) -> tuple[Summary, dict[int, Piece]]:
+    """Take some consecutive cells of a Dask array, and split them by batch.
+
+    Parameters
+    ----------
+    rows
+        Where they are in its chunks.
+    feature, first, batch
+        As for `read_block`.
+    chunks
+        What Dask has computed.
+
+    Returns
+    -------
+    tuple
+        As of `read_block`.
+    """
+    return _split(rows.blocks(chunks), feature, first, batch)
+
+
+def _split(
+    blocks: Iterable[Block], feature: NDArray[np.int32], first: int, batch: NDArray[np.int32]
+) -> tuple[Summary, dict[int, Piece]]:
+    n_cells = len(batch)
     arriving = Arriving(1 << 62)
     max_value = 0.0
-    for block in rows.blocks(bounds):
+    for block in blocks:
         kept = feature[block.gene] >= 0
         arriving.add(block.gene[kept], block.cell[kept], block.value[kept])
         max_value = max(max_value, block.max_value)

@@ -5,13 +5,14 @@
 
 from cytotrace2_lite.read._collect import collect
 from cytotrace2_lite.read._input import Input, open_input, read_expression
-from cytotrace2_lite.read._lazy import column_of
+from cytotrace2_lite.read._lazy import DaskRows, column_of
 from cytotrace2_lite.read._options import ReadOptions
 from cytotrace2_lite.read._rows import Rows
 from cytotrace2_lite.read._source import Companion, Source
 
 __all__ = [
     "Companion",
+    "DaskRows",
     "Input",
     "ReadOptions",
     "Rows",

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
     Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-__all__ = ["block_of", "compressed_steps", "dense_steps", "sliced_steps"]
+__all__ = ["Unnamed", "block_of", "compressed_steps", "dense_steps", "sliced_steps"]
 
 _N_VALUES = 1 << 20  # of a step
 _GIVE = "Give raw counts, CPM or TPM, and 0 where nothing was counted."
+
+
+class Unnamed(list[str]):
+    """Names that are not known here."""
+
+    def __getitem__(self, _: Any) -> Any:
+        return "?"
 
 
 def block_of(

@@ -135,7 +135,7 @@ class Hdf5Matrix:
         tuple or None
             Where the matrix is; where the values of each cell begin in it, and the last end, int64,
             shape (n_cells + 1,); and the gene of each of its columns, -1 for none. None where the
-            values are not sorted by cell, or not in one file.
+            values are not sorted by cell, or not in one file or store.
 
         Raises
         ------
@@ -145,16 +145,15 @@ class Hdf5Matrix:
         matrix, file = self._matrix, self._file
         if (
             not isinstance(matrix, SparseGroup)
-            or not isinstance(file, InputFile)
-            or not file.is_file
-            or matrix.container != "HDF5 file"
+            or (isinstance(file, InputFile) and not file.is_file)
             or (not matrix.by_row) != self._by_gene
             or not matrix.has_bounds
         ):
             return None
         path = os.path.abspath(file.path)  # noqa: PTH100 (a str, as messages name it)
         n_minor = matrix.shape[1 if matrix.by_row else 0]
-        rows = Rows(path, identity_of(path), matrix.group, n_minor)
+        is_zarr = matrix.container != "HDF5 file"
+        rows = Rows(path, identity_of(path), matrix.group, n_minor, is_zarr)
         return rows, matrix.bounds.astype(np.int64), self._gene_of
 
     def close(self) -> None:

@@ -99,8 +99,8 @@ class Input:
         """
         if not self.is_path or self._is_directory:
             return False
-        with self._file.unchanged():
-            return _formats.is_h5ad(self._file)
+        with (file := self._file).unchanged():
+            return _formats.is_h5ad(file)
 
     @property
     def is_r(self) -> bool:
@@ -220,7 +220,7 @@ class Input:
             Called once per block with the progress so far, its total (0 if it is not known), and
             what both count: "bytes" of text, "values" or "rows".
         max_bytes, collect_file
-            As for `cytotrace2_lite.read.collect`, and what collects a file in its place.
+            As for `cytotrace2_lite.read.collect`; and what collects a file or Dask array instead.
 
         Returns
         -------
@@ -241,10 +241,10 @@ class Input:
         """
         if not self.is_path:
             reader = open_object(self.data, options, genes=genes, cells=cells)
-            expression, source = collect(reader, options, progress, max_bytes=max_bytes)
-            if self._mudata is not None:
-                source = source_in(self._mudata, self.data, source)
-            return expression, source
+            gather = collect_file if getattr(reader, "dask_array", None) is not None else collect
+            expression, source = gather(reader, options, progress, max_bytes=max_bytes)
+            mudata = self._mudata
+            return expression, source if mudata is None else source_in(mudata, self.data, source)
         refuse_names("file", genes, cells)
         with (file := self._store_directory or self._file).unchanged():
             if self.is_r:

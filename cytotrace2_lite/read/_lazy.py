@@ -6,14 +6,20 @@ None of the packages that make these is imported: the object brings them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 
 from cytotrace2_lite.counts.arriving import coo_without_summing
 from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.read._blocks import compressed_steps, dense_steps, sliced_steps
+from cytotrace2_lite.read._blocks import (
+    Unnamed,
+    block_of,
+    compressed_steps,
+    dense_steps,
+    sliced_steps,
+)
 from cytotrace2_lite.read._chunks import refuse_large_chunks
 from cytotrace2_lite.read._hdf5_matrix import SparseGroup
 from cytotrace2_lite.read._names import prefix
@@ -22,13 +28,14 @@ from cytotrace2_lite.read.hdf5 import reading
 from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._blocks import Triples
 
-__all__ = ["Lazy", "column_of", "compressed", "lazy"]
+__all__ = ["DaskMatrix", "DaskRows", "Lazy", "column_of", "compressed", "lazy"]
 
 _N_VALUES = 1 << 22  # of Dask's chunks that are computed together, zeros included
 
@@ -89,7 +96,7 @@ def lazy(matrix: Any, name: str, max_memory: int | None = None) -> Lazy | None:
         It is damaged.
     """
     if hasattr(matrix, "__dask_graph__") and hasattr(matrix, "blocks"):
-        return _Dask(matrix, name)
+        return DaskMatrix(matrix, name)
     if issparse(matrix):
         return None
     if hasattr(matrix, "format") and hasattr(matrix, "group"):
@@ -137,27 +144,115 @@ def compressed(matrix: Any) -> Any:
     return coo_without_summing(coo.data, coo.row, coo.col, coo.shape).tocsr()
 
 
-class _Dask(Lazy):
-    """A Dask array: its chunks are computed one after the other, small ones together."""
+class DaskRows(NamedTuple):
+    """Where the values of consecutive cells are in a Dask array; can be sent to other processes.
 
-    def __init__(self, matrix: Any, name: str) -> None:
-        self._matrix = matrix
+    Attributes
+    ----------
+    name
+        How messages name the array.
+    by_gene
+        Whether its rows are genes, and its columns cells.
+    places, shapes
+        Of each chunk the row and column of its first value, cells counted from the first of these,
+        and its shape.
+    """
+
+    name: str
+    by_gene: bool
+    places: list[tuple[int, int]]
+    shapes: list[tuple[int, int]]
+
+    def blocks(self, chunks: Sequence[Any]) -> Iterator[Block]:
+        """Give the values of these cells.
+
+        Parameters
+        ----------
+        chunks
+            What Dask has computed.
+
+        Yields
+        ------
+        Block
+            Cells are counted from the first of these; genes are rows or columns of the array.
+
+        Raises
+        ------
+        InputError
+            A chunk is not what it should be, or has a value that is not usable. The message does
+            not name genes and cells.
+        """
+        names = Unnamed()
+        for chunk, (top, left), shape in zip(chunks, self.places, self.shapes, strict=True):
+            for (row, column, value), _ in _steps_of_chunk(chunk, shape, self.name):
+                cell, gene = row + top, column + left
+                if self.by_gene:
+                    cell, gene = gene, cell
+                yield block_of(self.name, names, names, gene, cell, value)
+
+
+class DaskMatrix(Lazy):
+    """A Dask array: its chunks are computed one after the other, small ones together.
+
+    Attributes
+    ----------
+    array
+        As given.
+    """
+
+    def __init__(self, array: Any, name: str) -> None:
+        self.array = array
         self._name = name
-        self.shape = matrix.shape
-        self.dtype = np.dtype(matrix.dtype)
+        self.shape = array.shape
+        self.dtype = np.dtype(array.dtype)
         if any(math.isnan(length) for length in self.shape):
             raise UsageError(
                 f"{prefix(name)}the sizes of the chunks of this Dask array are not known. Call "
                 "its compute_chunk_sizes() first."
             )
 
+    def cells(self, n_cells: int, *, by_gene: bool) -> Iterator[tuple[DaskRows, int, list[Any]]]:
+        """Divide it into whole chunks with consecutive cells.
+
+        Parameters
+        ----------
+        n_cells
+            How many cells are taken together, where the chunks have fewer.
+        by_gene
+            Whether its rows are genes, and its columns cells.
+
+        Yields
+        ------
+        tuple
+            Where the values of some cells are; how many cells these are; and the chunks, which
+            Dask has not computed yet.
+        """
+        along_cells, along_genes = self.array.chunks[::-1] if by_gene else self.array.chunks
+        lefts = np.cumsum([0, *along_genes]).tolist()
+        delayed = self.array.to_delayed()
+        lines = (delayed.T if by_gene else delayed).tolist()
+        start = 0
+        while start < len(lines):
+            places, shapes, chunks = [], [], []
+            stop, top = start, 0
+            while stop < len(lines) and (stop == start or top + along_cells[stop] <= n_cells):
+                for chunk, left, width in zip(lines[stop], lefts, along_genes, strict=False):
+                    place, shape = (top, int(left)), (int(along_cells[stop]), int(width))
+                    places.append(place[::-1] if by_gene else place)
+                    shapes.append(shape[::-1] if by_gene else shape)
+                    chunks.append(chunk)
+                top += int(along_cells[stop])
+                stop += 1
+            yield DaskRows(self._name, by_gene, places, shapes), top, chunks
+            start = stop
+
     def steps(self) -> Iterator[tuple[Triples, int]]:
         import dask
 
-        rows, columns = ([int(n) for n in lengths] for lengths in self._matrix.chunks)
+        rows, columns = ([int(n) for n in lengths] for lengths in self.array.chunks)
         chunks = [
             (chunk, (sum(rows[:i]), sum(columns[:j])), (rows[i], columns[j]))
-            for i, line in enumerate(self._matrix.to_delayed())
+            for i, line in enumerate(self.array.to_delayed())
             for j, chunk in enumerate(line)
         ]
         done = start = 0
@@ -172,32 +267,34 @@ class _Dask(Lazy):
             for _, (top, left), shape in chunks[start:stop]:
                 part = parts.pop(0)
                 done += math.prod(shape)
-                for (row, column, value), _ in self._steps_of(part, shape):
+                for (row, column, value), _ in _steps_of_chunk(part, shape, self._name):
                     yield (row + top, column + left, value), done
                 del part
             release_memory()  # of threads of Dask's, which others would take anew
             start = stop
 
-    def _steps_of(self, part: Any, shape: tuple[int, int]) -> Iterator[tuple[Triples, int]]:
-        if not issparse(part) and hasattr(part, "tocsr"):  # of another package
-            part = part.tocsr()
-        if not issparse(part):
-            part = array_of(part, self._name)
-        if tuple(part.shape) != shape or part.dtype.kind not in "biuf":
-            raise InputError(
-                f"{prefix(self._name)}a chunk of this Dask array is {part.dtype} of shape "
-                f"{tuple(part.shape)}; it must hold real numbers of shape {shape}."
-            )
-        if not issparse(part):
-            yield from dense_steps(part)
-            return
-        part = compressed(part)
-        by_row = part.format == "csr"
-        ordered = part.shape if by_row else part.shape[::-1]
-        for (major, minor, value), done in compressed_steps(
-            self._name, part.indptr, part.indices, part.data, ordered
-        ):
-            yield ((major, minor, value) if by_row else (minor, major, value)), done
+
+def _steps_of_chunk(part: Any, shape: tuple[int, int], name: str) -> Iterator[tuple[Triples, int]]:
+    """Go through the values of a chunk of a Dask array."""
+    if not issparse(part) and hasattr(part, "tocsr"):  # of another package
+        part = part.tocsr()
+    if not issparse(part):
+        part = array_of(part, name)
+    if tuple(part.shape) != shape or part.dtype.kind not in "biuf":
+        raise InputError(
+            f"{prefix(name)}a chunk of this Dask array is {part.dtype} of shape "
+            f"{tuple(part.shape)}; it must hold real numbers of shape {shape}."
+        )
+    if not issparse(part):
+        yield from dense_steps(part)
+        return
+    part = compressed(part)
+    by_row = part.format == "csr"
+    ordered = part.shape if by_row else part.shape[::-1]
+    for (major, minor, value), done in compressed_steps(
+        name, part.indptr, part.indices, part.data, ordered
+    ):
+        yield ((major, minor, value) if by_row else (minor, major, value)), done
 
 
 class _OnDisk(Lazy):

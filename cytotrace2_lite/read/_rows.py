@@ -1,16 +1,17 @@
-"""Some cells of a sparse matrix in a file, read by another process than the one that opened it."""
+"""Some cells of a sparse matrix on disk, read by another process than the one that opened it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import ExitStack
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cytotrace2_lite.errors import InputError
-from cytotrace2_lite.read._blocks import block_of, compressed_steps
+from cytotrace2_lite.read._blocks import Unnamed, block_of, compressed_steps
 from cytotrace2_lite.read._chunks import kept
 from cytotrace2_lite.read._file import InputFile
+from cytotrace2_lite.read._store import StoreDirectory, is_store_directory
 from cytotrace2_lite.read.hdf5 import child, opened
 
 if TYPE_CHECKING:
@@ -32,19 +33,22 @@ class Rows(NamedTuple):
     Attributes
     ----------
     path
-        The file, absolute.
+        The file, or the directory of a Zarr store; absolute.
     identity
         What `identity_of` gives for it.
     group
-        Name of the matrix in the file.
+        Name of the matrix in it.
     n_minor
         Number of columns (of CSC: rows).
+    is_zarr
+        Whether it is a Zarr store, in a directory or a zip archive, and not an HDF5 file.
     """
 
     path: str
     identity: tuple[int, int, str]
     group: str
     n_minor: int
+    is_zarr: bool = False
 
     def blocks(self, bounds: NDArray[np.int64]) -> Iterator[Block]:
         """Read the values of consecutive cells.
@@ -69,22 +73,45 @@ class Rows(NamedTuple):
             h5py is not installed.
         """
         n_cells, start, stop = len(bounds) - 1, int(bounds[0]), int(bounds[-1])
-        with ExitStack() as stack:
-            file = stack.enter_context(InputFile(self.path))
-            if identity_of(self.path) != self.identity:
-                raise InputError(f"{self.path}: here is another file of this name.")
-            group: Any = stack.enter_context(opened(file))
+        with self._opened() as content:
+            group: Any = content
             for name in filter(None, self.group.split("/")):
                 group = child(self.path, group, name)
             indices, data = (
                 _Window(kept(child(self.path, group, name)), start, stop)
                 for name in ("indices", "data")
             )
-            names = _Unnamed()
+            names = Unnamed()
             shape = (n_cells, self.n_minor)
             steps = compressed_steps(self.path, bounds - start, indices, data, shape)
             for (cell, column, value), _ in steps:
                 yield block_of(self.path, names, names, column, cell, value)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """Open the file or store, if it is the same here."""
+        if is_store_directory(self.path):
+            from cytotrace2_lite.read.zarr import opened_store
+
+            store = StoreDirectory(self.path)
+            self._check(_identity_of_store(store))
+            with opened_store(store) as content:
+                yield content
+            return
+        with InputFile(self.path) as file:
+            self._check(identity_of(self.path))
+            if self.is_zarr:
+                from cytotrace2_lite.read.zarr import opened_store
+
+                with opened_store(file) as content:
+                    yield content
+            else:
+                with opened(file) as content:
+                    yield content
+
+    def _check(self, found: tuple[int, int, str]) -> None:
+        if found != self.identity:
+            raise InputError(f"{self.path}: here is another file of this name.")
 
 
 class _Window:
@@ -100,26 +127,27 @@ class _Window:
         return found
 
 
-class _Unnamed(list[str]):
-    """Names that are not known here."""
-
-    def __getitem__(self, _: Any) -> Any:
-        return "?"
-
-
 def identity_of(path: str) -> tuple[int, int, str]:
-    """Tell a file from others: size, time of its last change (ns), digest of its two ends.
+    """Tell a file or the directory of a store from others.
 
     Parameters
     ----------
     path
-        The file.
+        The file or directory.
+
+    Returns
+    -------
+    tuple
+        Size in bytes; time of the last change (ns); of a file the digest of its two ends, of a
+        directory that of the names, sizes and times of all files in it.
 
     Raises
     ------
     InputError
         It cannot be read.
     """
+    if is_store_directory(path):
+        return _identity_of_store(StoreDirectory(path))
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             status = os.fstat(file.fileno())
@@ -129,3 +157,11 @@ def identity_of(path: str) -> tuple[int, int, str]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read here ({error.strerror}).") from error
     return status.st_size, status.st_mtime_ns, digest.hexdigest()
+
+
+def _identity_of_store(store: StoreDirectory) -> tuple[int, int, str]:
+    times = store.times
+    digest = hashlib.sha256()
+    for name in sorted(times, key=os.fsencode):
+        digest.update(os.fsencode(name) + f"\n{store.sizes[name]} {times[name]}\n".encode())
+    return store.n_bytes, max(times.values(), default=0), digest.hexdigest()

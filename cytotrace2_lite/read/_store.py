@@ -103,6 +103,8 @@ class StoreDirectory:
         Bytes of each file in it, by its path from the root.
     n_bytes
         The sum of these.
+    times
+        When each was changed last, in ns.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class StoreDirectory:
         self._files = self._list()
         self.sizes = {name: size for name, (size, *_) in self._files.items()}
         self.n_bytes = sum(self.sizes.values())
+        self.times = {name: time for name, (_, time, _) in self._files.items()}
 
     def close(self) -> None:
         """Do nothing: each file is open only while it is read."""

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.read._blocks import block_of, compressed_steps, dense_steps
-from cytotrace2_lite.read._lazy import Lazy, compressed, lazy
+from cytotrace2_lite.read._lazy import DaskMatrix, Lazy, compressed, lazy
 from cytotrace2_lite.read._names import check_cells, choose_gene_names, prefix
 from cytotrace2_lite.read._values import Objects, array_of, numbers
 from cytotrace2_lite.text import shown
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts.expression import Block
+    from cytotrace2_lite.read._lazy import DaskRows
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
 
@@ -117,6 +118,23 @@ class Matrix:
         """What was read."""
         orientation = "genes x cells" if self._transposed else "cells x genes"
         return replace(self._source, orientation=orientation, gene_names=self._origin)
+
+    @property
+    def dask_array(self) -> Any:
+        """The Dask array that it is; None if it is none."""
+        return self._matrix.array if isinstance(self._matrix, DaskMatrix) else None
+
+    def cells_of_dask(self, n_cells: int) -> Iterator[tuple[DaskRows, int, list[Any]]]:
+        """Divide a Dask array as `DaskMatrix.cells` does.
+
+        Parameters
+        ----------
+        n_cells
+            How many cells are taken together, where the chunks have fewer.
+        """
+        self.n_total = self._matrix.n_total
+        matrix: DaskMatrix = self._matrix
+        return matrix.cells(n_cells, by_gene=self._transposed)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the matrix in blocks, once.

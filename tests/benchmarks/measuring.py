@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -16,7 +17,7 @@ LITE = [sys.executable, "-m", "cytotrace2_lite"]
 
 
 def environment() -> dict[str, Any]:
-    """What ran where: revision, versions, processor."""
+    """What ran where: revision, versions, processor, and a short digest that names the machine."""
     revision = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         capture_output=True,
@@ -26,12 +27,17 @@ def environment() -> dict[str, Any]:
     ).stdout.strip()
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((line for line in lines if line.startswith("model name")), ":")
+    about = [
+        line for line in lines if line.startswith(("cpu family", "model", "stepping", "cache"))
+    ]
+    named = "\n".join([platform.node(), platform.release(), *sorted(set(about))])
     libraries = ("numpy", "scipy", "pyarrow", "onnxruntime")
     return {
         "revision": revision,
         "python": platform.python_version(),
         **{name: version(name) for name in libraries},
         "processor": processor.partition(":")[2].strip(),
+        "machine": hashlib.sha256(named.encode()).hexdigest()[:8],
         "cores": len(os.sched_getaffinity(0)),
         "date": time.strftime("%Y-%m-%d"),
     }
