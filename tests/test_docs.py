@@ -375,17 +375,6 @@ def test_a_table_of_benchmarks_is_of_one_machine(change, text, tmp_path, monkeyp
         table.filled(["<!-- speed readme x -->\n\n<!-- end -->"], revision)
 
 
-def test_a_cluster_is_as_recorded_and_computed():
-    records = cluster_model.read_records()
-    model = cluster_model.fitted(records)
-    text = (DOCS / "cluster.md").read_text()
-    for lines in (
-        cluster_model.measured_table(records, model),
-        cluster_model.computed_table(model),
-    ):
-        assert "\n".join(["", *lines, ""]) in text, "run tests/benchmarks/cluster_model.py"
-
-
 def test_the_model_of_a_cluster_finds_its_constants():
     expected = cluster_model.Model(3.0, 4e-5, 2e-3, 2.5, 1.5e-3, 8_000.0)
     records = [

@@ -1,8 +1,9 @@
 """Fit the processor time of runs by local workers, and compute that of larger clusters from it.
 
-    python tests/benchmarks/cluster_model.py [CLUSTER.jsonl]
+    python tests/benchmarks/cluster_model.py CLUSTER.jsonl
 
-By default of the records of `cluster.py` beside this file. Least squares, with no term below 0:
+The records are of `cluster.py`: of 1, 2 and 4 workers at three sizes or more, and of one process.
+Least squares, with no term below 0:
 
     starting process  = start + a * cells + b * tasks of Dask
     all workers       = start * workers + c * cells
@@ -24,7 +25,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-RECORDS = Path(__file__).with_name("cluster.jsonl")
 BATCH = 10_000
 BYTES_PER_SECOND = 125e6  # between two workers: 1 Gbit/s
 # As in `cluster/reading.py`, for data of `make_data.py`.
@@ -134,14 +134,10 @@ def computed_table(model: Model) -> list[str]:
     return lines
 
 
-def read_records(path: Path = RECORDS) -> list[dict[str, Any]]:
-    """Read what `cluster.py` has recorded."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def main() -> None:
     """Print what was fitted, and both tables."""
-    records = read_records(*map(Path, sys.argv[1:2]))
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
     model = fitted(records)
     for name, value in model._asdict().items():
         print(f"{name}: {value:.3g}")
