@@ -158,5 +158,6 @@ def _painted(figure: Figure, dpi: int) -> Picture:
     canvas.draw()
     # Of a white ground, so that nothing is transparent: three colours are a quarter less.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    del canvas.renderer  # pixels that figure and canvas would keep until memory is collected
     box = figure.axes[0].get_window_extent()
     return Picture(image, dpi, (round(box.x0), image.height - round(box.y1)))
