@@ -241,7 +241,7 @@ def run(
         some = left_out(job.data.counts) if to_compute else None
         if some is not None:
             warnings.warn(some, stacklevel=2)
-        result = job.score(report, release=not to_compute, cluster=cluster)
+        result = job.score(report, release=not to_compute or job.has_components, cluster=cluster)
         if to_compute:
             layout = compute_umap(
                 job.data.counts,
@@ -482,13 +482,19 @@ def cytotrace2(
         annotation_path=annotation_path,
         on_checked=partial(_give_warnings, stacklevel=4),
         keep_counts=not disable_plotting,
+        draws=not (disable_plotting or missing_packages()),
     )
     if not disable_plotting:
         if lacking := missing_packages():
             problems = [PlotWarning(no_plots(lacking))]
         else:
             problems = write_plots(
-                scored.result, scored.counts, scored.labels, output_dir, threads=scored.threads
+                scored.result,
+                scored.counts,
+                scored.labels,
+                output_dir,
+                threads=scored.threads,
+                computed=scored.umap,
             )[1]
         for problem in problems:
             warnings.warn(problem, stacklevel=2)

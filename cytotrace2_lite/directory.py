@@ -25,7 +25,7 @@ from cytotrace2_lite.output.h5ad import annotated_copy, check_h5ad
 from cytotrace2_lite.output.multiqc import MULTIQC_NAMES, quality_files
 from cytotrace2_lite.output.report import REPORT_NAME
 from cytotrace2_lite.output.tables import results_name
-from cytotrace2_lite.plots import remove_plots
+from cytotrace2_lite.plots import import_ahead, remove_plots, umap_if_possible
 from cytotrace2_lite.system.files import (
     check_replaceable,
     prepare_directory,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.explanation.explanation import Explanation
     from cytotrace2_lite.explanation.files import ExplainOptions
     from cytotrace2_lite.job import Job
+    from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.keys import OptionsReport
     from cytotrace2_lite.read import Input
@@ -77,6 +78,8 @@ class Scored(NamedTuple):
         Which genes made the scores, where that was asked for.
     samples
         The sample of each cell, where cells are scored by sample.
+    umap
+        The coordinates of a UMAP that was computed for a copy of the input.
     """
 
     result: Result
@@ -85,6 +88,7 @@ class Scored(NamedTuple):
     threads: int
     explanation: Explanation | None = None
     samples: Samples | None = None
+    umap: Embedding | None = None
 
 
 def check_file(
@@ -140,6 +144,7 @@ def score_to_directory(
     file_format: str = "txt",
     write_h5ad: str | os.PathLike[str] | None = None,
     keep_counts: bool = True,
+    draws: bool = False,
     explain: ExplainOptions | None = None,
     condition: str | None = None,
     multiqc: bool = False,
@@ -181,7 +186,10 @@ def score_to_directory(
     write_h5ad
         Name of a copy of the input with the results, as for `Result.write_h5ad`.
     keep_counts
-        Whether a UMAP is to be computed of the counts; else less memory is taken.
+        Whether a UMAP is to be computed, of the counts where there are several batches; else less
+        memory is taken.
+    draws
+        Whether plots are drawn of the result: what they need is imported meanwhile.
     explain
         What is to be explained, and written beside the results.
     condition
@@ -265,7 +273,11 @@ def score_to_directory(
         if options.strict:
             job.refuse_warnings()
         grouping = None if explain is None else _grouping(explain, source, job)
-        result = job.score(progress, release=not keep_counts and explain is None, cluster=cluster)
+        umap = None
+        if draws:
+            import_ahead(with_umap=keep_counts)
+        is_needed = explain is not None or (keep_counts and not job.has_components)
+        result = job.score(progress, release=not is_needed, cluster=cluster)
         if record is not None:
             result = replace(result, info=result.info | {"options": record})
         contents: dict[Path, Any] = {}
@@ -285,7 +297,10 @@ def score_to_directory(
                 folder, extra_columns=extra_columns, file_format=file_format, prefix=prefix
             )
         if write_h5ad is not None:
-            contents[Path(write_h5ad)] = annotated_copy(source, result)
+            if keep_counts:
+                threads = job.parameters.max_cores
+                umap = umap_if_possible(job.data.counts, result.components, threads, progress)
+            contents[Path(write_h5ad)] = annotated_copy(source, result, umap)
         if folder is not None:
             prepare_directory(folder)  # anew, where it was removed meanwhile
         if contents:
@@ -307,6 +322,7 @@ def score_to_directory(
         threads=job.parameters.max_cores,
         explanation=explanation,
         samples=job.samples,
+        umap=umap,
     )
 
 

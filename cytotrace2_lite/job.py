@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cytotrace2_lite.base.finding import Finding
-from cytotrace2_lite.base.parameters import OTHER_SPECIES, Parameters
+from cytotrace2_lite.base.parameters import (
+    MIN_CELLS_FOR_NEIGHBORS,
+    OTHER_SPECIES,
+    Parameters,
+)
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.permissions import model_permissions
 from cytotrace2_lite.counts import MAX_BYTES
@@ -19,7 +25,7 @@ from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels
 from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
 from cytotrace2_lite.models.ensemble import Ensemble
 from cytotrace2_lite.output.report import InputRecord
-from cytotrace2_lite.pipeline import ModelInput, prepare, score_cells
+from cytotrace2_lite.pipeline import ModelInput, batches, prepare, score_cells
 from cytotrace2_lite.pipeline import check as check_input
 from cytotrace2_lite.read import ReadOptions, collect, open_input
 from cytotrace2_lite.result import Result
@@ -57,6 +63,14 @@ class Job:
             return None
         labels = self.annotation.labels
         return [labels.get(cell, "") for cell in self.data.cells]
+
+    @property
+    def has_components(self) -> bool:
+        """Whether the scores come with components, which are all that a UMAP takes."""
+        counts, size = self.data.counts, self.parameters.batch_size
+        is_one_batch = self.samples is None and len(batches(counts.shape[0], size, 0)) == 1
+        n_scored = int(np.count_nonzero(counts.genes_per_cell))
+        return is_one_batch and n_scored >= MIN_CELLS_FOR_NEIGHBORS
 
     def refuse_warnings(self) -> None:
         """Raise where there is a warning about the dataset, for whom warnings are errors.

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers.counts import random_counts
 from helpers.zarr_store import files_of_store, write_files
+from scipy.sparse import csr_array
 from test_pipeline import PARAMETERS, dataset, same
 
 import cytotrace2_lite as ct2
@@ -350,6 +351,23 @@ class TestDaskArrays:
         # Where something is wrong with it, for the message.
         with pytest.raises(ct2.InputError, match="cell '0': the value -1 is negative"):
             ct2.run(array - 1, genes=features(), model=ensemble, client=client)
+
+    @pytest.mark.slow
+    def test_after_a_worker_was_killed(self, client, ensemble, da, matrix):
+        done = []
+
+        def kill_once(event):
+            if not done and event.stage == "predict" and event.done:
+                done.append(1)
+                _, pid = next(iter(client.run(os.getpid).items()))
+                os.kill(pid, signal.SIGKILL)
+
+        array = da.from_array(matrix.toarray(), chunks=(50, -1)).map_blocks(csr_array)
+        options = {"genes": features(), "model": ensemble, "batch_size": 50}
+        found = ct2.run(array, client=client, progress=kill_once, **options)
+        assert found.to_bytes() == ct2.run(matrix, **options).to_bytes()
+        assert found.info["cluster"]["read_by"] == "workers"
+        client.wait_for_workers(2, timeout=60)
 
     def test_what_is_here(self, client, ensemble, da, matrix, monkeypatch):
         monkeypatch.setattr("cytotrace2_lite.cluster.reading._MOST_BYTES_OF_GRAPH", 1_000_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from benchmarks import table
+from benchmarks import cluster_model, table
 from helpers.r import require_r
 from test_architecture import TABLE
 
@@ -373,6 +373,25 @@ def test_a_table_of_benchmarks_is_of_one_machine(change, text, tmp_path, monkeyp
     revision = "1111111" if "revision" in change else "e9b0126"
     with pytest.raises(SystemExit, match=re.escape(text)):
         table.filled(["<!-- speed readme x -->\n\n<!-- end -->"], revision)
+
+
+def test_the_model_of_a_cluster_finds_its_constants():
+    expected = cluster_model.Model(3.0, 4e-5, 2e-3, 2.5, 1.5e-3, 8_000.0)
+    records = [
+        {
+            "n_cells": n_cells,
+            "n_workers": n_workers,
+            "starting_cpu_s": 3 + 4e-5 * n_cells + 2e-3 * cluster_model.tasks_of(n_cells),
+            "lite": {"cpu_s": cluster_model.processor_time(expected, n_cells, n_workers)},
+            "cluster": {
+                "n_workers": n_workers,
+                "bytes_between_workers": 8_000 * n_cells * (1 - 1 / n_workers),
+            },
+        }
+        for n_cells in (10_000, 30_000, 300_000)
+        for n_workers in (1, 2, 4)
+    ]
+    assert cluster_model.fitted(records) == pytest.approx(expected)
 
 
 def test_pictures_are_small():

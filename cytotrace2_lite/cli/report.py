@@ -102,6 +102,9 @@ def report(
         prefix=begin,
     )
     target = Path(directory, begin + REPORT_FILE) if output is None else Path(expanded(output))
-    content = report_bytes(contents_of_directory(directory, added))
-    write_whole({target: content})
+    contents = contents_of_directory(directory, added)
+    write_whole({target: report_bytes(contents)})
+    for why in (contents.why_no_map, contents.why_no_genes):
+        if why:
+            say(f"Warning: {why}")
     say(f"Report: {target}", quiet=quiet)

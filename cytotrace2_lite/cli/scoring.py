@@ -144,6 +144,7 @@ def score(
         write_h5ad=wanted.write_h5ad,
         embedding=wanted.embedding if wanted.shows_cells else None,
         keep_counts=wanted.shows_cells and wanted.embedding in (None, "umap"),
+        draws=needs_plots(task, wanted) is not None,
         progress=reporter,
         on_checked=teller(reporter, quiet=wanted.quiet, sample=task.sample),
         explain=explain,
@@ -218,6 +219,7 @@ def _write_report(
             genes=wanted.report_genes,
             threads=scored.threads,
             prefix=task.prefix,
+            computed=scored.umap,
             progress=reporter,
         )
         write_whole({path: report_bytes(contents)})
@@ -246,6 +248,7 @@ def _draw_plots(
         plot_format=wanted.plot_format,
         prefix=task.prefix,
         samples=scored.samples,
+        computed=scored.umap,
         progress=reporter,
     )
     reporter.finish()

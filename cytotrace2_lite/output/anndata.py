@@ -90,19 +90,20 @@ def annotate(
             if name in adata.obs:
                 # That of a lazy AnnData is a wrapper which does not delete.
                 del getattr(adata.obs, "ds", adata.obs)[name]
-        if _umap_name(key_added) in adata.obsm:
-            del adata.obsm[_umap_name(key_added)]
+        if umap_name(key_added) in adata.obsm:
+            del adata.obsm[umap_name(key_added)]
     for name in chosen:
         # By position: the index may be of another type.
         adata.obs[_named(name, key_added)] = frame[name].array
         if LABELS.get(name) == POTENCIES:
             adata.uns[f"{_named(name, key_added)}_colors"] = list(POTENCY_COLORS)
     if umap is not None:
-        adata.obsm[_umap_name(key_added)] = umap.coordinates
+        adata.obsm[umap_name(key_added)] = umap.coordinates
     adata.uns[key_added] = provenance(result)
 
 
-def _umap_name(key: str) -> str:
+def umap_name(key: str) -> str:
+    """Name the coordinates of a UMAP in `obsm`, for results that `uns` calls `key`."""
     return f"X_{key}_umap"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cytotrace2_lite.base.potency import POTENCIES, POTENCY_COLORS
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
-from cytotrace2_lite.output.anndata import KEY, check_cells, provenance
+from cytotrace2_lite.output.anndata import KEY, check_cells, provenance, umap_name
 from cytotrace2_lite.output.tables import COLUMNS, EXTRA_COLUMNS, LABELS, is_ordered
 from cytotrace2_lite.output.tables import columns as columns_of
 from cytotrace2_lite.read.h5ad import row_names
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.output.scores import Scores
     from cytotrace2_lite.read import Input
 
@@ -86,7 +87,9 @@ def check_h5ad(source: Input, target: str | os.PathLike[str], orientation: str =
     require_writable(target.parent, "--write-h5ad")
 
 
-def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
+def annotated_copy(
+    source: Input, result: Scores, umap: Embedding | None = None
+) -> Callable[[Path], None]:
     """Give a function that writes a copy of an `.h5ad` file with results, for `write_whole`.
 
     Parameters
@@ -95,6 +98,9 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
         The file whose cells were scored.
     result
         Its results.
+    umap
+        Coordinates that were computed, for `obsm["X_cytotrace2_umap"]`. Without any, those of an
+        earlier run are not in the copy.
 
     Returns
     -------
@@ -116,6 +122,7 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
                     _put(file, "uns", {})
                 uns = child(name, file, "uns")
                 _put(uns, KEY, provenance(result))
+                _put_umap(name, file, umap)
                 for column, labels in LABELS.items():
                     if labels == POTENCIES:
                         _put(uns, f"{column}_colors", np.array(POTENCY_COLORS, dtype=object))
@@ -128,6 +135,18 @@ def annotated_copy(source: Input, result: Scores) -> Callable[[Path], None]:
             ) from error
 
     return write
+
+
+def _put_umap(name: str, file: Any, umap: Embedding | None) -> None:
+    """Write the coordinates of a UMAP, or remove those of an earlier run."""
+    key = umap_name(KEY)
+    if umap is None:
+        if "obsm" in file and key in child(name, file, "obsm"):
+            del file["obsm"][key]
+        return
+    if "obsm" not in file:
+        _put(file, "obsm", {})
+    _put(child(name, file, "obsm"), key, umap.coordinates)
 
 
 def _not_h5ad(path: str) -> UsageError:

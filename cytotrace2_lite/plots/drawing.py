@@ -131,14 +131,15 @@ def axes_for(
     if ax is not None:
         yield ax
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_agg import RendererAgg
 
     from cytotrace2_lite.plots.notebook import PlotAxes, PlotFigure, show_later
 
     figure = PlotFigure(figsize=(width, height))
     ax = figure.add_axes((0, 0, 1, 1), axes_class=PlotAxes)
     yield ax
-    box, margin = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), 0.1
+    # What measures texts needs no pixels of its own.
+    box, margin = figure.get_tightbbox(RendererAgg(1, 1, figure.dpi)), 0.1
     whole = max(box.width + 2 * margin, least_width), box.height + 2 * margin
     figure.set_size_inches(*whole)
     ax.set_position(

@@ -6,13 +6,12 @@ A plot that cannot be drawn does not harm the results: what went wrong is told i
 from __future__ import annotations
 
 import contextlib
-import io
 import warnings
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.errors import CytoTRACE2Error, PlotWarning
@@ -20,18 +19,19 @@ from cytotrace2_lite.metadata.coordinates import embedding_table
 from cytotrace2_lite.plots import umap
 from cytotrace2_lite.plots._style import one_line
 from cytotrace2_lite.plots.panels import draw_samples
+from cytotrace2_lite.plots.pictures import Picture, drawn, render, tiled
 from cytotrace2_lite.plots.plot import Plots
 from cytotrace2_lite.plots.table import PLOTS, PlotSpec
-from cytotrace2_lite.system.caches import prepare_caches
 from cytotrace2_lite.system.files import write_whole
+from cytotrace2_lite.system.threads import thread_pool
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from matplotlib.figure import Figure
+    from concurrent.futures import Future
 
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.metadata.coordinates import Embedding
     from cytotrace2_lite.metadata.samples import Samples
     from cytotrace2_lite.output.scores import Scores
     from cytotrace2_lite.plots.boxes import Group
@@ -44,7 +44,6 @@ __all__ = [
     "no_plots",
     "remove_plots",
     "remove_samples",
-    "render",
     "write_plots",
     "write_samples",
 ]
@@ -56,8 +55,6 @@ FORMATS = ("png", "pdf", "svg")
 UMAP_NAME = "cytotrace2_umap.tsv"
 #: Name of the report, which shows the cells, too.
 REPORT_FILE = "cytotrace2_report.html"
-_DPI = 300
-_LARGE = 14  # inches
 _MOST_MESSAGES = 3
 _SAMPLES = PLOTS[-1]
 
@@ -127,6 +124,7 @@ def write_plots(
     plot_format: str = "png",
     prefix: str = "",
     samples: Samples | None = None,
+    computed: Embedding | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[list[Path], list[PlotWarning]]:
     """Draw all plots and write them; what goes wrong is told in warnings, never raised.
@@ -150,6 +148,8 @@ def write_plots(
         What the names of the files begin with.
     samples
         The sample of each cell. Without, they are not drawn side by side.
+    computed
+        The UMAP, where it was computed already.
     progress
         Called once a second during "embed", and before each plot of "draw".
 
@@ -168,7 +168,6 @@ def write_plots(
         if spec.can_be_drawn(with_labels=bool(labels), with_samples=samples is not None)
     ]
     of_cell = None if samples is None else [samples.names[k] for k in samples.of_cell]
-    contents: dict[PlotSpec, bytes] = {}
     files: dict[Path, bytes] = {}
     failures: dict[str, list[PlotSpec]] = {}  # by reason
     problems: list[PlotWarning] = []
@@ -176,9 +175,10 @@ def write_plots(
         warnings.simplefilter("always", UserWarning)
         if result.embedding is None:
             try:
-                computed = umap.compute_umap(
-                    counts, result.components, threads=threads, progress=report
-                )
+                if computed is None:
+                    computed = umap.compute_umap(
+                        counts, result.components, threads=threads, progress=report
+                    )
                 result = replace(result, embedding=computed)
             except Exception as error:  # noqa: BLE001 (no error of any kind may cost the results)
                 failures[_reason(error)] = [spec for spec in specs if spec.needs_coordinates]
@@ -187,13 +187,28 @@ def write_plots(
                 files[Path(directory, prefix + UMAP_NAME)] = embedding_table(result.cells, computed)
                 some = umap.left_out(counts)
                 problems += [] if some is None else [some]
-        for n_done, spec in enumerate(specs):
-            report(Progress("draw", n_done, len(specs), "plots"))
-            try:
-                plots = Plots(result)
-                contents[spec] = render(partial(spec.draw, plots, labels, of_cell), plot_format)
-            except Exception as error:  # noqa: BLE001 (as above)
-                failures.setdefault(_reason(error), []).append(spec)
+        with thread_pool(1) as pool:
+            packed: dict[PlotSpec, Future[bytes]] = {}
+            parts: dict[str, Picture] = {}
+            wanted = {method for spec in specs for method in spec.parts}
+            for n_done, spec in enumerate(specs):
+                report(Progress("draw", n_done, len(specs), "plots"))
+                try:
+                    content: Callable[[], bytes]
+                    if spec.parts and parts.keys() >= set(spec.parts):
+                        # Pixels need not be drawn again: that took as long as all other plots.
+                        content = tiled([parts[method] for method in spec.parts], 2)
+                    else:
+                        content = drawn(
+                            partial(spec.draw, Plots(result), labels, of_cell), plot_format
+                        )
+                    if isinstance(content, Picture) and spec.method in wanted:
+                        parts[spec.method] = content.small()
+                    # A picture is packed while the next one is drawn.
+                    packed[spec] = pool.submit(content)
+                except Exception as error:  # noqa: BLE001 (as above)
+                    failures.setdefault(_reason(error), []).append(spec)
+            contents = {spec: future.result() for spec, future in packed.items()}
         report(Progress("draw", len(specs), len(specs), "plots"))
     paths = {
         _path(directory, spec, plot_format, prefix): content for spec, content in contents.items()
@@ -254,44 +269,6 @@ def remove_samples(directory: str | os.PathLike[str], prefix: str = "") -> None:
 
 def _path(directory: str | os.PathLike[str], spec: PlotSpec, plot_format: str, prefix: str) -> Path:
     return Path(directory, f"{prefix}{spec.file_name}.{plot_format}")
-
-
-def render(draw: Callable[[], Figure], plot_format: str) -> bytes:
-    """Draw a plot in matplotlib's default style, whatever the user's is.
-
-    Parameters
-    ----------
-    draw
-        Draws it.
-    plot_format
-        One of `FORMATS`.
-
-    Returns
-    -------
-    bytes
-        Content of the file; the same every time.
-    """
-    prepare_caches()
-    import matplotlib as mpl
-
-    # Text stays text in PDF (Type 42), and looks the same in SVG where the font is missing.
-    style = dict(mpl.rcParamsDefault)
-    del style["backend"]
-    style |= {"pdf.fonttype": 42, "svg.hashsalt": "cytotrace2_lite"}
-    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    from cytotrace2_lite.plots.notebook import unshown
-
-    with mpl.rc_context(style), unshown():
-        figure = draw()
-        content = io.BytesIO()
-        # A panel is so large that it is printed smaller.
-        dpi = _DPI if max(figure.get_size_inches()) < _LARGE else _DPI // 2
-        options: dict[str, Any] = {"metadata": undated.get(plot_format)}
-        if plot_format == "png":
-            # zlib's Z_RLE: of pictures that are mostly white, the same bytes in less time.
-            options = {"pil_kwargs": {"compress_type": 3}}
-        figure.savefig(content, format=plot_format, dpi=dpi, **options)
-    return content.getvalue()
 
 
 def _reason(error: Exception) -> str:

@@ -136,12 +136,12 @@ def draw_samples(groups: Sequence[Group], model: str) -> Figure:
 def _figure(axes: Sequence[tuple[tuple[float, float], Callable[[Axes], Any]]], n: int) -> Figure:
     """Draw axes of given sizes, n side by side; each column is as wide as its plots need."""
     require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_agg import RendererAgg
 
     from cytotrace2_lite.plots.notebook import PlotFigure, show_later
 
     figure = PlotFigure(figsize=(20, 20))
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = RendererAgg(1, 1, figure.dpi)  # to measure with: it needs no pixels
     drawn, boxes = [], []
     for k, ((width, height), draw) in enumerate(axes):
         ax = figure.add_axes((0, 0, width / 20, height / 20), label=str(k))

@@ -34,6 +34,8 @@ class PlotSpec:
         Whether the method takes the labels of the cells.
     needs_samples
         Whether the method takes the samples of the cells.
+    parts
+        Methods of the plots that it shows in two columns.
     """
 
     method: str
@@ -41,6 +43,7 @@ class PlotSpec:
     needs_coordinates: bool
     needs_labels: bool
     needs_samples: bool = False
+    parts: tuple[str, ...] = ()
 
     def can_be_drawn(self, *, with_labels: bool, with_samples: bool) -> bool:
         """Tell whether it can be drawn where there are labels and samples, or where not."""
@@ -74,6 +77,10 @@ class PlotSpec:
         return figure
 
 
+_PANEL = (
+    *("potency_category", "potency_score", "relative_order", "phenotype"),
+    *("composition", "violins_by_phenotype", "potency_by_phenotype"),
+)
 #: All plots, in the order in which they are drawn.
 PLOTS = (
     PlotSpec("potency_category", "cytotrace2_potency_category_UMAP", True, False),
@@ -83,6 +90,6 @@ PLOTS = (
     PlotSpec("potency_by_phenotype", "cytotrace2_potency_score_by_phenotype", False, True),
     PlotSpec("violins_by_phenotype", "cytotrace2_potency_score_violin", False, True),
     PlotSpec("composition", "cytotrace2_composition", False, True),
-    PlotSpec("panel", "cytotrace2_panel", True, True),
+    PlotSpec("panel", "cytotrace2_panel", True, True, parts=_PANEL),
     PlotSpec("samples", "cytotrace2_samples", False, False, needs_samples=True),
 )

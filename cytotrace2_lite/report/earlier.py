@@ -34,6 +34,9 @@ __all__ = ["Added", "contents_of_directory", "gene_table_in", "some_without_plac
 GENES_FILE = "cytotrace2_genes.tsv"
 #: Name of its record.
 EXPLAIN_FILE = "explain.json"
+# Formats whose matrices a run.json calls as `--layer` does, and those with an X beside layers.
+_NAMED_AS_THE_OPTION = ("rds", "RData", "h5seurat", "10x h5")
+_WITH_X = ("h5ad", "h5mu", "zarr")
 _COLUMNS = (
     "CytoTRACE2_Score",
     "CytoTRACE2_Relative",
@@ -124,8 +127,9 @@ def contents_of_directory(directory: str | os.PathLike[str], added: Added) -> Co
         why_no_genes=why_no_genes,
     )
     if added.genes and added.input_path is not None:
-        with open_input(added.input_path) as source:
-            genes = expression_of(source, added.genes, cells, _options(info))
+        options = _options(info)
+        with open_input(added.input_path, layer=options.layer) as source:
+            genes = expression_of(source, added.genes, cells, options)
         contents = replace(contents, genes=genes)
     return contents
 
@@ -134,16 +138,24 @@ def _options(info: Any) -> RunOptions:
     """Read the input again as the record of the run says that it was read."""
     source, parameters = info.get("input", {}), info.get("parameters", {})
     matrix = source.get("matrix") or ""
-    layer = matrix.removeprefix("layers['").removesuffix("']") if "layers['" in matrix else None
     orientation = str(source.get("orientation", "auto")).replace(" ", "-")
     return RunOptions(
-        layer="X" if matrix == "X" and source.get("format") == "h5ad" else layer,
-        use_raw=matrix == "raw.X",
+        layer=_layer(matrix, source.get("format")),
+        use_raw=matrix.partition(" ")[0] == "raw.X",
         orientation=orientation if source.get("format") in {"tsv", "csv"} else "auto",
         duplicate_genes=source.get("duplicate_genes", "error"),
         species=parameters.get("species", "mouse"),
         orthologs=info.get("orthologs", {}).get("path"),
     )
+
+
+def _layer(matrix: str, kind: str | None) -> str | None:
+    """Name a matrix of a run.json as `--layer` names it; None where there is no choice."""
+    if kind in _NAMED_AS_THE_OPTION:
+        return matrix or None
+    if "layers['" in matrix:
+        return matrix.partition("layers['")[2].partition("']")[0]
+    return "X" if kind in _WITH_X and matrix.partition(" ")[0] == "X" else None
 
 
 def _place(
@@ -154,7 +166,8 @@ def _place(
     if given is None and not os.path.exists(path):  # noqa: PTH110
         return None, (
             f"No map: there is no {umap.name} with the results, which a run with plots or with "
-            "--report writes. --embedding FILE gives other coordinates."
+            "--report writes. Run it again without -dpl, or give coordinates: a table of cell ids "
+            "and two numbers, with --embedding FILE."
         )
     embedding, findings = match_cells(*read_embedding(path), cells=cells, path=path)
     missing = int(np.isnan(embedding.coordinates[:, 0]).sum())

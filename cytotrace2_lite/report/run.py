@@ -42,6 +42,7 @@ def contents_of_run(
     genes: Sequence[str] = (),
     threads: int = 1,
     prefix: str = "",
+    computed: Embedding | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Contents:
     """Put together what the report of a run shows that has just been written.
@@ -67,6 +68,8 @@ def contents_of_run(
         How many may compute the UMAP.
     prefix
         What the names of the files begin with.
+    computed
+        The UMAP, where it was computed already.
     progress
         As for `compute_umap`.
 
@@ -83,13 +86,14 @@ def contents_of_run(
     folder = Path(directory)
     embedding, why = scores.embedding, ""
     if embedding is None:
-        embedding, why = _umap(scores, counts, folder / (prefix + UMAP_NAME), threads, progress)
+        path = folder / (prefix + UMAP_NAME)
+        embedding, why = _umap(scores, counts, path, computed, threads, progress)
     if embedding is not None:
         missing = int(np.isnan(embedding.coordinates[:, 0]).sum())
         why = some_without_place(missing, len(scores.cells))
     values: dict[str, Any] = {}
     if genes:
-        with open_input(input_path) as source:
+        with open_input(input_path, layer=options.layer, max_memory=options.max_memory) as source:
             values = expression_of(source, genes, scores.cells, options)
     info = read_record(folder, prefix)
     gene_table, why_no_genes = gene_table_in(folder, info, prefix)
@@ -110,13 +114,15 @@ def _umap(
     scores: Scores,
     counts: Counts,
     path: Path,
+    computed: Embedding | None,
     threads: int,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[Embedding | None, str]:
     if os.path.exists(path):  # noqa: PTH110
         return match_cells(*read_embedding(path), cells=scores.cells, path=path)[0], ""
     try:
-        computed = compute_umap(counts, scores.components, threads=threads, progress=progress)
+        if computed is None:
+            computed = compute_umap(counts, scores.components, threads=threads, progress=progress)
     except CytoTRACE2Error as error:
         return None, f"No map: {error}"
     write_whole({path: embedding_table(scores.cells, computed)})

@@ -39,6 +39,17 @@ class TestTable:
         assert ("samples" in parameters) == spec.needs_samples
         assert ("embedding" in parameters) == spec.needs_coordinates
 
+    def test_a_panel_shows_what_its_method_draws(self):
+        result = made_up(60)
+        labels = labelled(result, ["a", "b"])
+        (panel,) = (spec for spec in PLOTS if spec.parts)
+        others = {spec.method: spec for spec in PLOTS}
+        titles = [
+            others[method].draw(Plots(result), labels).axes[0].get_title() for method in panel.parts
+        ]
+        axes = panel.draw(Plots(result), labels).axes
+        assert [ax.get_title() for ax in axes if ax.get_title()] == titles
+
 
 class TestFiles:
     def write(self, directory, **options):

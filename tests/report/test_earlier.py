@@ -1,8 +1,10 @@
 """The report of a directory of results."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from helpers.made_up_result import made_up_labels, made_up_result
 from cytotrace2_lite.base.options import RunOptions
 from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.metadata.coordinates import embedding_table
-from cytotrace2_lite.read import open_input
+from cytotrace2_lite.read import open_input, read_expression
 from cytotrace2_lite.report import Added, contents_of_directory
+from cytotrace2_lite.report.earlier import _options
 from cytotrace2_lite.report.genes import expression_of
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
@@ -129,6 +134,41 @@ def test_wrong_files(folder, change, message):
     added = Added(annotation_path=labels if labels.exists() else "")
     with pytest.raises(CytoTRACE2Error, match=message.replace(".", r"\.")):
         contents_of_directory(folder, added)
+
+
+@pytest.mark.parametrize(
+    ("kind", "matrix", "layer", "use_raw"),
+    [
+        ("tsv", None, None, False),
+        ("h5ad", "X", "X", False),
+        ("zarr", "layers['a/b']", "a/b", False),
+        ("h5ad", "raw.X", None, True),
+        ("h5mu", "X of mod['rna']", "X", False),
+        ("h5mu", "layers['counts'] of mod['rna']", "counts", False),
+        ("loom", "matrix", None, False),
+        ("loom", "layers['spliced']", "spliced", False),
+        ("rds", "RNA/data", "RNA/data", False),
+        ("RData", "object/counts", "object/counts", False),
+        ("h5seurat", "SCT/counts", "SCT/counts", False),
+    ],
+)
+def test_the_matrix_that_was_scored(kind, matrix, layer, use_raw):
+    options = _options({"input": {"format": kind, "matrix": matrix}})
+    assert (options.layer, options.use_raw) == (layer, use_raw)
+
+
+def test_genes_of_another_layer_of_an_r_object(tmp_path):
+    path = DATA / "r" / "seurat_v5.rds"
+    expression, _ = read_expression(path)
+    made_up = made_up_result(len(expression.cells))
+    values = []
+    for layer in ("RNA/counts", "RNA/data"):
+        info = made_up.info | {"input": {"format": "rds", "matrix": layer}}
+        out = tmp_path / layer
+        dataclasses.replace(made_up, cells=expression.cells, info=info).write(out)
+        added = Added(input_path=path, genes=expression.genes[:3])
+        values.append(np.array(list(contents_of_directory(out, added).genes.values())))
+    assert not np.array_equal(*values)
 
 
 class TestGenes:
