@@ -55,6 +55,8 @@ class BatchScores:
     components
         Principal components that the scores are smoothed over; float64, shape (n_cells, 30). None
         where there are too few cells for that.
+    score_sd
+        Spread of the members' raw scores; float64, shape (n_cells,).
     """
 
     raw_score: NDArray[np.float64]
@@ -65,6 +67,7 @@ class BatchScores:
     genes_per_cell: NDArray[np.int64]
     seconds: dict[str, float]
     components: NDArray[np.float64] | None
+    score_sd: NDArray[np.float64] | None = None
 
 
 def score_batch(
@@ -149,6 +152,7 @@ def score_batch(
         genes_per_cell=genes_per_cell,
         seconds=dict(clock.seconds),
         components=coordinates,
+        score_sd=prediction.score_sd,
     )
 
 

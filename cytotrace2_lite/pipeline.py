@@ -349,6 +349,8 @@ def score_cells(
     for batch, found in zip(split, answers, strict=True):
         for name in ("raw_score", "probabilities", "preknn_potency_index", "preknn_score", "score"):
             arrays[name][batch.cells] = getattr(found, name)
+        if found.score_sd is not None:
+            arrays["score_sd"][batch.cells] = found.score_sd
         quality.append(batch_quality(batch.sample, found.genes_per_cell))
         cells_of_sample[batch.sample].append(batch.cells)
         if len(split) == 1 and found.components is not None:
@@ -402,7 +404,7 @@ def _score(
 
 def _missing(n_cells: int) -> dict[str, Any]:
     """Make the arrays of `Scores` for cells that have no score yet."""
-    numbers = ("score", "relative", "preknn_score", "raw_score")
+    numbers = ("score", "relative", "preknn_score", "raw_score", "score_sd")
     labels = ("potency_index", "preknn_potency_index")
     return (
         {name: np.full(n_cells, np.nan) for name in numbers}

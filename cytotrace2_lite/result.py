@@ -80,6 +80,9 @@ class Result(Scores):
         Principal components of the cells, over which the scores were smoothed; float64, shape
         (n_cells, 30), NaN for a cell without score. None where the run had several batches, which
         have components of their own, or fewer than 100 cells.
+    score_sd
+        `CytoTRACE2_Score_SD`, the population standard deviation over the members of their raw
+        scores, in [0, 0.5]; float64, shape (n_cells,). None in scores made without it.
     """
 
     @property

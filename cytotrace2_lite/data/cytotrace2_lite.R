@@ -42,7 +42,7 @@ cytotrace2_lite <- local({
   status_column <- "CytoTRACE2_Status"
   further_columns <- c(
     "CytoTRACE2_Raw_Score", paste0("CytoTRACE2_Probability_", potencies),
-    "CytoTRACE2_Pseudotime", status_column
+    "CytoTRACE2_Pseudotime", status_column, "CytoTRACE2_Score_SD"
   )
   # Entries and values that are held as text, or dense, at a time.
   entries_at_a_time <- 1e6

@@ -51,11 +51,15 @@ class Prediction:
         Mean expected potency, in [0, 1]; float64, shape (n_cells,).
     potency
         Index of the most probable potency; intp, shape (n_cells,).
+    score_sd
+        Population standard deviation of the members' expected potencies, in [0, 0.5]; float64,
+        shape (n_cells,). 0 for a model of one member, NaN where the model gives no logits.
     """
 
     probabilities: NDArray[np.float64]
     score: NDArray[np.float64]
     potency: NDArray[np.intp]
+    score_sd: NDArray[np.float64] | None = None
 
 
 class Ensemble:
@@ -82,6 +86,13 @@ class Ensemble:
         self._session = session
         self._threshold = threshold
         self._inputs = frozenset(tensor.name for tensor in session.get_inputs())
+        # Other outputs than the exporter's do not matter to scores, only to their spread.
+        self._has_logits = any(
+            tensor.name == "logits"
+            and tensor.type == "tensor(float)"
+            and list(tensor.shape[1:]) == [len(threshold)]
+            for tensor in session.get_outputs()
+        )
         # For pickling: the working directory of this or another process may change.
         self._file = Path(info.path).absolute()
         self.info = info
@@ -209,7 +220,7 @@ class Ensemble:
         """
 
         def predict_tile(start: int, feed: TileFeed) -> NDArray[Any]:
-            return self._run("probabilities", feed, log2_cpm, rank, start)
+            return self._run_prediction(feed, log2_cpm, rank, start)
 
         return self._prediction(predict_tile, log2_cpm.shape, TILE_CELLS, threads, progress)
 
@@ -249,7 +260,7 @@ class Ensemble:
             del some  # a thread has 256 cells in memory once, not twice
             tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
             return np.concatenate(
-                [self._run("probabilities", feed, log2_cpm, rank, first) for first in tiles]
+                [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
             )
 
         return self._prediction(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
@@ -290,11 +301,15 @@ class Ensemble:
         threads: int,
         progress: Callable[[int], None] | None,
     ) -> Prediction:
-        none = np.empty((0, len(POTENCIES)))
+        none = np.empty((0, len(POTENCIES) + 1))
         steps = self._steps(predict, shape, step, threads, progress)
-        probabilities = np.concatenate([none, *steps])
+        answers = np.concatenate([none, *steps])
+        probabilities = np.ascontiguousarray(answers[:, :-1])
         return Prediction(
-            probabilities, expected_score(probabilities), probabilities.argmax(axis=1)
+            probabilities,
+            expected_score(probabilities),
+            probabilities.argmax(axis=1),
+            answers[:, -1].copy(),
         )
 
     def _steps(
@@ -336,6 +351,26 @@ class Ensemble:
 
         return in_order(work, range(0, shape[0], step), threads)
 
+    def _run_prediction(
+        self, feed: TileFeed, log2_cpm: csr_array, rank: NDArray[np.float32], start: int
+    ) -> NDArray[np.float64]:
+        """Give six probabilities, and the spread of the members, for each cell of one tile."""
+        spread = np.full(TILE_CELLS, np.nan)
+        if self._has_logits:
+            outputs = ["probabilities", "logits"]
+            probabilities, logits = self._run_session(outputs, feed(log2_cpm, rank, start))
+            # Of the whole tile, so that a cell's value does not depend on how many there are.
+            if isinstance(logits, np.ndarray) and logits.shape == (
+                TILE_CELLS,
+                len(self._threshold),
+            ):
+                spread = members_sd(logits)
+        else:
+            (probabilities,) = self._run_session(["probabilities"], feed(log2_cpm, rank, start))
+        self._check("probabilities", probabilities)
+        n_cells = min(TILE_CELLS, log2_cpm.shape[0] - start)
+        return np.column_stack([probabilities, spread])[:n_cells]
+
     def _run(
         self,
         output: str,
@@ -345,15 +380,24 @@ class Ensemble:
         start: int,
     ) -> NDArray[Any]:
         """Run the session on one tile; give one row for each of its cells."""
-        tile = feed(log2_cpm, rank, start)
+        (answer,) = self._run_session([output], feed(log2_cpm, rank, start))
+        self._check(output, answer)
+        rows: NDArray[Any] = answer[: log2_cpm.shape[0] - start]
+        return rows
+
+    def _run_session(self, outputs: Sequence[str], tile: dict[str, NDArray[Any]]) -> list[Any]:
         try:
-            (answer,) = self._session.run([output], tile)
+            answers: list[Any] = self._session.run(outputs, tile)
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
             _raise_memory_error(error)
             raise ModelError(
                 f"{self.info.path}: onnxruntime cannot run the model: {error}"
             ) from error
+        return answers
+
+    def _check(self, output: str, answer: Any) -> None:
+        """Refuse an answer that is not a number for each cell and column."""
         is_number = isinstance(answer, np.ndarray) and answer.dtype.kind == "f"
         if not is_number or answer.shape[:1] != (TILE_CELLS,) or not np.isfinite(answer).all():
             raise ModelError(f"{self.info.path}: the model does not give a number per cell.")
@@ -363,8 +407,29 @@ class Ensemble:
         }[output]
         if answer.shape[1:] != (n_columns,):
             raise ModelError(f"{self.info.path}: the model does not give {n_columns} {of_what}.")
-        rows: NDArray[Any] = answer[: log2_cpm.shape[0] - start]
-        return rows
+
+
+def members_sd(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Spread of the members: population standard deviation of their expected potencies.
+
+    Parameters
+    ----------
+    logits
+        Shape (n_cells, 6 n_members); column 6 i + k is potency k of member i.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_cells,), in [0, 0.5].
+    """
+    by_member = logits.astype(np.float64).reshape(len(logits), -1, len(POTENCIES))
+    share = np.exp(by_member - by_member.max(axis=2, keepdims=True))
+    score = np.zeros(share.shape[:2])
+    for k in range(len(POTENCIES)):
+        score += share[:, :, k] * (k / (len(POTENCIES) - 1))
+    score /= share.sum(axis=2)
+    spread: NDArray[np.float64] = np.minimum(score.std(axis=1), 0.5)
+    return spread
 
 
 def expected_score(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -184,6 +184,7 @@ def scores_of(adata: Any, needed: Sequence[str], key: str = KEY) -> Scores:
         potency_index=labels(potency),
         preknn_potency_index=labels(preknn_potency),
         n_genes=np.zeros(n_cells, dtype=np.int64),
+        score_sd=numbers("CytoTRACE2_Score_SD"),
         info={"model": {name: str(value) for name, value in model.items()}},
     )
 

@@ -64,6 +64,9 @@ class Scores:
         model's genes, z-scored per cell; float64, shape (n_cells, 30), NaN for a cell without
         score. None where the run had several batches, which have components of their own, or fewer
         than 100 cells.
+    score_sd
+        `CytoTRACE2_Score_SD`, the population standard deviation over the members of their raw
+        scores, in [0, 0.5]; float64, shape (n_cells,). None in scores made without it.
     """
 
     cells: list[str]
@@ -79,6 +82,7 @@ class Scores:
     info: dict[str, Any] = field(default_factory=dict)
     embedding: Embedding | None = None
     components: NDArray[np.float64] | None = None
+    score_sd: NDArray[np.float64] | None = None
 
     @property
     def model_label(self) -> str:

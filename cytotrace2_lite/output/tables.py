@@ -48,6 +48,7 @@ EXTRA_COLUMNS = (
     *(f"CytoTRACE2_Probability_{potency}" for potency in POTENCIES),
     "CytoTRACE2_Pseudotime",
     "CytoTRACE2_Status",
+    "CytoTRACE2_Score_SD",  # last: scripts may take the others by position
 )
 #: Columns of labels, with the labels that they can hold; all other columns hold numbers.
 LABELS = {
@@ -97,7 +98,7 @@ def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray
     scores
         The scores.
     extra_columns
-        Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        Append raw score, probabilities, pseudotime, status and spread to the five columns.
 
     Returns
     -------
@@ -114,7 +115,11 @@ def columns(scores: Scores, *, extra_columns: bool = False) -> dict[str, NDArray
     )
     found: dict[str, NDArray[Any]] = dict(zip(COLUMNS, upstream, strict=True))
     if extra_columns:
-        values = (scores.raw_score, *scores.probabilities.T, scores.pseudotime, scores.status_index)
+        spread = scores.score_sd
+        values = (
+            *(scores.raw_score, *scores.probabilities.T, scores.pseudotime, scores.status_index),
+            np.full(len(scores.cells), np.nan) if spread is None else spread,
+        )
         found.update(zip(EXTRA_COLUMNS, values, strict=True))
     return found
 
@@ -127,7 +132,7 @@ def to_arrow(scores: Scores, *, extra_columns: bool = False) -> pa.Table:
     scores
         The scores.
     extra_columns
-        Append raw score, probabilities, pseudotime and status.
+        Append raw score, probabilities, pseudotime, status and spread.
 
     Returns
     -------
@@ -158,7 +163,7 @@ def to_pandas(scores: Scores, *, extra_columns: bool = False) -> pd.DataFrame:
     scores
         The scores.
     extra_columns
-        Append raw score, probabilities, pseudotime and status.
+        Append raw score, probabilities, pseudotime, status and spread.
 
     Returns
     -------
@@ -192,7 +197,7 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     scores
         The scores.
     extra_columns
-        Append raw score, probabilities, pseudotime and status to upstream's five columns.
+        Append raw score, probabilities, pseudotime, status and spread to the five columns.
     file_format
         "txt" (tab-separated, UTF-8, as upstream writes it), "txt.gz" (the same, compressed),
         "parquet" or "arrow" (Arrow IPC file, also known as Feather).

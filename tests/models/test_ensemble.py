@@ -202,3 +202,16 @@ def test_the_bundled_model():
     assert find_model("open") == find_model("open-2") == find_model()
     card = (Path(__file__).parents[2] / "models/README.md").read_text()
     assert f"SHA-256 of `open.onnx`: `{ensemble.info.sha256}`" in card
+
+
+@pytest.mark.parametrize("version", ["1.1.0", "1.0.0"])
+def test_spread_of_the_members(ensembles, version):
+    log2_cpm, rank = inputs(TILE_CELLS + 5)
+    prediction = ensembles[version].predict(log2_cpm, rank)
+    logits = ensembles[version].logits(log2_cpm, rank).astype(float)
+    share = np.exp(logits.reshape(len(logits), -1, len(POTENCIES)))
+    score = (share / share.sum(axis=2, keepdims=True)) @ (np.arange(6) / 5)
+    np.testing.assert_allclose(prediction.score_sd, score.std(axis=1), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(prediction.score, score.mean(axis=1), rtol=0, atol=1e-12)
+    one = ensembles[version].predict(log2_cpm[3:4], rank[log2_cpm.indptr[3] : log2_cpm.indptr[4]])
+    assert one.score_sd[0] == prediction.score_sd[3]

@@ -47,6 +47,7 @@ class TestColumns:
             "CytoTRACE2_Probability_Totipotent",
             "CytoTRACE2_Pseudotime",
             "CytoTRACE2_Status",
+            "CytoTRACE2_Score_SD",
         )
         np.testing.assert_array_equal(columns["CytoTRACE2_Raw_Score"], scored.raw_score)
         np.testing.assert_array_equal(columns["CytoTRACE2_Pseudotime"], 1 - scored.score)
