@@ -241,7 +241,12 @@ def run(
         some = left_out(job.data.counts) if to_compute else None
         if some is not None:
             warnings.warn(some, stacklevel=2)
-        result = job.score(report, release=not to_compute or job.has_components, cluster=cluster)
+        result = job.score(
+            report,
+            release=not to_compute or job.has_components,
+            cluster=cluster,
+            tell=partial(_give_warnings, stacklevel=4),
+        )
         if to_compute:
             layout = compute_umap(
                 job.data.counts,
@@ -338,7 +343,7 @@ def explain(
         if strict:
             job.refuse_warnings()
         _give_warnings(job.findings, stacklevel=3)
-        result = job.score(report, release=False)
+        result = job.score(report, release=False, tell=partial(_give_warnings, stacklevel=4))
         return explain_scores(
             job.data,
             job.ensemble,

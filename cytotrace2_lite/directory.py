@@ -180,7 +180,8 @@ def score_to_directory(
     progress
         As for `run`.
     on_checked
-        Called with what was found out about the file before anything is computed.
+        Called with what was found out about the file before anything is computed, and with what the
+        scores add to it.
     extra_columns, file_format
         As for `Result.write`.
     write_h5ad
@@ -277,7 +278,7 @@ def score_to_directory(
         if draws:
             import_ahead(with_umap=keep_counts)
         is_needed = explain is not None or (keep_counts and not job.has_components)
-        result = job.score(progress, release=not is_needed, cluster=cluster)
+        result = job.score(progress, release=not is_needed, cluster=cluster, tell=on_checked)
         if record is not None:
             result = replace(result, info=result.info | {"options": record})
         contents: dict[Path, Any] = {}
@@ -382,7 +383,7 @@ def explain_to_directory(
         if options.strict:
             job.refuse_warnings()
         grouping = _grouping(explain, source, job)
-        result = job.score(progress, release=False)
+        result = job.score(progress, release=False, tell=on_checked)
         explanation = _explain(job, result, explain, grouping, progress)
         contents = explanation_files(explanation, folder, explain)
         prepare_directory(folder)  # anew, where it was removed meanwhile

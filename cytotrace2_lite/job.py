@@ -17,6 +17,7 @@ from cytotrace2_lite.base.parameters import (
 )
 from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.permissions import model_permissions
+from cytotrace2_lite.checks.spread import unlike_training
 from cytotrace2_lite.counts import MAX_BYTES
 from cytotrace2_lite.errors import InputError, UsageError
 from cytotrace2_lite.genes import is_known
@@ -94,6 +95,7 @@ class Job:
         *,
         release: bool,
         cluster: Cluster | None = None,
+        tell: Callable[[list[Finding]], None] | None = None,
     ) -> Result:
         """Score the cells.
 
@@ -103,6 +105,8 @@ class Job:
             As for `cytotrace2_lite.pipeline.score_cells`.
         cluster
             Scores them in place of this process.
+        tell
+            Called with what is found out about the dataset by its scores, if anything is.
 
         Returns
         -------
@@ -126,6 +130,9 @@ class Job:
             with cluster.scoring(self.ensemble, self.parameters) as scoring:
                 scores = score(map=scoring)
                 scores = replace(scores, info=scores.info | {"cluster": scoring.report()})
+        found = unlike_training(self.ensemble.info, scores.score_sd)
+        if found and tell is not None:
+            tell(found)
         return Result(**vars(replace(scores, embedding=self.embedding)))
 
 

@@ -27,6 +27,7 @@ from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.batch import BatchScores, Clock, score_batch
 from cytotrace2_lite.checks import dataset
 from cytotrace2_lite.checks.resources import check_resources
+from cytotrace2_lite.checks.spread import unlike_training
 from cytotrace2_lite.errors import InputError, NoUsableGenesError
 from cytotrace2_lite.output.report import batch_quality, run_report
 from cytotrace2_lite.output.scores import Scores
@@ -368,6 +369,7 @@ def score_cells(
     has_counts = n_genes > 0
     potency_index = arrays["potency_index"]
     potency_index[has_counts] = potency_of(arrays["score"][has_counts])
+    findings = [*findings, *unlike_training(ensemble.info, arrays["score_sd"])]
     return Scores(
         cells=data.cells,
         **arrays,

@@ -1,7 +1,8 @@
 """Fold the PyTorch members of a CytoTRACE 2 ensemble into one ONNX model.
 
     python tools/export_onnx.py MEMBERS_DIR OUT.onnx [--background background.pt] [--name NAME]
-                                [--members N] [--architecture VERSION] [--licence TEXT] [--verify]
+                                [--members N] [--architecture VERSION] [--licence TEXT]
+                                [--spread-limit SD] [--verify]
 
 MEMBERS_DIR has one .pt file per member, of version 1.1.0 (24 gene sets per network as published,
 any number if trained by others) or 1.0.0 (always 12; members of 1.1.0 that also have 12 need
@@ -54,6 +55,13 @@ def main() -> None:
     parser.add_argument("--members", type=int, dest="n_members", help="how many there must be")
     parser.add_argument("--architecture", choices=("1.1.0", "1.0.0"), help="of the members")
     parser.add_argument("--licence", default="unknown", help="licence of the weights")
+    parser.add_argument(
+        "--spread-limit",
+        type=float,
+        metavar="SD",
+        help="`run` warns where the standard deviation of the score over the members is larger, on "
+        "average over the cells",
+    )
     parser.add_argument("--verify", action="store_true", help="compare with torch")
     args = parser.parse_args()
     try:
@@ -65,6 +73,7 @@ def main() -> None:
             licence=args.licence,
             n_members=args.n_members,
             architecture=args.architecture,
+            spread_limit=args.spread_limit,
         )
         write_whole({args.out: content})
         info = Ensemble.load(args.out).info

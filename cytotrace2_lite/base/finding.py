@@ -1,4 +1,4 @@
-"""What was found out about a dataset before it is scored."""
+"""What was found out about a dataset."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ _WARNINGS: dict[str, type[CytoTRACE2Warning]] = {
     "embedding": PlotWarning,
     "missing_chunks": CytoTRACE2Warning,
     "model": ModelWarning,
+    "unlike_training": CytoTRACE2Warning,
 }
 # Subclasses before their bases.
 _ERRORS: dict[type[CytoTRACE2Error], str] = {

@@ -1,1 +1,1 @@
-"""Checks before anything is computed: of a dataset, of memory and time, of the model file."""
+"""Checks: of a dataset, of memory and time, of the model file, of how its members agree."""

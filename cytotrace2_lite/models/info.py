@@ -45,6 +45,9 @@ class ModelInfo:
     official
         Version of CytoTRACE 2 whose official weights these are, by the digests of the files that
         were installed; empty for all others.
+    spread_limit
+        Mean standard deviation of the score over the members above which a dataset is unlike the
+        training data; None where it was not measured.
     """
 
     name: str
@@ -55,6 +58,7 @@ class ModelInfo:
     path: str
     sources: tuple[dict[str, str], ...]
     official: str = ""
+    spread_limit: float | None = None
 
 
 def read_info(
@@ -95,6 +99,7 @@ def read_info(
             path=str(path),
             sources=_sources(entries["sources"]),
             official=one_line(entries, "official", ""),
+            spread_limit=float(entries["spread_limit"]) if "spread_limit" in entries else None,
         )
         potencies = tuple(entries["potencies"].split("\n"))
         threshold = np.array(json.loads(entries["thresholds"]), dtype=np.float64)

@@ -38,6 +38,7 @@ def export(
     licence: str = "unknown",
     n_members: int | None = None,
     architecture: str | None = None,
+    spread_limit: float | None = None,
 ) -> tuple[FoldedEnsemble, bytes]:
     """Fold a directory of ensemble members into the content of one model file.
 
@@ -58,6 +59,8 @@ def export(
     architecture
         `"1.1.0"` or `"1.0.0"`; by default what the number of gene sets says, as for
         `member_version`. Needed for members of 1.1.0 with 12 gene sets.
+    spread_limit
+        As in `cytotrace2_lite.models.info.ModelInfo`.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def export(
             ]
         ),
     }
+    if spread_limit is not None:
+        metadata["spread_limit"] = repr(spread_limit)
     return folded, to_onnx(folded, metadata)
 
 
