@@ -63,7 +63,7 @@ class TestColumns:
         known = np.delete(spread, 7)  # cell 7 has no counts
         assert np.isnan(spread[7])
         assert ((known > 0) & (known <= 0.5)).all()
-        copy = pickle.loads(pickle.dumps(scored))
+        copy = pickle.loads(pickle.dumps(scored))  # noqa: S301
         np.testing.assert_array_equal(copy.score_sd, spread)
 
     def test_scores_without_a_spread(self, scored):
