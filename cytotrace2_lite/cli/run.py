@@ -58,7 +58,8 @@ def _prefix(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--extra-columns",
     is_flag=True,
-    help="Add raw score, six probabilities, pseudotime and status to the results.",
+    help="Add raw score, six probabilities, pseudotime, status and spread of the members to the "
+    "results.",
 )
 @click.option(
     "--format",

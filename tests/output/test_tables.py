@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,20 @@ class TestColumns:
         probabilities = [columns[name] for name in EXTRA_COLUMNS[1:7]]
         np.testing.assert_array_equal(np.transpose(probabilities), scored.probabilities)
 
+    def test_spread_of_the_members(self, scored):
+        spread = scored.columns(extra_columns=True)["CytoTRACE2_Score_SD"]
+        assert spread is scored.score_sd
+        assert spread.dtype == np.float64
+        known = np.delete(spread, 7)  # cell 7 has no counts
+        assert np.isnan(spread[7])
+        assert ((known > 0) & (known <= 0.5)).all()
+        copy = pickle.loads(pickle.dumps(scored))  # noqa: S301
+        np.testing.assert_array_equal(copy.score_sd, spread)
+
+    def test_scores_without_a_spread(self, scored):
+        spread = replace(scored, score_sd=None).columns(extra_columns=True)["CytoTRACE2_Score_SD"]
+        assert np.isnan(spread).all()
+
     def test_status(self, scored):
         assert scored.n_genes[7] == 0
         assert 0 < scored.n_genes[8] < 500
@@ -94,8 +110,8 @@ class TestFormats:
         for line, longer in zip(plain, extra, strict=True):
             fields = longer.split("\t")
             assert "\t".join(fields[:6]) == line
-            assert len(fields) == 15
-        assert extra[8].split("\t")[1:] == [""] * 13 + ["no counts"]
+            assert len(fields) == 16
+        assert extra[8].split("\t")[1:] == [""] * 13 + ["no counts", ""]
 
     @pytest.mark.parametrize("extra", [False, True])
     def test_compressed_text(self, scored, tmp_path, extra):
