@@ -125,7 +125,7 @@ def tiled(pictures: Sequence[Picture], n_columns: int) -> Picture:
     Picture
         On white.
     """
-    from PIL import Image
+    from PIL import Image  # matplotlib needs it
 
     gap = round(_GAP * pictures[0].dpi)
     left = [max(one.corner[0] for one in pictures[k::n_columns]) for k in range(n_columns)]
