@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 from helpers import synthetic_ensemble, torch_format
 from helpers.counts import random_counts
+from scipy.stats import spearmanr
 
 import cytotrace2_lite
 from cytotrace2_lite.base.potency import POTENCIES
@@ -23,6 +24,7 @@ from cytotrace2_lite.models.fold.export import export
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
 evaluate = importlib.import_module("evaluate")
+evaluation_intervals = importlib.import_module("evaluation_intervals")
 evaluation_figures = importlib.import_module("evaluation_figures")
 datasets = importlib.import_module("datasets")
 
@@ -316,6 +318,78 @@ def test_training_record_of_other_members(members_dir, tmp_path):
     with pytest.raises(ModelError) as caught:
         evaluate.BlindMembers(folder, tmp_path)
     assert str(caught.value) == f"{folder}: 3 members, but training.json is about 2."
+
+
+class TestHowSure:
+    def cells(self, raw, potency, sd=None, label=None):
+        raw, potency = np.array(raw, float), np.array(potency)
+        sd = np.zeros(len(raw)) if sd is None else np.array(sd)
+        label = np.array(["x"] * len(raw) if label is None else label)
+        return evaluation_intervals.JudgedCells(label, potency, raw, 1 - raw, sd)
+
+    def test_spread_by_hand(self):
+        cells = self.cells([0.0, 0.3, 0.4, 0.2, 0.5, 1.0], [0, 1, 2, 3, 4, 5], [1, 3, 2, 6, 5, 4])
+        found = evaluation_intervals.spread(cells)
+        assert found["mean"] == 3.5
+        assert found["error_low"] == 0.0  # cells 0 and 2
+        assert found["error_high"] == pytest.approx((0.4 + 0.3) / 2)  # cells 3 and 4
+        assert found["spearman"] == pytest.approx(
+            spearmanr(cells.score_sd, [0, 0.1, 0, 0.4, 0.3, 0])[0]
+        )
+        assert evaluation_intervals.spread(self.cells([0.1], [0]))["spearman"] is None
+
+    def test_intervals_hold_the_figure_and_its_difference(self):
+        random = np.random.default_rng(0)
+        potency = np.repeat([0, 2, 4], 40)
+        near = {
+            name: self.cells(potency / 5 + random.normal(0, 0.15, 120), potency) for name in "ab"
+        }
+        far = {name: self.cells(potency / 5 + random.normal(0, 0.4, 120), potency) for name in "ab"}
+        found = evaluation_intervals.intervals({"far": far, "near": near}, ["a", "b"])
+        raw = found["raw"]["spearman"]
+        for label, cells in (("far", far), ("near", near)):
+            figure, low, high = raw["models"][label]
+            expected = np.mean([spearmanr(c.raw, c.potency)[0] for c in cells.values()])
+            assert figure == pytest.approx(expected)
+            assert low < figure < high
+        figure, low, high = raw["differences"]["near"]
+        assert figure == pytest.approx(raw["models"]["near"][0] - raw["models"]["far"][0])
+        assert 0 < low < figure < high
+        error = found["raw"]["mean_absolute_error"]["differences"]["near"]
+        assert error[2] < 0
+        assert found == evaluation_intervals.intervals({"far": far, "near": near}, ["a", "b"])
+
+    def test_area_under_the_curve_by_hand(self):
+        score = np.array([0.1, 0.5, 0.5, 0.9])
+        above, below = np.array([0, 1, 0, 1], bool), np.array([1, 0, 1, 0], bool)
+        assert evaluation_intervals.area_under_curve(score, above, below) == 3.5 / 4
+
+    def test_in_the_report(self, data_dir, model_files, tmp_path, capsys):
+        words = ["--model", model_files["1.1.0"], "--intervals", "--auc", "pair", "l0", "l[13]"]
+        report = report_of(tmp_path, data_dir, *words)
+        found = report["models"]["made-up"]["datasets"]["pair"]
+        assert report["unseen"]["datasets"] == ["pair"]
+        raw = report["unseen"]["raw"]["spearman"]["models"]["made-up"]
+        assert raw[0] == pytest.approx(found["raw"]["spearman"])
+        printed = capsys.readouterr().out
+        assert "Means of 1 datasets that no model was trained on, 95 % intervals\n" in printed
+        (area,) = found["areas"]
+        assert f"l0 over l[13]: {area['raw']:.2f} / {area['smoothed']:.2f}" in printed
+        assert f"{found['spread']['mean']:.3f}, " in printed
+        marked = report_of(tmp_path, data_dir, *words[:3], "--in-sample", "pair")
+        assert marked["unseen"] is None
+
+    @pytest.mark.parametrize(
+        ("patterns", "message"),
+        [
+            (("l0", "none"), "--auc pair: no judged cell has a label like 'none'."),
+            (("(", "l1"), "--auc '(' is no regular expression: "),
+        ],
+    )
+    def test_wrong_patterns(self, data_dir, model_files, capsys, patterns, message):
+        code = run(data_dir, "--model", model_files["1.1.0"], "--auc", "pair", *patterns)
+        assert code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_samples_have_the_share_of_the_counts_asked_for():

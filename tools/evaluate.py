@@ -39,6 +39,15 @@ Spearman correlation of the raw scores with those at full depth: binomial sample
 of other values Poisson samples of value times share, which are noisier (marked ~). Cells left
 without any count are not compared.
 
+--intervals adds the means over the datasets of two potencies or more that no model is marked to
+have been trained on, with 95 % intervals from 1,000 resamples of the datasets and, within each
+potency, of their cells; and the differences from the first model, which sees the same resamples.
+
+--auc DATASET HIGH LOW gives the chance that a cell whose label matches the regular expression HIGH
+scores above one whose label matches LOW. The spread is the standard deviation of the raw score
+over the members: its mean, its Spearman correlation with |raw score - k/5|, and the mean of that
+distance in the thirds of the cells with the smallest and the largest spread.
+
 --in-sample marks datasets that a model was trained on with a *: NAME for all models, MODEL=NAME for
 one. A progress line per dataset and model goes to standard error, the report to standard output.
 Results are the same in every run. --members needs the `export` extra, --plot needs matplotlib.
@@ -48,6 +57,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -60,6 +70,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import MIN_GENES, read_cells
 from evaluation_figures import PSEUDOTIME, SEED, judge, overall, present, sample_down
+from evaluation_intervals import area_under_curve, intervals
 from evaluation_report import COLOURS, draw, load_matplotlib, show
 
 from cytotrace2_lite._version import __version__
@@ -71,6 +82,8 @@ from cytotrace2_lite.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from evaluation_intervals import JudgedCells
 
     from cytotrace2_lite.models.fold.folded import FoldedEnsemble
 
@@ -90,12 +103,15 @@ class Contender:
         What the JSON report says of it.
     figures
         Figures by dataset; None where no member is blind to it.
+    cells
+        The judged cells by dataset.
     """
 
     label: str
     choose: Callable[[str], tuple[Ensemble | None, list[str]]]
     about: dict[str, Any]
     figures: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    cells: dict[str, JudgedCells] = field(default_factory=dict)
 
 
 class BlindMembers:
@@ -180,6 +196,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these (default all)")
     parser.add_argument("--in-sample", nargs="+", default=[], metavar="NAME", help="mark these")
     parser.add_argument("--downsample", nargs="+", type=float, default=[], metavar="SHARE")
+    parser.add_argument(
+        "--intervals", action="store_true", help="intervals of the means, from resampled data"
+    )
+    parser.add_argument(
+        "--auc",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("DATASET", "HIGH", "LOW"),
+        help="area under the curve: do cells of labels like HIGH score above those like LOW?",
+    )
     parser.add_argument("--markdown", action="store_true", help="report in Markdown tables")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw Spearman and MAE")
@@ -209,6 +236,11 @@ def check_arguments(args: argparse.Namespace) -> None:
     for share in args.downsample:
         if not 0 < share < 1:
             raise UsageError(f"--downsample {share:g}: a share must lie between 0 and 1.")
+    try:
+        for _, *patterns in args.auc:
+            list(map(re.compile, patterns))
+    except re.error as error:
+        raise UsageError(f"--auc {error.pattern!r} is no regular expression: {error}.") from error
     for path in (args.json, args.plot):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise UsageError(f"{path}: cannot be written: give a file in a folder that exists.")
@@ -228,7 +260,7 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     folders = find_datasets(args.data_dir, args.datasets)
     contenders = find_contenders(args.model, args.members, scratch)
     marks = in_sample_marks(args.in_sample, contenders, [folder.name for folder in folders])
-    datasets = {}
+    datasets: dict[str, dict[str, Any]] = {}
     for folder in folders:
         published = read_cells(folder)
         try:
@@ -262,7 +294,9 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             outcome = "no member is blind to it"
             figures = None
             if ensemble is not None:
-                figures = judge(published, data, judged, ensemble, samples)
+                figures, cells = judge(published, data, judged, ensemble, samples)
+                contender.cells[folder.name] = cells
+                figures["areas"] = areas(cells, folder.name, args.auc)
                 figures["members"] = members
                 figures["in_sample"] = (contender.label, folder.name) in marks
                 outcome = f"{len(data.cells):,} cells, {time.monotonic() - started:.0f} s"
@@ -271,6 +305,8 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     if not datasets:
         raise InputError(f"{args.data_dir}: no cell has a potency and {MIN_GENES} expressed genes.")
     names = common(contenders)
+    marked = {name for _, name in marks}
+    unseen = [n for n in names if n not in marked and len(datasets[n]["potencies"]) > 1]
     return {
         "cytotrace2_lite": __version__,
         "settings": {"min_genes": MIN_GENES, "downsample": args.downsample, "seed": SEED},
@@ -284,7 +320,34 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             }
             for c in contenders
         },
+        "unseen": intervals({c.label: c.cells for c in contenders}, unseen)
+        if args.intervals and unseen
+        else None,
     }
+
+
+def areas(cells: JudgedCells, name: str, asked: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Areas under the curve that --auc asks for of a dataset."""
+    found = []
+    for dataset, high, low in asked:
+        if dataset != name:
+            continue
+        above, below = (
+            np.array([re.search(words, label) is not None for label in cells.label])
+            for words in (high, low)
+        )
+        for words, chosen in ((high, above), (low, below)):
+            if not chosen.any():
+                raise UsageError(f"--auc {name}: no judged cell has a label like {words!r}.")
+        found.append(
+            {
+                "above": high,
+                "below": low,
+                "raw": area_under_curve(cells.raw, above, below),
+                "smoothed": area_under_curve(cells.smoothed, above, below),
+            }
+        )
+    return found
 
 
 def find_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Path]:

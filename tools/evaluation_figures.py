@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from evaluation_intervals import JudgedCells, spread
 from scipy.stats import kendalltau, spearmanr
 
 from cytotrace2_lite.base.parameters import Parameters
@@ -42,7 +43,7 @@ def judge(
     judged: NDArray[np.intp],
     ensemble: Ensemble,
     samples: Mapping[float, csr_array],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], JudgedCells]:
     """Score a dataset, and compare the scores with what is published."""
     threads = available_cores()
     result = score_cells(data, ensemble, Parameters(species=published.species, max_cores=threads))
@@ -59,6 +60,14 @@ def judge(
         ),
         "warnings": result.info["warnings"],
     }
+    cells = JudgedCells(
+        label=np.array(published.columns["label"])[judged],
+        potency=potency,
+        raw=raw,
+        smoothed=result.score[judged],
+        score_sd=np.asarray(result.score_sd)[judged],
+    )
+    figures["spread"] = spread(cells)
     if samples:
         figures["downsampled"] = {}
     for share, counts in samples.items():
@@ -71,7 +80,7 @@ def judge(
             "spearman": correlation(spearmanr, score, raw[left]),
             "cells": len(left),
         }
-    return figures
+    return figures, cells
 
 
 def numbers(texts: Sequence[str], what: str) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
     single = [name for name in every if name not in several]
     timed = [name for name in every if report["datasets"][name]["pseudotime"]]
     shares = [f"{share:g}" for share in report["settings"]["downsample"]]
+    models = report["models"].values()
     levels = {
         "MAE": both("mean_absolute_error"),
         "exact": both("exact"),
@@ -44,12 +45,32 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
         ("Median score of each potency, raw / smoothed", several, {"": medians}),
         ("Median score of datasets of one potency, raw / smoothed", single, {"": medians}),
         (
+            "Spread of the members: mean, correlation with the error, error in thirds",
+            every,
+            {"": spread},
+        ),
+        (
+            "Area under the curve, raw / smoothed",
+            [
+                n
+                for n in every
+                if any(m["datasets"][n] and m["datasets"][n]["areas"] for m in models)
+            ],
+            {"": areas},
+        ),
+        (
             "Spearman correlation of raw scores at a share of the depth and at full depth",
             every if shares else [],
             {share: partial(sampled, share) for share in shares},
         ),
     ]
-    return [(title, table(report, names, columns)) for title, names, columns in planned if names]
+    found = [(title, table(report, names, columns)) for title, names, columns in planned if names]
+    unseen = report["unseen"]
+    if unseen:
+        n = len(unseen["datasets"])
+        title = f"Means of {n} datasets that no model was trained on, 95 % intervals"
+        found.insert(0, (title, interval_table(unseen)))
+    return found
 
 
 def table(
@@ -100,6 +121,40 @@ def medians(figures: Mapping[str, Any]) -> str:
 def sampled(share: str, figures: Mapping[str, Any]) -> str:
     """Show the correlation at a share of the depth."""
     return number(figures["downsampled"][share]["spearman"])
+
+
+def spread(figures: Mapping[str, Any]) -> str:
+    """Show how far the members are apart, and how the error grows with it."""
+    found = figures.get("spread")
+    if found is None:
+        return ""
+    low, high = found["error_low"], found["error_high"]
+    return f"{found['mean']:.3f}, {number(found['spearman'])}, {low:.2f} to {high:.2f}"
+
+
+def areas(figures: Mapping[str, Any]) -> str:
+    """Show the areas under the curve that were asked for."""
+    return "; ".join(
+        f"{a['above']} over {a['below']}: {a['raw']:.2f} / {a['smoothed']:.2f}"
+        for a in figures.get("areas", ())
+    )
+
+
+def interval_table(unseen: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of the means over unseen datasets, with their intervals."""
+    first = unseen["raw"]["spearman"]
+    heads = [*first["models"], *(f"{label}, difference" for label in first["differences"])]
+    rows = [["", *heads]]
+    for figure, name in (("spearman", "Spearman"), ("mean_absolute_error", "MAE")):
+        for score in SCORES:
+            found = unseen[score][figure]
+            shown = [
+                f"{value:.3f} ({low:.3f} to {high:.3f})"
+                for kind in ("models", "differences")
+                for value, low, high in found[kind].values()
+            ]
+            rows.append([f"{name}, {score}", *shown])
+    return rows
 
 
 def number(value: float | None) -> str:
