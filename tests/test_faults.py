@@ -220,7 +220,7 @@ class TestWhileFilesAreReplaced:
         code = at_replacement("SIGTERM", 1) + (
             "\nfrom cytotrace2_lite.cli import main as cli\n"
             "from cytotrace2_lite import plots\n"
-            "plots.missing_packages = lambda **_: 1 / 0\n"
+            "plots.write_plots = lambda *_, **__: 1 / 0\n"
             "import sys; sys.argv.remove('-dpl')"
         )
         process = start(earlier, before=code)

@@ -80,7 +80,7 @@ class TestNames:
         limit = csv.field_size_limit(2 << 20)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
         csv.field_size_limit(limit)
-        assert {len(row) for row in rows} == {15}
+        assert {len(row) for row in rows} == {16}
         assert [row[0] for row in rows[1:]] == result.cells
         table = pyarrow.parquet.read_table(tmp_path / "cytotrace2_results.parquet")
         assert table["cell"].to_pylist() == result.cells

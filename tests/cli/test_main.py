@@ -154,7 +154,7 @@ class TestRun:
         assert "architecture 1.0.0 in the pipeline of 1.1.0, which smooths on log2 CPM" in err
         _, _, err = ct2(tiny_table(random_table()), "-dv", model="open")
         assert err.startswith(
-            "Model: open (an open ensemble, not the official CytoTRACE 2 weights)"
+            "Model: open-2 (an open ensemble, not the official CytoTRACE 2 weights)"
         )
 
     def test_earlier_results_are_replaced(self, ct2, tiny_table, tmp_path):
