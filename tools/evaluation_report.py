@@ -196,7 +196,7 @@ def show(report: Mapping[str, Any], *, markdown: bool) -> str:
 
 def pipes(rows: Sequence[Sequence[str]]) -> str:
     """Give rows as a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
