@@ -275,16 +275,8 @@ class TestReading:
     @pytest.mark.slow
     def test_after_a_worker_was_killed(self, client, ensemble, write, monkeypatch):
         monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
-        done = []
-
-        def kill_once(event):
-            if not done and event.stage == "predict" and event.done:
-                done.append(1)
-                _, pid = next(iter(client.run(os.getpid).items()))
-                os.kill(pid, signal.SIGKILL)
-
         path, options = write(random_counts(1500, 300)), {"model": ensemble, "batch_size": 150}
-        found = ct2.run(path, client=client, progress=kill_once, **options)
+        found = ct2.run(path, client=client, progress=killing(client), **options)
         assert found.to_bytes() == ct2.run(path, **options).to_bytes()
         assert found.info["cluster"]["n_retries"] >= 1
         client.wait_for_workers(2, timeout=60)
@@ -354,17 +346,9 @@ class TestDaskArrays:
 
     @pytest.mark.slow
     def test_after_a_worker_was_killed(self, client, ensemble, da, matrix):
-        done = []
-
-        def kill_once(event):
-            if not done and event.stage == "predict" and event.done:
-                done.append(1)
-                _, pid = next(iter(client.run(os.getpid).items()))
-                os.kill(pid, signal.SIGKILL)
-
         array = da.from_array(matrix.toarray(), chunks=(50, -1)).map_blocks(csr_array)
         options = {"genes": features(), "model": ensemble, "batch_size": 50}
-        found = ct2.run(array, client=client, progress=kill_once, **options)
+        found = ct2.run(array, client=client, progress=killing(client), **options)
         assert found.to_bytes() == ct2.run(matrix, **options).to_bytes()
         assert found.info["cluster"]["read_by"] == "workers"
         client.wait_for_workers(2, timeout=60)
@@ -396,6 +380,19 @@ class TestDaskArrays:
         lock = threading.Lock()
         report, told = self.run(client, array.map_blocks(lambda x: (lock, x)[1]), ensemble)
         assert "cannot be sent (TypeError: " in told[0]
+
+
+def killing(client):
+    """Progress function that kills a worker once, when some cells are predicted."""
+    done = []
+
+    def kill_once(event):
+        if not done and event.stage == "predict" and event.done:
+            done.append(1)
+            _, pid = next(iter(client.run(os.getpid).items()))
+            os.kill(pid, signal.SIGKILL)
+
+    return kill_once
 
 
 def scored(array, options, cluster, client=None):

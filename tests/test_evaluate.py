@@ -329,14 +329,14 @@ class TestHowSure:
 
     def test_spread_by_hand(self):
         cells = self.cells([0.0, 0.3, 0.4, 0.2, 0.5, 1.0], [0, 1, 2, 3, 4, 5], [1, 3, 2, 6, 5, 4])
-        found = evaluation_intervals.spread(cells)
+        found = evaluation_figures.spread(cells)
         assert found["mean"] == 3.5
         assert found["error_low"] == 0.0  # cells 0 and 2
         assert found["error_high"] == pytest.approx((0.4 + 0.3) / 2)  # cells 3 and 4
         assert found["spearman"] == pytest.approx(
             spearmanr(cells.score_sd, [0, 0.1, 0, 0.4, 0.3, 0])[0]
         )
-        assert evaluation_intervals.spread(self.cells([0.1], [0]))["spearman"] is None
+        assert evaluation_figures.spread(self.cells([0.1], [0]))["spearman"] is None
 
     def test_intervals_hold_the_figure_and_its_difference(self):
         random = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from evaluation_intervals import JudgedCells, spread
+from evaluation_intervals import JudgedCells
 from scipy.stats import kendalltau, spearmanr
 
 from cytotrace2_lite.base.parameters import Parameters
@@ -130,6 +130,27 @@ def compare(
         known = np.isfinite(pseudotime)
         figures["spearman_pseudotime"] = correlation(spearmanr, score[known], -pseudotime[known])
     return figures
+
+
+def spread(cells: JudgedCells) -> dict[str, float | None]:
+    """Figures of the spread of the members over a dataset.
+
+    Returns
+    -------
+    dict
+        `mean` of the standard deviations; `spearman` correlation with |raw score - k/5|, None
+        where either does not vary; `error_low` and `error_high`, the mean of that distance in the
+        thirds of the cells with the smallest and the largest spread.
+    """
+    error = np.abs(cells.raw - cells.potency / (len(POTENCIES) - 1))
+    order = np.argsort(cells.score_sd, kind="stable")
+    third = max(len(order) // 3, 1)
+    return {
+        "mean": float(cells.score_sd.mean()),
+        "spearman": correlation(spearmanr, cells.score_sd, error),
+        "error_low": float(error[order[:third]].mean()),
+        "error_high": float(error[order[-third:]].mean()),
+    }
 
 
 def correlation(

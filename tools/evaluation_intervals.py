@@ -1,4 +1,4 @@
-"""How sure the figures of `evaluate.py` are: resampled data, and the spread of the members."""
+"""How sure the figures of `evaluate.py` are: the judged cells, and what resampling them gives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import mannwhitneyu, rankdata, spearmanr
+from scipy.stats import mannwhitneyu, rankdata
 
 from cytotrace2_lite.base.potency import POTENCIES
 
@@ -40,28 +40,6 @@ class JudgedCells:
     raw: NDArray[np.float64]
     smoothed: NDArray[np.float64]
     score_sd: NDArray[np.float64]
-
-
-def spread(cells: JudgedCells) -> dict[str, float | None]:
-    """Figures of the spread of the members over a dataset.
-
-    Returns
-    -------
-    dict
-        `mean` of the standard deviations; `spearman` correlation with |raw score - k/5|, None
-        where either does not vary; `error_low` and `error_high`, the mean of that distance in the
-        thirds of the cells with the smallest and the largest spread.
-    """
-    error = np.abs(cells.raw - cells.potency / (len(POTENCIES) - 1))
-    order = np.argsort(cells.score_sd, kind="stable")
-    third = max(len(order) // 3, 1)
-    varies = len(order) > 1 and np.ptp(error) > 0 and np.ptp(cells.score_sd) > 0
-    return {
-        "mean": float(cells.score_sd.mean()),
-        "spearman": float(spearmanr(cells.score_sd, error)[0]) if varies else None,
-        "error_low": float(error[order[:third]].mean()),
-        "error_high": float(error[order[-third:]].mean()),
-    }
 
 
 def area_under_curve(

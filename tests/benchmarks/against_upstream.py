@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import LITE, environment, measure
+from measuring import LITE, append, environment, measure
 
 UPSTREAM_CODE = "from cytotrace2_py.cytotrace2_py import run_cytotrace2; run_cytotrace2()"
 # The block size with which it is fastest; the types of columns are inferred.
@@ -99,9 +99,7 @@ def main() -> None:
     for number in range(args.runs):
         record = about | {"run": number + 1} | run_pair(args)
         records.append(record)
-        with args.out.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
+        append(record, args.out)
     counted = [record for record in records if record["agree"]]
     if counted:
         ratios = [

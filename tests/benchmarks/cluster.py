@@ -20,8 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from make_data import write_h5ad
-from measuring import environment, measure
+from make_data import h5ad_of
+from measuring import append, environment, measure, parsed
 
 # The last lines run after workers have ended, and been waited for.
 _PROGRAM = """
@@ -70,21 +70,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("cluster.jsonl"))
-    given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
-    args, options = parser.parse_args(given[:end]), given[end + 1 :]
-    args.work.mkdir(parents=True, exist_ok=True)
+    args, options = parsed(parser)
     for n_cells in args.cells:
-        path = args.work / f"cells_{n_cells}.h5ad"
-        if not path.exists():
-            write_h5ad(path, n_cells)
+        path = h5ad_of(args.work, n_cells)
         results = set()
         for n_workers in args.workers * args.runs:
             record = run(path, n_cells, n_workers, options)
             results.add(record["results_sha256"])
-            with args.out.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            print(json.dumps(record), flush=True)
+            append(record, args.out)
         if len(results) > 1:
             sys.exit(f"{path}: the results differ.")
 

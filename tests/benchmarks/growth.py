@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-from make_data import write_h5ad
-from measuring import LITE, environment, measure
+from make_data import h5ad_of
+from measuring import LITE, append, environment, measure, parsed
 
 SIZES = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000]
 
@@ -32,14 +31,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--model", default="open")
     parser.add_argument("--out", type=Path, default=Path("growth.jsonl"))
-    given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
-    args, options = parser.parse_args(given[:end]), given[end + 1 :]
-    args.work.mkdir(parents=True, exist_ok=True)
+    args, options = parsed(parser)
     for n_cells in args.cells:
-        path = args.work / f"cells_{n_cells}.h5ad"
-        if not path.exists():
-            write_h5ad(path, n_cells)
+        path = h5ad_of(args.work, n_cells)
         for number in range(args.runs):
             with tempfile.TemporaryDirectory() as out:
                 command = [*LITE, "run", str(path), "-dpl", "-o", out, "-m", args.model]
@@ -55,9 +49,7 @@ def main() -> None:
                 "lite": taken,
                 "lite_stages_s": report["seconds"],
             }
-            with args.out.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            print(json.dumps(record), flush=True)
+            append(record, args.out)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,15 @@ def write_text(path: Path, n_cells: int) -> None:
             file.write(b"\t".join([gene.encode(), *row.astype("S").tolist()]) + b"\n")
 
 
+def h5ad_of(work: Path, n_cells: int) -> Path:
+    """Path of the `.h5ad` with so many cells in a directory, made where it is not there yet."""
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / f"cells_{n_cells}.h5ad"
+    if not path.exists():
+        write_h5ad(path, n_cells)
+    return path
+
+
 def write_h5ad(path: Path, n_cells: int) -> None:
     """Write an `.h5ad` with a CSR matrix of float32 and int32, as AnnData does."""
     import h5py

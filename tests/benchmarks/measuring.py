@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -11,9 +12,27 @@ import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 LITE = [sys.executable, "-m", "cytotrace2_lite"]
+
+
+def parsed(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[str]]:
+    """Parse the command line; what follows `--` is for the program that is measured."""
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    return parser.parse_args(given[:end]), given[end + 1 :]
+
+
+def append(record: dict[str, Any], path: Path) -> None:
+    """Print a record, and append it to a file: a JSON line of both."""
+    line = json.dumps(record)
+    with path.open("a") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
 
 
 def environment() -> dict[str, Any]:
