@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from cytotrace2_lite._version import RELEASE
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "tools/recipes"
 EXAMPLE = ROOT / "tests/data/enteric_300.txt.gz"
-CONDA_NAMES = {"matplotlib": "matplotlib-base", "umap-learn": "umap-learn"}
+CONDA_NAMES = {"matplotlib": "matplotlib-base"}
+OF_EXTRAS = ("matplotlib", "umap", "h5py", "onnx", "bokeh", "zarr", "distributed", "gseapy")
+EXTRAS = ("plot", "h5ad", "export", "report", "zarr", "dask", "enrich")
 
 
 def dependencies(name):
@@ -46,12 +49,13 @@ def test_conda_has_the_dependencies_of_the_package():
     text = (RECIPES / "conda/recipe.yaml").read_text()
     in_recipe = set(re.findall(r"^ {8}- ([a-z0-9-]+ >=[\d.]+)$", text, re.MULTILINE))
     expected = {"python >=3.10", "hatchling >=1.26", "hatch-vcs >=0.4"}
-    for name in ("dependencies", "h5ad", "export", "plot"):
+    for name in ("dependencies", *EXTRAS):
         for requirement in dependencies(name):
             library, version = requirement.split(">=")
             if library != "scranpy":  # not on conda-forge; umap-learn does its work
                 expected.add(f"{CONDA_NAMES.get(library, library)} >={version}")
     assert in_recipe == expected
+    assert set(re.findall(r"name: cytotrace2-lite-(\w+)$", text, re.MULTILINE)) == set(EXTRAS)
 
 
 @pytest.fixture
@@ -141,17 +145,30 @@ def test_conda(run, tmp_path, expected):
     rattler_build = pytest.importorskip("rattler_build")
     recipe, rendered = render_conda(rattler_build)
     assert {str(variant.recipe.package.version) for variant in rendered} == {RELEASE}
-    assert len(rendered) == len(recipe["outputs"]) == 4
+    assert len(rendered) == len(recipe["outputs"]) == 1 + len(EXTRAS)
     scripts = [test for output in recipe["outputs"] for test in output["tests"] if "script" in test]
-    assert len(scripts) == 3
+    assert len(scripts) == 6
     for test in scripts:
         for name in test["files"]["source"]:
-            shutil.copy(ROOT / name, tmp_path)
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
         script = test["script"]
         lines = script if isinstance(script, list) else script["content"]
         run("bash", "-ec", "\n".join(lines))
         if "check_digest" in str(lines):
             assert digest(run, "cytotrace2_results") == expected
+
+
+@pytest.mark.recipes
+@pytest.mark.skipif(sysconfig.get_platform() != "linux-x86_64", reason="packs for linux-64")
+def test_conda_packages_are_built(run, tmp_path, expected):
+    """rattler-build builds and tests the packages, of a channel made of what is installed."""
+    for library in ("rattler_build", "hatchling", "hatch_vcs", *OF_EXTRAS):
+        pytest.importorskip(library)
+    out = run("python", str(RECIPES / "try_conda.py"), "conda")
+    assert len(list((tmp_path / "conda/packages/noarch").glob("*.conda"))) == 1 + len(EXTRAS)
+    assert out.count("all tests passed!") == 2 + len(EXTRAS)  # two of the program
+    assert f"{expected}  cytotrace2_results.txt" in out
 
 
 # Runs with the Python of planemo: it has the language of Galaxy's commands.
@@ -184,6 +201,19 @@ def test_galaxy(run, tmp_path, expected):
     command = run(python, "-c", RENDER, tool, json.dumps(values))
     run("bash", "-ec", " ".join(command.replace("\\$", "$").split()))
     assert len(list((tmp_path / "out").glob("*.png"))) >= 5
+
+
+@pytest.mark.recipes
+def test_galaxy_runs_its_tests(run, tmp_path, expected):
+    """The tests of the wrapper pass in a Galaxy; the example's results are those of the command."""
+    require("planemo")
+    galaxy = os.environ.get("CT2_LITE_GALAXY")
+    if galaxy is None:
+        pytest.skip("CT2_LITE_GALAXY names no environment with galaxy-web-apps")
+    out = run(str(RECIPES / "galaxy/try.sh"), galaxy, "galaxy")
+    assert "All 4 test(s) executed passed." in out
+    files = (path for path in tmp_path.glob("galaxy/files/**/*.dat"))
+    assert expected in {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def groovy(part, values):

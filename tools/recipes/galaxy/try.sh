@@ -29,10 +29,10 @@ SH
 chmod +x "$work/root/run.sh"
 cp "$here/cytotrace2_lite.xml" "$work/tool"
 # planemo's --test_data does not reach the tests of tools.
-cp "$data"/enteric_300* "$work/tool/test-data"
+cp "$data"/{enteric_300*,anndata_0.12.19.h5ad} "$work/tool/test-data"
 planemo=$(command -v planemo)
 tools=$(dirname "$(command -v ct2-lite)")
 env HOME="$work/home" PATH="$tools:$galaxy/bin:$PATH" "$planemo" test --galaxy_root "$work/root" --skip_venv \
     --no_dependency_resolution --no_conda_auto_init --galaxy_startup_timeout 300 \
-    --test_output "$output/report.html" --test_output_json "$output/report.json" \
-    --job_output_files "$output" "$@" "$work/tool/cytotrace2_lite.xml"
+    --file_path "$output/files" --test_output "$output/report.html" --test_output_json "$output/report.json" \
+    "$@" "$work/tool/cytotrace2_lite.xml"
