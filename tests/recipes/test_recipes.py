@@ -231,7 +231,7 @@ def groovy(part, values):
 @pytest.mark.recipes
 @pytest.mark.parametrize("part", ["script", "stub"])
 def test_nf_core(part, run, tmp_path, expected):
-    """The commands of the module. `nf-core` and Nextflow need the network (docs/pipelines.md)."""
+    """The commands of the module. Nextflow was not to be had (docs/pipelines.md)."""
     values = {
         "expression": str(EXAMPLE),
         "species": "mouse",

@@ -3,14 +3,11 @@
 try_conda.py OUTPUT
 
 Makes a channel, `OUTPUT/channel`, of the Python that runs this file and of what is installed there.
-That has to be all that the recipe names, and py-rattler-build:
-
-    pip install '.[plot,h5ad,export,report,zarr,dask,enrich]' umap-learn hatchling hatch-vcs py-rattler-build
-
-rattler-build then resolves, builds and tests all packages of the recipe with this channel alone, and
-leaves them in `OUTPUT/packages`. So the recipe's commands, files, entry point, requirements and tests
-work; whether conda-forge and bioconda have the packages that it requires is not seen here. Linux on
-x86-64 only.
+That has to be all that the recipe names (the extras, hatchling, hatch-vcs), umap-learn and
+py-rattler-build. rattler-build then resolves, builds and tests all packages of the recipe with this
+channel alone, and leaves them in `OUTPUT/packages`. So the recipe's commands, files, entry point,
+requirements and tests work. Whether conda-forge and bioconda have what it requires is not seen
+here. Linux on x86-64 only.
 """
 
 from __future__ import annotations
@@ -47,7 +44,7 @@ def _required(recipe: dict[str, object]) -> set[str]:
     return {*re.findall(r'"([a-z0-9-]+) >=[\d.]+"', text), "pip"} - {"python"}
 
 
-def _needs(name: str, extras: Iterable[str] = ("",)) -> Iterator[Requirement]:
+def _needs(name: str, extras: Iterable[str]) -> Iterator[Requirement]:
     """Give the requirements of an installed distribution that apply here."""
     for line in metadata.requires(name) or []:
         requirement = Requirement(line)
@@ -137,7 +134,7 @@ def _index(channel: Path) -> None:
     packages = {}
     for path in (channel / SUBDIRECTORY).glob("*.conda"):
         package = rattler_build.Package.from_file(path)
-        content = path.read_bytes()
+        packed = path.read_bytes()
         packages[path.name] = {
             "name": package.name,
             "version": package.version,
@@ -145,8 +142,8 @@ def _index(channel: Path) -> None:
             "build_number": package.build_number,
             "depends": package.depends,
             "subdir": SUBDIRECTORY,
-            "sha256": sha256(content).hexdigest(),
-            "size": len(content),
+            "sha256": sha256(packed).hexdigest(),
+            "size": len(packed),
         }
     for subdirectory, listed in ((SUBDIRECTORY, packages), ("noarch", {})):
         content = {"info": {"subdir": subdirectory}, "packages": {}, "packages.conda": listed}
@@ -157,7 +154,8 @@ def _index(channel: Path) -> None:
 def _main(output: str) -> None:
     recipe = rattler_build.Stage0Recipe.from_file(RECIPE)
     channel, packages = (Path(output).resolve() / name for name in ("channel", "packages"))
-    shutil.rmtree(channel, ignore_errors=True)
+    for earlier in (channel, packages):
+        shutil.rmtree(earlier, ignore_errors=True)
     (channel / SUBDIRECTORY).mkdir(parents=True)
     _make_channel(channel, _required(recipe.to_dict()))
     _index(channel)
