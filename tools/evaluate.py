@@ -34,10 +34,10 @@ and are, with k the published potency from 0 (Differentiated) to 5 (Totipotent):
 Overall, the correlations are means over the datasets of two potencies or more, the other figures
 means over all datasets. Each dataset has the same weight.
 
---downsample SHARE ... samples the expression of the judged cells down to those shares and gives the
-Spearman correlation of the raw scores with those at full depth: binomial samples of whole numbers;
-of other values Poisson samples of value times share, which are noisier (marked ~). Cells left
-without any count are not compared.
+--downsample SHARE ... samples the expression of all cells down to those shares, scores the samples,
+too, and gives the Spearman correlation of scores with those at full depth: binomial samples of
+whole numbers; of other values Poisson samples of value times share, which are noisier (marked ~).
+Cells left without any count are not compared.
 
 --intervals adds the means over the datasets of two potencies or more that no model is marked to
 have been trained on, with 95 % intervals from 1,000 resamples of the datasets and, within each
@@ -83,9 +83,12 @@ from cytotrace2_lite.system.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from datasets import PublishedCells
     from evaluation_intervals import JudgedCells
+    from scipy.sparse import csr_array
 
     from cytotrace2_lite.models.fold.folded import FoldedEnsemble
+    from cytotrace2_lite.pipeline import ModelInput
 
 
 @dataclass
@@ -264,8 +267,7 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     for folder in folders:
         published = read_cells(folder)
         try:
-            expression, _ = read_expression(published.values, genes=published.genes)
-            data = prepare(expression, published.species)
+            data = model_input(published, published.values)
         except InputError as error:
             raise type(error)(f"{folder}: {error}") from error
         judged = np.flatnonzero(
@@ -286,7 +288,8 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             "pseudotime": PSEUDOTIME in published.columns,
         }
         samples = {
-            share: sample_down(data.counts[judged], share, whole=whole) for share in args.downsample
+            share: model_input(published, sample_down(published.values, share, whole=whole))
+            for share in args.downsample
         }
         for contender in contenders:
             started = time.monotonic()
@@ -324,6 +327,12 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         if args.intervals and unseen
         else None,
     }
+
+
+def model_input(published: PublishedCells, values: csr_array) -> ModelInput:
+    """Give a dataset, or a sample of it, as the model sees it."""
+    expression, _ = read_expression(values, genes=published.genes)
+    return prepare(expression, published.species)
 
 
 def areas(cells: JudgedCells, name: str, asked: Sequence[Sequence[str]]) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from cytotrace2_lite.base.parameters import Parameters
 from cytotrace2_lite.base.potency import POTENCIES
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.pipeline import score_cells
-from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.system.machine import available_cores
 
 if TYPE_CHECKING:
@@ -42,11 +41,11 @@ def judge(
     data: ModelInput,
     judged: NDArray[np.intp],
     ensemble: Ensemble,
-    samples: Mapping[float, csr_array],
+    samples: Mapping[float, ModelInput],
 ) -> tuple[dict[str, Any], JudgedCells]:
-    """Score a dataset, and compare the scores with what is published."""
-    threads = available_cores()
-    result = score_cells(data, ensemble, Parameters(species=published.species, max_cores=threads))
+    """Score a dataset and samples of it, and compare the scores with what is published."""
+    parameters = Parameters(species=published.species, max_cores=available_cores())
+    result = score_cells(data, ensemble, parameters)
     potency = published.potency[judged]
     pseudotime = None
     if PSEUDOTIME in published.columns:
@@ -70,14 +69,12 @@ def judge(
     figures["spread"] = spread(cells)
     if samples:
         figures["downsampled"] = {}
-    for share, counts in samples.items():
-        left = np.flatnonzero(np.diff(counts.indptr))
-        kept = counts[left]
-        score = ensemble.predict(
-            preprocess.log2_cpm(kept), preprocess.rank_expressed(kept), threads=threads
-        ).score
+    for share, sample in samples.items():
+        scored = score_cells(sample, ensemble, parameters)
+        left = judged[sample.counts.genes_per_cell[judged] > 0]
         figures["downsampled"][f"{share:g}"] = {
-            "spearman": correlation(spearmanr, score, raw[left]),
+            "raw": correlation(spearmanr, scored.raw_score[left], result.raw_score[left]),
+            "smoothed": correlation(spearmanr, scored.score[left], result.score[left]),
             "cells": len(left),
         }
     return figures, cells
@@ -202,7 +199,10 @@ def overall(
             key: mean(found[score][key] for found in of_names) for key in (*ORDER, *LEVEL)
         }
     result["downsampled"] = {
-        share: {"spearman": mean(found["downsampled"][share]["spearman"] for found in of_names)}
+        share: {
+            score: mean(found["downsampled"][share][score] for found in of_names)
+            for score in SCORES
+        }
         for share in (f"{share:g}" for share in shares)
     }
     return result

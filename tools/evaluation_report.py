@@ -59,7 +59,7 @@ def tables(report: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
             {"": areas},
         ),
         (
-            "Spearman correlation of raw scores at a share of the depth and at full depth",
+            "Spearman correlation of scores at a share of the depth and in full, raw / smoothed",
             every if shares else [],
             {share: partial(sampled, share) for share in shares},
         ),
@@ -120,7 +120,7 @@ def medians(figures: Mapping[str, Any]) -> str:
 
 def sampled(share: str, figures: Mapping[str, Any]) -> str:
     """Show the correlation at a share of the depth."""
-    return number(figures["downsampled"][share]["spearman"])
+    return " / ".join(number(figures["downsampled"][share][score]) for score in SCORES)
 
 
 def spread(figures: Mapping[str, Any]) -> str:

@@ -57,9 +57,10 @@ _SAMPLE_SIZE = 5000  # cells whose components are computed
 _SEED = 14
 _N_NEIGHBORS = 15
 _MIN_DISTANCE = 0.5
-# With 200 or 500, cells are laid out no better: trustworthiness of 15 neighbours 0.968, 0.968 and
-# 0.969 for 3,217 cells, 0.969, 0.971 and 0.972 for 300 of them, in two and five times the time.
-_N_EPOCHS = 100
+# With 100 or 200, cells are laid out hardly better, in two and four times the time: trustworthiness
+# of 15 neighbours 0.969, 0.968 and 0.968 (enteric_morarach2021), 0.947, 0.948 and 0.949
+# (palantir_marrow), 0.927, 0.928 and 0.930 (pbmc3k), 0.967, 0.969 and 0.967 (darmanis2015).
+_N_EPOCHS = 50
 _EXTENT = 10.0  # of the coordinates at the start, as both packages have it
 # This decides only how much memory the projection takes.
 _CELLS_PER_STEP = 5000
