@@ -5,9 +5,12 @@ Longer than 450 lines because each public function lists and explains all of its
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cytotrace2_lite.base.bar import reporting
@@ -37,7 +40,6 @@ from cytotrace2_lite.read.mudata import anndata_of
 from cytotrace2_lite.system.paths import expanded
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     import pandas as pd
@@ -237,15 +239,15 @@ def run(
             )
         if strict:
             job.refuse_warnings()
-        _give_warnings(job.findings, stacklevel=3)
+        _give_warnings(job.findings)
         some = left_out(job.data.counts) if to_compute else None
         if some is not None:
-            warnings.warn(some, stacklevel=2)
+            _warn(some)
         result = job.score(
             report,
             release=not to_compute or job.has_components,
             cluster=cluster,
-            tell=partial(_give_warnings, stacklevel=4),
+            tell=_give_warnings,
         )
         if to_compute:
             layout = compute_umap(
@@ -342,8 +344,8 @@ def explain(
             job = prepare_job(source, options, progress=report)
         if strict:
             job.refuse_warnings()
-        _give_warnings(job.findings, stacklevel=3)
-        result = job.score(report, release=False, tell=partial(_give_warnings, stacklevel=4))
+        _give_warnings(job.findings)
+        result = job.score(report, release=False, tell=_give_warnings)
         return explain_scores(
             job.data,
             job.ensemble,
@@ -485,7 +487,7 @@ def cytotrace2(
             max_cores=1 if disable_parallelization else max_cores,
         ),
         annotation_path=annotation_path,
-        on_checked=partial(_give_warnings, stacklevel=4),
+        on_checked=_give_warnings,
         keep_counts=not disable_plotting,
         draws=not (disable_plotting or missing_packages()),
     )
@@ -502,7 +504,7 @@ def cytotrace2(
                 computed=scored.umap,
             )[1]
         for problem in problems:
-            warnings.warn(problem, stacklevel=2)
+            _warn(problem)
     return scored.result.to_pandas()
 
 
@@ -513,7 +515,16 @@ def _cluster_of(client: Any) -> Cluster:
     return Cluster(client)
 
 
-def _give_warnings(findings: Sequence[Finding], *, stacklevel: int) -> None:
+def _give_warnings(findings: Sequence[Finding]) -> None:
     for finding in findings:
         if finding.severity == "warning":
-            warnings.warn(finding.warning, stacklevel=stacklevel)
+            _warn(finding.warning)
+
+
+def _warn(warning: Warning) -> None:
+    """Warn at the line outside this package that called it, whatever lies between."""
+    package = str(Path(__file__).parent) + os.sep
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)

@@ -16,6 +16,7 @@ import pytest
 from scipy.sparse import coo_array, csc_array, csr_matrix
 
 import cytotrace2_lite as ct2
+from cytotrace2_lite.base.finding import Finding
 from cytotrace2_lite.genes import features
 from cytotrace2_lite.output.tables import COLUMNS
 
@@ -356,7 +357,9 @@ def test_scaling_a_cell_changes_nothing(mouse, scored, ensembles, factor):
     np.testing.assert_allclose(result.score, scored.score, rtol=0, atol=1e-4)
 
 
-def test_warnings_point_at_the_caller(ensembles, tmp_path):
+def test_warnings_point_at_the_caller(ensembles, tmp_path, monkeypatch):
+    late = Finding("unlike_training", "warning", "made up")  # told while the cells are scored
+    monkeypatch.setattr("cytotrace2_lite.job.unlike_training", lambda *_: [late])
     annotation = tmp_path / "annotation.txt"
     annotation.write_text("id\tlabel\nnone\tx\n")
     for call in (
@@ -371,6 +374,7 @@ def test_warnings_point_at_the_caller(ensembles, tmp_path):
             warnings.simplefilter("always")
             call()
         assert {Path(warning.filename).name for warning in caught} == {"test_api.py"}
+        assert sum("made up" in str(warning.message) for warning in caught) == 1
 
 
 def test_warnings_are_given(ensembles):
