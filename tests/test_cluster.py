@@ -147,7 +147,7 @@ def dying_once(path):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return score_batch(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
+        return os.kill(os.getpid(), signal.SIGKILL)
 
     return score_or_die
 
