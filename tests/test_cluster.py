@@ -283,10 +283,13 @@ class TestReading:
             ct2.run(write(matrix), model=ensemble, client=client)
 
     @pytest.mark.slow
-    def test_after_a_worker_was_killed(self, client, ensemble, write, monkeypatch):
+    def test_after_a_worker_was_killed(
+        self, client, ensemble, write, monkeypatch, patched, tmp_path
+    ):
+        patched("score_batch", dying_once(tmp_path / "killed"))
         monkeypatch.setattr("cytotrace2_lite.cluster.reading._VALUES_PER_BLOCK", 60_000)
         path, options = write(random_counts(1500, 300)), {"model": ensemble, "batch_size": 150}
-        found = ct2.run(path, client=client, progress=killing(client), **options)
+        found = ct2.run(path, client=client, **options)
         assert found.to_bytes() == ct2.run(path, **options).to_bytes()
         assert found.info["cluster"]["n_retries"] >= 1
         client.wait_for_workers(2, timeout=60)
@@ -355,11 +358,13 @@ class TestDaskArrays:
             ct2.run(array - 1, genes=features(), model=ensemble, client=client)
 
     @pytest.mark.slow
-    def test_after_a_worker_was_killed(self, client, ensemble, da, matrix):
+    def test_after_a_worker_was_killed(self, client, ensemble, da, matrix, patched, tmp_path):
+        patched("score_batch", dying_once(tmp_path / "killed"))
         array = da.from_array(matrix.toarray(), chunks=(50, -1)).map_blocks(csr_array)
         options = {"genes": features(), "model": ensemble, "batch_size": 50}
-        found = ct2.run(array, client=client, progress=killing(client), **options)
+        found = ct2.run(array, client=client, **options)
         assert found.to_bytes() == ct2.run(matrix, **options).to_bytes()
+        assert (tmp_path / "killed").exists()
         assert found.info["cluster"]["read_by"] == "workers"
         client.wait_for_workers(2, timeout=60)
 
@@ -390,19 +395,6 @@ class TestDaskArrays:
         lock = threading.Lock()
         report, told = self.run(client, array.map_blocks(lambda x: (lock, x)[1]), ensemble)
         assert "cannot be sent (TypeError: " in told[0]
-
-
-def killing(client):
-    """Progress function that kills a worker once, when some cells are predicted."""
-    done = []
-
-    def kill_once(event):
-        if not done and event.stage == "predict" and event.done:
-            done.append(1)
-            _, pid = next(iter(client.run(os.getpid).items()))
-            os.kill(pid, signal.SIGKILL)
-
-    return kill_once
 
 
 def scored(array, options, cluster, client=None):

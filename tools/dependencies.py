@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 __all__: list[str] = []
 
@@ -25,10 +26,6 @@ PERMISSIVE = re.compile(
     r"\b(0BSD|Apache|Apache-2\.0|BSD|BSD-2-Clause|BSD-3-Clause|CNRI-Python|HPND|ISC|MIT|MIT-CMU|MPL-2\.0|"
     r"Mozilla Public License|PSF|PSF-2\.0|Python Software Foundation|Unlicense|Zlib|Zope Public)\b"
 )
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licence(found: Distribution) -> str:
@@ -67,7 +64,7 @@ def _needs(name: str, extra: str) -> frozenset[str]:
         if extra:
             wanted = not wanted and marker is not None and marker.evaluate({"extra": extra})
         if wanted:
-            needed.add(_normal(requirement.name))
+            needed.add(canonicalize_name(requirement.name))
     return frozenset(needed)
 
 
@@ -87,7 +84,7 @@ def _tables() -> tuple[list[str], list[str], list[str]]:
     except PackageNotFoundError:
         sys.exit(f"{PACKAGE} is not installed for {sys.executable}. Install its wheel first.")
     core = _closure(frozenset({PACKAGE}))
-    installed = {_normal(found.metadata["Name"]) for found in distributions()}
+    installed = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
     extras = {
         extra: _closure(_needs(PACKAGE, extra)) - core
         for extra in EXTRAS

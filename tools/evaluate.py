@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
     from datasets import PublishedCells
     from evaluation_intervals import JudgedCells
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
     from cytotrace2_lite.models.fold.folded import FoldedEnsemble
     from cytotrace2_lite.pipeline import ModelInput
@@ -266,10 +266,7 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     datasets: dict[str, dict[str, Any]] = {}
     for folder in folders:
         published = read_cells(folder)
-        try:
-            data = model_input(published, published.values)
-        except InputError as error:
-            raise type(error)(f"{folder}: {error}") from error
+        data = model_input(folder, published, published.values)
         judged = np.flatnonzero(
             (published.potency >= 0) & (data.counts.genes_per_cell >= MIN_GENES)
         )
@@ -288,7 +285,7 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             "pseudotime": PSEUDOTIME in published.columns,
         }
         samples = {
-            share: model_input(published, sample_down(published.values, share, whole=whole))
+            share: model_input(folder, published, sample_down(published.values, share, whole=whole))
             for share in args.downsample
         }
         for contender in contenders:
@@ -329,10 +326,13 @@ def evaluate(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
 
 
-def model_input(published: PublishedCells, values: csr_array) -> ModelInput:
+def model_input(folder: Path, published: PublishedCells, values: csc_array) -> ModelInput:
     """Give a dataset, or a sample of it, as the model sees it."""
-    expression, _ = read_expression(values, genes=published.genes)
-    return prepare(expression, published.species)
+    try:
+        expression, _ = read_expression(values, genes=published.genes)
+        return prepare(expression, published.species)
+    except InputError as error:
+        raise type(error)(f"{folder}: {error}") from error
 
 
 def areas(cells: JudgedCells, name: str, asked: Sequence[Sequence[str]]) -> list[dict[str, Any]]:

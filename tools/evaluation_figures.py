@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from datasets import PublishedCells
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
     from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.pipeline import ModelInput
@@ -159,8 +159,8 @@ def correlation(
     return float(measure(a, b)[0])
 
 
-def sample_down(counts: csr_array, share: float, *, whole: bool) -> csr_array:
-    """Sample the values of each cell to a share of its depth, always in the same way."""
+def sample_down(counts: csc_array, share: float, *, whole: bool) -> csc_array:
+    """Sample the values of all cells to a share of their depth, always in the same way."""
     random = np.random.default_rng(SEED)
     values = counts.data
     if whole:

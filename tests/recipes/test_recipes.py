@@ -106,6 +106,13 @@ def require(program):
     return path
 
 
+def setting(name, what):
+    value = os.environ.get(name)
+    if value is None:
+        pytest.skip(f"{name} names no {what}")
+    return value
+
+
 @pytest.mark.recipes
 def test_a_changed_result_is_noticed(run, tmp_path, expected):
     assert digest(run, "expected") == expected
@@ -207,9 +214,7 @@ def test_galaxy(run, tmp_path, expected):
 def test_galaxy_runs_its_tests(run, tmp_path, expected):
     """The tests of the wrapper pass in a Galaxy; the example's results are those of the command."""
     require("planemo")
-    galaxy = os.environ.get("CT2_LITE_GALAXY")
-    if galaxy is None:
-        pytest.skip("CT2_LITE_GALAXY names no environment with galaxy-web-apps")
+    galaxy = setting("CT2_LITE_GALAXY", "environment with galaxy-web-apps")
     out = run(str(RECIPES / "galaxy/try.sh"), galaxy, "galaxy")
     assert "All 4 test(s) executed passed." in out
     files = (path for path in tmp_path.glob("galaxy/files/**/*.dat"))
@@ -258,9 +263,7 @@ def test_nf_core(part, run, tmp_path, expected):
 def test_container(run, tmp_path, expected):
     """The image is built, and runs on a machine where it may do nothing."""
     require("buildah")
-    base = os.environ.get("CT2_LITE_BASE_IMAGE")
-    if base is None:
-        pytest.skip("CT2_LITE_BASE_IMAGE names no image with Python")
+    base = setting("CT2_LITE_BASE_IMAGE", "image with Python")
     options = os.environ.get("CT2_LITE_BUILD_OPTIONS", "").split()
     run("python", "-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", str(ROOT))
     (wheel,) = (tmp_path / "dist").glob("*.whl")

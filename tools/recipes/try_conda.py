@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import rattler_build
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rattler_build.progress import SimpleProgressCallback
 
 if TYPE_CHECKING:
@@ -53,10 +54,6 @@ def _needs(name: str, extras: Iterable[str]) -> Iterator[Requirement]:
             yield requirement
 
 
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _closure(names: Iterable[str]) -> dict[str, set[str]]:
     """Names of distributions with the names of those that each needs."""
     found: dict[str, set[str]] = {}
@@ -65,9 +62,9 @@ def _closure(names: Iterable[str]) -> dict[str, set[str]]:
     while left:
         name, extras = left.pop()
         needs = list(_needs(name, extras))
-        found.setdefault(name, set()).update(_canonical(need.name) for need in needs)
+        found.setdefault(name, set()).update(canonicalize_name(need.name) for need in needs)
         for need in needs:
-            entry = (_canonical(need.name), frozenset(need.extras) | {""})
+            entry = (canonicalize_name(need.name), frozenset(need.extras) | {""})
             if entry not in seen:
                 seen.add(entry)
                 left.append(entry)
@@ -122,8 +119,8 @@ def _make_channel(channel: Path, names: set[str]) -> None:
     """Pack Python, the distributions of these names, and what they need."""
     version = ".".join(map(str, sys.version_info[:3]))
     _package(channel, "python", version, _python_files(), [])
+    in_conda = {of_pypi: of_conda for of_conda, of_pypi in NAMES.items()}
     for name, needs in _closure({NAMES.get(name, name) for name in names}).items():
-        in_conda = {of_pypi: of_conda for of_conda, of_pypi in NAMES.items()}
         depends = [f"python {PYTHON}.*", *sorted(in_conda.get(need, need) for need in needs)]
         files = _distribution_files(name)
         _package(channel, in_conda.get(name, name), metadata.version(name), files, depends)
