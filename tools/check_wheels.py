@@ -76,7 +76,7 @@ def _main(extras: list[str]) -> int:
             missing += (python, platform) in NAMED
             print(f"{platform}\t{python}\tno: {answer}")
         else:
-            core = ("onnxruntime", "numpy", "scipy", "pyarrow", "numba")
+            core = ("onnxruntime", "numpy", "scipy", "pyarrow", "llvmlite", "numba")
             versions = ", ".join(f"{name} {answer[name]}" for name in core if name in answer)
             print(f"{platform}\t{python}\t{len(answer)} wheels: {versions}")
     return int(missing > 0)

@@ -12,41 +12,35 @@ with ARPACK).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cytotrace2_lite.errors import CytoTRACE2Error
-from cytotrace2_lite.stages.gram import Scratch, gram_matrix, gram_product
+from cytotrace2_lite.stages._gram_kernels import VECTORS_PER_PRODUCT
+from cytotrace2_lite.stages.gram import GramProduct, gram_matrix
 from cytotrace2_lite.stages.krylov import (
     eigenpairs_of_matrix,
     largest_residual,
     leading_eigenpairs,
     tolerance,
 )
-from cytotrace2_lite.stages.standardised import VECTORS_PER_PRODUCT
+from cytotrace2_lite.stages.standardised import FewCells, ManyCells
 from cytotrace2_lite.system.threads import thread_pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cytotrace2_lite.stages.standardised import StandardisedCells
 
 __all__ = ["principal_components"]
 
-# These move the last bits of the results.
-_MAX_CELLS_OF_MATRIX = 1024  # up to these the Gram matrix itself is faster than its products
-# From this residual (a share of l_max) on, products in float32 are exact enough. Their errors, 1e-7
-# to 2e-7, add 1e-11 of l_max (real data) to 6e-11 (nearly equal eigenvalues) to the final residual.
-# From 1e-3 on, they would add more than is allowed.
-_FLOAT32_RESIDUAL = 1e-4
 # The rounding error of a product with a unit vector is at most so many times machine epsilon times
 # n_cells * n_genes, the trace of the Gram matrix before centring. Real data have a tenth of it.
 _NOISE = 8
 
 
 def principal_components(
-    cells: StandardisedCells,
+    cells: FewCells | ManyCells,
     n_components: int,
     *,
     threads: int = 1,
@@ -79,32 +73,23 @@ def principal_components(
     """
     n_cells = len(cells.scale)
     noise = _NOISE * np.finfo(np.float64).eps * n_cells * cells.n_genes
-    scratch = Scratch()
-    with thread_pool(threads) as pool:
-
-        def product(
-            vectors: NDArray[np.float64], dtype: type[Any] = np.float64
-        ) -> NDArray[np.float64]:
-            return gram_product(cells, vectors, pool, scratch, dtype)
-
-        if n_cells <= _MAX_CELLS_OF_MATRIX:
-            values, columns = eigenpairs_of_matrix(gram_matrix(cells, pool), n_components)
-            vectors = columns.T
+    if isinstance(cells, FewCells):
+        gram = gram_matrix(cells, threads)
+        values, columns = eigenpairs_of_matrix(gram, n_components)
+        vectors = columns.T
+        residual = largest_residual(lambda some: some @ gram, values, vectors)
+    else:
+        with thread_pool(threads) as pool:
+            product = GramProduct(cells, pool)
+            values, vectors = leading_eigenpairs(
+                product,
+                n_cells,
+                n_components,
+                block_size=VECTORS_PER_PRODUCT,
+                noise=noise,
+                pool=pool,
+            )
             residual = largest_residual(product, values, vectors)
-        else:
-            for float32_residual in (_FLOAT32_RESIDUAL, 0.0):
-                values, vectors = leading_eigenpairs(
-                    product,
-                    n_cells,
-                    n_components,
-                    block_size=VECTORS_PER_PRODUCT,
-                    noise=noise,
-                    float32_residual=float32_residual,
-                    pool=pool,
-                )
-                residual = largest_residual(product, values, vectors)
-                if residual <= tolerance(values, noise):
-                    break  # else float32 was too rough
     allowed = tolerance(values, noise)
     if not residual <= allowed:
         raise CytoTRACE2Error(

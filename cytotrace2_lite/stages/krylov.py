@@ -6,30 +6,25 @@ The eigenpairs of the operator projected on the basis converge to those of the o
 largest first. It is the block Lanczos method, but every coefficient is computed, which costs
 little here and keeps rounding errors from growing.
 
-A product may be the less exact the further the eigenpairs have converged: what the last vectors
-add to an eigenvector is so small that the rounding of float32 does not show in it.
-
 Vectors are the rows of arrays.
 
-Source: Golub and Underwood, Mathematical Software III, 1977 (block Lanczos); Simoncini and Szyld,
-SIAM J. Sci. Comput. 25, 2003, and Simoncini, SIAM J. Numer. Anal. 43, 2005 (products that are less
-exact, eigenvalues).
+Source: Golub and Underwood, Mathematical Software III, 1977 (block Lanczos).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
 __all__ = [
     "MAX_RESIDUAL",
-    "Product",
     "eigenpairs_of_matrix",
     "largest_residual",
     "leading_eigenpairs",
@@ -49,27 +44,7 @@ _WELL_CONDITIONED = 1e-3  # ratio of the shortest length to the longest
 _ENTRIES_PER_PART = 1024  # of every vector; fixed, whatever the number of threads
 
 # Only memory depends on this.
-_CHECKED_AT_ONCE = 10
-
-
-class Product(Protocol):
-    """The operator: symmetric, positive semi-definite, on vectors of length n."""
-
-    def __call__(self, vectors: NDArray[np.float64], dtype: type[Any] = ...) -> NDArray[np.float64]:
-        """Multiply.
-
-        Parameters
-        ----------
-        vectors
-            float64, shape (n_vectors, n).
-        dtype
-            np.float64, or np.float32 where rounding errors of that size do not matter.
-
-        Returns
-        -------
-        ndarray
-            The images; float64, shape (n_vectors, n).
-        """
+_CHECKED_AT_ONCE = 16
 
 
 def tolerance(values: NDArray[np.float64], noise: float) -> float:
@@ -86,7 +61,9 @@ def tolerance(values: NDArray[np.float64], noise: float) -> float:
 
 
 def largest_residual(
-    product: Product, values: NDArray[np.float64], vectors: NDArray[np.float64]
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    values: NDArray[np.float64],
+    vectors: NDArray[np.float64],
 ) -> float:
     """Compute the largest |G u - l u| of some eigenpairs.
 
@@ -134,13 +111,12 @@ def eigenpairs_of_matrix(
 
 
 def leading_eigenpairs(
-    product: Product,
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     n: int,
     k: int,
     *,
     block_size: int,
     noise: float,
-    float32_residual: float,
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the largest eigenpairs of an operator.
@@ -159,9 +135,6 @@ def leading_eigenpairs(
         How many vectors are multiplied together.
     noise
         Bound of the rounding error of a product with a unit vector: an eigenvalue below it is zero.
-    float32_residual
-        Residual, as a share of the largest eigenvalue, from which on products are asked for in
-        float32; 0 for never.
     pool
         Threads that share the work. The result does not depend on their number.
 
@@ -181,17 +154,12 @@ def leading_eigenpairs(
     next_check = k  # size of the basis
     previous = None  # size and residual at the check before
     settled = None  # eigenvalues at the first check that was passed
-    rough = False  # whether products are in float32
     newest = _orthonormal(random.standard_normal((min(block_size, limit), n)), basis[:0], 0.0, pool)
     while True:
-        image = product(newest, np.float32 if rough else np.float64)
+        image = product(newest)
         old, size = size, size + len(newest)
         basis[old:size] = newest
         rest, coefficients = _orthogonalise(image, basis[:size], pool, recent)
-        if rough:
-            # An exact image has nothing in earlier vectors. These have so much weight in the
-            # eigenvectors that rounding errors there, and only there, would count.
-            coefficients[:recent] = 0
         projected[:size, old:size] = coefficients
         projected[old:size, :size] = coefficients.T
         recent = old
@@ -204,10 +172,7 @@ def leading_eigenpairs(
             if size == limit:
                 break
             goal = allowed / 2
-            level = max(float32_residual * values[-1], goal)
-            rough = settled is None and goal < residual <= level
-            target = level if settled is None and residual > level else goal
-            next_check, previous = _next_check(size, residual, target, previous), (size, residual)
+            next_check, previous = _next_check(size, residual, goal, previous), (size, residual)
             if residual <= goal:
                 # Eigenpairs, but maybe not the largest ones: of an eigenvalue that is repeated, a
                 # block finds as many copies as it has vectors. Fresh random vectors would find

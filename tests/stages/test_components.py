@@ -3,16 +3,28 @@
 import numpy as np
 import pytest
 from helpers.counts import distances_between, random_counts, structured_counts
+from llvmlite import binding
 from scipy.sparse import csr_array
 
 from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.stages import _gram_kernels, gram, krylov, preprocess, standardised
 from cytotrace2_lite.stages import components as pca
-from cytotrace2_lite.stages import krylov, preprocess, standardised
 from cytotrace2_lite.stages.standardised import standardise
+from cytotrace2_lite.system import compiler
+from cytotrace2_lite.system.compiler import Compiled
+from cytotrace2_lite.system.threads import thread_pool
 
 
-def exact_components(counts, k):
-    cells = preprocess.log2_cpm(counts).toarray()
+def log2_cpm(counts):
+    return preprocess.log2_cpm(counts).toarray()
+
+
+def as_kept(cells):
+    """Values as `standardise` keeps them: those of many cells are rounded."""
+    return cells if standardised._MAX_FEW else np.rint(cells * 2**26) / 2**26
+
+
+def exact_components(cells, k):
     cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
     left, singular, _ = np.linalg.svd(cells - cells.mean(axis=0), full_matrices=False)
     return left[:, :k] * singular[:k]
@@ -26,7 +38,7 @@ def components(counts, **options):
 def way(request, monkeypatch):
     """Few cells' components come from the Gram matrix, many cells' from products with it."""
     if request.param == "products":
-        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
+        monkeypatch.setattr(standardised, "_MAX_FEW", 0)
 
 
 @pytest.mark.usefixtures("way")
@@ -35,18 +47,14 @@ class TestComponents:
     def test_equal_to_the_full_decomposition(self, n_cells):
         counts = structured_counts(n_cells)
         ours = components(counts)
-        theirs = exact_components(counts, 30)
+        theirs = exact_components(as_kept(log2_cpm(counts)), 30)
         assert ours.shape == (n_cells, 30)
         signs = np.sign((ours * theirs).sum(axis=0))
         np.testing.assert_allclose(ours * signs, theirs, rtol=0, atol=1e-8 * np.abs(theirs).max())
 
-    @pytest.mark.parametrize("rounded", [False, True])
-    def test_the_residual_is_as_promised(self, rounded, monkeypatch):
+    def test_the_residual_is_as_promised(self):
         counts = structured_counts(300)
-        cells = preprocess.log2_cpm(counts).toarray()
-        if rounded:
-            monkeypatch.setattr(standardised, "_MAX_EXACT_VALUES", 0)
-            cells = np.rint(cells * 2**26) / 2**26
+        cells = as_kept(log2_cpm(counts))
         ours = components(counts)
         cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
         cells -= cells.mean(axis=0)
@@ -57,16 +65,14 @@ class TestComponents:
         assert residual.max() <= krylov.MAX_RESIDUAL * values[0] * 1.1
 
     @pytest.mark.parametrize("n_cells", [100, 400])
-    def test_rounding_does_not_matter(self, n_cells, monkeypatch):
+    def test_rounding_does_not_matter(self, n_cells):
         counts = structured_counts(n_cells)
-        exact = distances_between(components(counts))
-        monkeypatch.setattr(standardised, "_MAX_EXACT_VALUES", 0)
-        assert standardise(counts).dense[0].dtype == np.int32
         ours = distances_between(components(counts))
+        exact = distances_between(exact_components(log2_cpm(counts), 30))
         np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-8 * exact.max())
 
     def test_fails_rather_than_return_less(self, monkeypatch):
-        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
+        monkeypatch.setattr(standardised, "_MAX_FEW", 0)
         monkeypatch.setattr(krylov, "_MAX_BASIS", 60)
         with pytest.raises(CytoTRACE2Error, match="did not converge: residual"):
             components(structured_counts(400))
@@ -75,7 +81,7 @@ class TestComponents:
         # Rank 9: the other components are zero, and copies lie exactly on one another.
         counts = structured_counts(10)[np.arange(120) % 10]
         ours = components(counts)
-        expected = distances_between(exact_components(counts, 9))
+        expected = distances_between(exact_components(log2_cpm(counts), 9))
         np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
 
     def test_identical_cells(self):
@@ -104,7 +110,7 @@ class TestComponents:
         counts[7] = 3.0
         ours = components(csr_array(counts))
         assert np.isfinite(ours).all()
-        cells = preprocess.log2_cpm(csr_array(counts)).toarray()
+        cells = log2_cpm(csr_array(counts))
         cells -= cells.mean(axis=1, keepdims=True)
         std = cells.std(axis=1, keepdims=True)
         std[7] = 1
@@ -114,23 +120,13 @@ class TestComponents:
         expected = distances_between(left[:, :30] * singular[:30])
         np.testing.assert_allclose(distances_between(ours), expected, rtol=0, atol=1e-6)
 
-    @pytest.mark.parametrize("rounded", [False, True])
-    def test_threads_do_not_matter(self, rounded, monkeypatch):
-        if rounded:
-            monkeypatch.setattr(standardised, "_MAX_EXACT_VALUES", 0)
+    def test_threads_do_not_matter(self, monkeypatch):
         counts = structured_counts(250)
         whole = distances_between(components(counts))
-        # Parts so small that there are several of every kind.
-        for limit in (
-            *("_VALUES_PER_STEP", "_DENSE_VALUES_PER_PART", "_SPARSE_VALUES_PER_PART"),
-            "_VALUES_PER_CALL",
-        ):
-            monkeypatch.setattr(standardised, limit, 10_000)
-        monkeypatch.setattr(standardised, "_MULTIPLICATIONS_PER_PRODUCT", 10_000)
+        monkeypatch.setattr(standardised, "_VALUES_PER_STEP", 10_000)
+        monkeypatch.setattr(gram, "_PARTS", 5)
+        monkeypatch.setattr(gram, "_GENES_PER_STEP", 64)
         monkeypatch.setattr(krylov, "_ENTRIES_PER_PART", 100)
-        cells = standardise(counts)
-        assert len(cells.dense) > 2
-        assert len(cells.sparse) > 2
         one = components(counts, threads=1)
         for threads in (2, 4):
             np.testing.assert_array_equal(components(counts, threads=threads), one)
@@ -138,40 +134,61 @@ class TestComponents:
         np.testing.assert_allclose(parted, whole, rtol=0, atol=1e-9 * whole.max())
 
 
-class TestFloat32Products:
-    @pytest.fixture(autouse=True)
-    def columns(self, monkeypatch):
-        """Count the vectors multiplied in each type."""
-        monkeypatch.setattr(pca, "_MAX_CELLS_OF_MATRIX", 0)
-        columns = {np.float64: 0, np.float32: 0}
-        gram_product = pca.gram_product
+@pytest.fixture
+def kernels(monkeypatch, request):
+    """The products compiled for another processor of this kind."""
+    if request.param == "any":  # neither AVX-512 nor AVX2, nor products and sums in one step
+        monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "")
+        monkeypatch.setattr(binding, "get_host_cpu_features", binding.FeatureMap)
+    fresh = Compiled(_gram_kernels.KERNELS._source)
+    monkeypatch.setattr(gram, "KERNELS", fresh)
 
-        def counted(cells, vectors, pool, scratch, dtype):
-            columns[dtype] += len(vectors)
-            return gram_product(cells, vectors, pool, scratch, dtype)
 
-        monkeypatch.setattr(pca, "gram_product", counted)
-        return columns
+class TestProducts:
+    def counts(self, n_cells, shares):
+        """Random counts of genes that such shares of the cells express."""
+        random = np.random.RandomState(0)
+        expressed = random.rand(n_cells, len(shares)) < shares
+        expressed[:, 0] = True
+        return csr_array(expressed * random.geometric(0.2, expressed.shape))
 
-    @pytest.mark.parametrize("rounded", [False, True])
-    def test_do_not_show(self, rounded, columns, monkeypatch):
-        if rounded:
-            monkeypatch.setattr(standardised, "_MAX_EXACT_VALUES", 0)
-        counts = structured_counts(700)
-        ours = distances_between(components(counts))
-        assert columns[np.float32] > 0.2 * columns[np.float64]
-        n_columns = sum(columns.values())
-        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 0.0)
-        columns.update({np.float64: 0, np.float32: 0})
-        exact = distances_between(components(counts))
-        assert columns[np.float32] == 0
-        assert n_columns <= columns[np.float64] + 2 * standardised.VECTORS_PER_PRODUCT
-        np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-10 * exact.max())
+    def check(self, counts, n_vectors, threads=2):
+        """Compare the product with that of the matrix, which is made with NumPy alone."""
+        cells = np.rint(log2_cpm(counts) * 2**26) / 2**26
+        cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, keepdims=True)
+        cells -= cells.mean(axis=0)
+        vectors = np.random.RandomState(1).standard_normal((n_vectors, len(cells)))
+        expected = vectors @ cells @ cells.T
+        with thread_pool(threads) as pool:
+            ours = gram.GramProduct(standardise(counts), pool)(vectors)
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
-    def test_are_given_up_where_they_do_not_suffice(self, columns, monkeypatch):
-        counts = structured_counts(400)
-        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 1.0)
-        ours = components(counts)
-        assert columns[np.float32] > 0
-        monkeypatch.setattr(pca, "_FLOAT32_RESIDUAL", 0.0)
-        np.testing.assert_array_equal(ours, components(counts))
+    @pytest.mark.parametrize("kernels", ["this", "any"], indirect=True)
+    @pytest.mark.parametrize("n_vectors", [1, 4, 8, 13])
+    @pytest.mark.parametrize(
+        ("n_cells", "shares"),
+        [
+            (130, np.linspace(0, 1, 300)),
+            (128, np.linspace(0.5, 1, 37)),  # none is sparse
+            (90, np.r_[1, np.full(40, 0.1)]),  # one is dense
+            (33, np.r_[1, np.full(3, 0.03), np.zeros(9)]),
+        ],
+        ids=["all kinds", "dense", "sparse", "few"],
+    )
+    @pytest.mark.usefixtures("kernels")
+    def test_equal_to_the_matrix(self, n_cells, shares, n_vectors, monkeypatch):
+        monkeypatch.setattr(standardised, "_MAX_FEW", 0)
+        self.check(self.counts(n_cells, shares), n_vectors)
+
+    @pytest.mark.parametrize(("n_more", "dtype"), [(0, np.uint16), (3, np.int32)])
+    def test_more_cells_than_16_bits_count(self, n_more, dtype):
+        counts = self.counts((1 << 16) + n_more, np.r_[1, np.full(6, 0.3)])
+        assert standardise(counts).cells.dtype == dtype
+        self.check(counts, 2)
+
+    def test_where_no_code_may_be_compiled(self, monkeypatch):
+        monkeypatch.setattr(compiler, "may_compile", lambda: False)
+        monkeypatch.setattr(gram, "KERNELS", Compiled(_gram_kernels.KERNELS._source))
+        monkeypatch.setattr(standardised, "_MAX_FEW", 0)
+        with pytest.raises(CytoTRACE2Error, match=r"Allow it, or choose .* of up to 1,000\.$"):
+            components(structured_counts(50))
