@@ -6,8 +6,6 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cytotrace2_lite.counts.expression import Block
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._about import about_genes_or_cells, refuse_about
@@ -27,6 +25,9 @@ if TYPE_CHECKING:
     from cytotrace2_lite.read._source import Source
 
 __all__ = ["TextTable"]
+
+# Only speed depends on this.
+_BLOCKS_BEFORE_COMPILING = 12  # 24 MB: until then, to compile code would take longer than it saves
 
 _BOM = b"\xef\xbb\xbf"
 _FORMATS = {b"\t": "tsv", b",": "csv"}
@@ -125,7 +126,8 @@ class TextTable(StreamReader):
             A line has more or fewer fields than the header, no name or the name of another line,
             or a value is missing, negative, infinite or not a number. The first such line counts.
         """
-        for text, scanned in in_order(self._scan, self._texts, self._threads, caller_works=True):
+        numbered = enumerate(self._texts)
+        for text, scanned in in_order(self._scan, numbered, self._threads, caller_works=True):
             if scanned is None:
                 raise self._error_in(text)
             names, row, column, value = scanned
@@ -140,7 +142,7 @@ class TextTable(StreamReader):
             if not self.by_gene:
                 refuse_about(f"{self.name}: ", names)
             gene, cell = (row, column) if self.by_gene else (column, row)
-            yield Block(gene, cell.astype(np.int32), value, float(value.max(initial=0.0)))
+            yield Block(gene, cell, value, float(value.max(initial=0.0)))
 
     def _read_header(self, options: ReadOptions) -> bytes:
         """Find the delimiter and the columns; return the lines that were read after the header."""
@@ -294,8 +296,10 @@ class TextTable(StreamReader):
             f"{self.name}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
         )
 
-    def _scan(self, text: bytes) -> tuple[bytes, Scanned | None]:
-        return text, scan(text, self._delimiter, len(self._columns) + 1)
+    def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None]:
+        number, text = numbered
+        is_long = number >= _BLOCKS_BEFORE_COMPILING
+        return text, scan(text, self._delimiter, len(self._columns) + 1, compiled=is_long)
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""

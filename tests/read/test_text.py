@@ -37,7 +37,7 @@ def read(path, **options):
     with text_table(path, **options) as table:
         n_genes = 0
         for block in table.blocks():
-            assert block.gene.dtype == np.int64
+            assert block.gene.dtype == np.int32
             assert block.cell.dtype == np.int32
             assert block.value.dtype == np.float64
             assert block.max_value == max(block.value, default=0.0)
