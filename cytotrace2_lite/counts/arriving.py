@@ -30,6 +30,7 @@ MAX_BYTES = 512 << 20
 # Only speed and memory depend on these.
 _VALUES_PER_CHUNK = 1 << 21  # sorted by cell at a time
 _VALUES_PER_STEP = 1 << 19  # given back, and sorted by gene, at a time
+_BYTES_PER_FILE = 1 << 29  # a file whose values were all given back is closed, and its room free
 
 _VALUE_TYPES = (np.uint8, np.uint16, np.float32, np.float64)
 
@@ -156,7 +157,7 @@ class Arriving:
         """Give the array itself while there is room in memory, else one in the file."""
         if self._in_memory <= self.max_bytes:
             return array
-        if self._file is None:
+        if self._file is None or self._file.n_bytes >= _BYTES_PER_FILE:
             self._file = ArrayFile()
         return self._file.append(array)
 
@@ -183,12 +184,15 @@ class Arriving:
             before = ends[start - 1] if start else 0
             stop = int(np.searchsorted(ends, before + _VALUES_PER_STEP, side="right"))
             stop = min(max(stop, start + 1), n_cells)
-            chunks = [
-                chunk
-                for chunk in self._chunks
-                if chunk.first_cell < stop and start < chunk.first_cell + chunk.n_cells
-            ]
-            yield Step(start, stop, chunks)
+            yield Step(
+                start,
+                stop,
+                [
+                    chunk
+                    for chunk in self._chunks
+                    if chunk.first_cell < stop and start < chunk.first_cell + chunk.n_cells
+                ],
+            )
             if release:
                 self._chunks = [
                     chunk for chunk in self._chunks if chunk.first_cell + chunk.n_cells > stop
@@ -196,6 +200,7 @@ class Arriving:
             start = stop
         if release:
             self._chunks.clear()
+            self._file = None
 
     @property
     def value_type(self) -> np.dtype[Any]:

@@ -31,6 +31,11 @@ class ArrayFile:
 
     Several threads may read and write it. It is closed with the last of its arrays.
 
+    Attributes
+    ----------
+    n_bytes
+        Size of its arrays.
+
     Raises
     ------
     OutputError
@@ -40,7 +45,7 @@ class ArrayFile:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._end = 0
+        self.n_bytes = 0
         try:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (as long as its arrays)
         except OSError as error:
@@ -55,8 +60,8 @@ class ArrayFile:
 
     def reserve(self, size: int, dtype: DTypeLike) -> SpilledArray:
         """Set room aside for an array of shape (size,), to be written later."""
-        spilled = SpilledArray(self, self._end, np.dtype(dtype))
-        self._end += size * spilled.dtype.itemsize
+        spilled = SpilledArray(self, self.n_bytes, np.dtype(dtype))
+        self.n_bytes += size * spilled.dtype.itemsize
         return spilled
 
     def write(self, position: int, array: NDArray[Any]) -> None:

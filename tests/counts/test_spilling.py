@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,26 @@ class Full:
 
     def write(self, _):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_files_are_closed_as_their_values_are_given_back(monkeypatch):
+    made = []
+
+    def new_file(make=spill.ArrayFile):
+        file = make()
+        made.append(weakref.ref(file))
+        return file
+
+    monkeypatch.setattr(arriving, "_BYTES_PER_FILE", 2000)
+    monkeypatch.setattr(arriving, "ArrayFile", new_file)
+    arrived = arrive(matrix(), np.arange(matrix().nnz), max_bytes=0)
+    steps = arrived.steps(90, release=True)
+    opened = [sum(file() is not None for file in made) for _ in steps]
+    assert len(made) > 3
+    assert opened[0] == len(made)
+    assert opened[-1] == 1
+    assert opened == sorted(opened, reverse=True)
 
 
 @pytest.mark.usefixtures("small_chunks")
