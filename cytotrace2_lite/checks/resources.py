@@ -22,12 +22,12 @@ __all__ = ["check_resources", "estimate"]
 # Costs, from runs on 300 to 20,000 cells with 700 to 7,000 genes each (tests/benchmarks/
 # estimate.py). On the machine of these runs, most estimates are off by less than a factor of 1.3,
 # and the worst by a factor of 2.
-_SECONDS_PER_CELL = 4.5e-4
-_SECONDS_PER_VALUE = 3.3e-7
+_SECONDS_PER_CELL = 3.5e-4
+_SECONDS_PER_VALUE = 2.6e-7
 _SECONDS_PER_PAIR = 5e-9  # of cells, in the search for neighbours
 _PARALLEL_SHARE = 0.8
-_BYTES_AT_REST = 1.5e8  # libraries, model, tables of genes
-_BYTES_PER_VALUE = 12  # of a batch
+_BYTES_AT_REST = 1.9e8  # libraries, model, tables of genes
+_BYTES_PER_VALUE = 9  # of a batch
 _BYTES_PER_CELL = 7e3  # of a batch
 _BYTES_PER_CELL_IN_ALL = 300  # names, scores, the results as text
 _BYTES_PER_THREAD = 4e7
