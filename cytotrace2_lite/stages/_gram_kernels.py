@@ -31,8 +31,9 @@ a value with all of them. In C, but for the names of types:
         }
     }
 
-Sums are taken in a fixed order. Whether a product and the sum that follows are rounded once or
-twice depends on the processor, as with BLAS.
+Sums are taken in a fixed order, that of a sparse gene as one of its even and one of its odd values.
+Whether a product and the sum that follows are rounded once or twice depends on the processor, as
+with BLAS.
 """
 
 from __future__ import annotations
@@ -368,6 +369,10 @@ done:
 #: addresses of int32 (`values`), int64 (`first`) and float64 (all from `vectors` on, of which
 #: `on_cells` and `total` are added to). There is at least one group, gene, tile of cells, and pair
 #: of values in each gene.
+#:
+#: `pack_dense` and `pack_sparse_...` put the values of some cells, a CSC matrix of int32 whose rows
+#: are counted from `first_cell`, where these look for them; `free` is where the next value of each
+#: sparse gene goes. There is at least one gene.
 KERNELS = Compiled(
     lambda: "".join(
         [

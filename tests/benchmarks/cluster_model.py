@@ -3,7 +3,8 @@
     python tests/benchmarks/cluster_model.py CLUSTER.jsonl
 
 The records are of `cluster.py`: of 1, 2 and 4 workers at three sizes or more, and of one process.
-Least squares, with no term below 0:
+Least squares, with no term below 0, and b no less than Dask's own estimate (`SECONDS_PER_TASK`), as
+runs on one machine have few tasks:
 
     starting process  = start + a * cells + b * tasks of Dask
     all workers       = start * workers + c * cells
@@ -27,6 +28,7 @@ from scipy.optimize import nnls
 
 BATCH = 10_000
 BYTES_PER_SECOND = 125e6  # between two workers: 1 Gbit/s
+SECONDS_PER_TASK = 1e-3  # docs.dask.org, best practices: up to a millisecond
 # As in `cluster/reading.py`, for data of `make_data.py`.
 VALUES_PER_CELL = 2_400
 VALUES_PER_BLOCK, MOST_VALUES_PER_BLOCK = 1 << 24, 1 << 27
@@ -70,6 +72,10 @@ def fitted(records: list[dict[str, Any]]) -> Model:
     # Relative errors, so that the largest size does not outweigh all others.
     of_driver = np.column_stack([np.ones(len(runs)), cells, tasks])
     start, cell, task = nnls(of_driver / driver[:, None], np.ones(len(runs)))[0]
+    if task < SECONDS_PER_TASK:
+        task = SECONDS_PER_TASK
+        rest = (driver - task * tasks) / driver
+        start, cell = nnls(of_driver[:, :2] / driver[:, None], rest)[0]
     of_workers = np.column_stack([workers, cells])
     worker_start, worker_cell = nnls(of_workers / others[:, None], np.ones(len(runs)))[0]
     several = [run for run in runs if run["cluster"]["n_workers"] > 1]

@@ -1,5 +1,9 @@
 """Principal components against the full decomposition, few cells and many, and at their edges."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.counts import distances_between, random_counts, structured_counts
@@ -192,3 +196,28 @@ class TestProducts:
         monkeypatch.setattr(standardised, "_MAX_FEW", 0)
         with pytest.raises(CytoTRACE2Error, match=r"Allow it, or choose .* of up to 1,000\.$"):
             components(structured_counts(50))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux forbids it for a process")
+def test_a_run_where_the_system_forbids_compiled_code(tmp_path):
+    code = (
+        "import ctypes, sys\n"
+        "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, of Linux 6.3\n"
+        "    sys.exit(77)\n"
+        "from cytotrace2_lite.cli.main import main\n"
+        "from cytotrace2_lite.stages import standardised\n"
+        "standardised._MAX_FEW = int(sys.argv.pop(1))\n"
+        "main(sys.argv[1:])\n"
+    )
+    data = Path(__file__).parents[1] / "data/enteric_300.txt.gz"
+    for most_few, expected in ((1024, 0), (100, 1)):
+        out = tmp_path / str(most_few)
+        command = [sys.executable, "-c", code, str(most_few), "run", str(data), "-dpl", "-o", out]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode == 77:
+            pytest.skip("this Linux cannot forbid it")
+        assert ended.returncode == expected, ended.stderr
+        assert out.exists() == (expected == 0)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: this system does not let programs run code that they compile")
+    assert "Traceback" not in ended.stderr
