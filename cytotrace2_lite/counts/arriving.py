@@ -184,15 +184,12 @@ class Arriving:
             before = ends[start - 1] if start else 0
             stop = int(np.searchsorted(ends, before + _VALUES_PER_STEP, side="right"))
             stop = min(max(stop, start + 1), n_cells)
-            yield Step(
-                start,
-                stop,
-                [
-                    chunk
-                    for chunk in self._chunks
-                    if chunk.first_cell < stop and start < chunk.first_cell + chunk.n_cells
-                ],
-            )
+            chunks = [
+                chunk
+                for chunk in self._chunks
+                if chunk.first_cell < stop and start < chunk.first_cell + chunk.n_cells
+            ]
+            yield Step(start, stop, chunks)
             if release:
                 self._chunks = [
                     chunk for chunk in self._chunks if chunk.first_cell + chunk.n_cells > stop

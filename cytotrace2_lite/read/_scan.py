@@ -100,14 +100,8 @@ def scan(text: bytes, delimiter: bytes, width: int, *, compiled: bool = False) -
 
     crlf = byte[newlines[1:] - 1] == _CR
     end[first[1:][crlf] - 1] -= 1
-    try:
-        names = [
-            name_of(text[i:j])
-            for i, j in zip(start[first[:-1]].tolist(), end[first[:-1]].tolist(), strict=True)
-        ]
-    except UnicodeDecodeError:
-        return None
-    if not all(names):
+    names = _names(text, np.column_stack([start[first[:-1]], end[first[:-1]]]))
+    if names is None:
         return None
 
     is_value = np.ones(len(start), np.bool_)
@@ -121,6 +115,15 @@ def scan(text: bytes, delimiter: bytes, width: int, *, compiled: bool = False) -
         some = value > 0
         row, column, value = row[some], column[some], value[some]
     return Scanned(names, row, column, value)
+
+
+def _names(text: bytes, bounds: NDArray[np.int64]) -> list[str] | None:
+    """Decode the names of lines, from their bounds, shape (n_lines, 2); None if one is no name."""
+    try:
+        names = [name_of(text[i:j]) for i, j in bounds.tolist()]
+    except UnicodeDecodeError:
+        return None
+    return names if all(names) else None
 
 
 def _scan_counts(text: bytes, delimiter: bytes, width: int) -> Scanned | None:
@@ -142,10 +145,7 @@ def _scan_counts(text: bytes, delimiter: bytes, width: int) -> Scanned | None:
     )
     if n_values < 0:
         return None
-    try:
-        names = [name_of(text[i:j]) for i, j in bounds[bounds[:, 1] > 0].tolist()]
-    except UnicodeDecodeError:
-        return None
-    if not all(names):
+    names = _names(text, bounds[bounds[:, 1] > 0])
+    if names is None:
         return None
     return Scanned(names, row[:n_values], column[:n_values], value[:n_values])

@@ -45,7 +45,10 @@ from cytotrace2_lite.system.compiler import Compiled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CELLS_PER_TILE", "GENES_PER_GROUP", "KERNELS", "VECTORS_PER_PRODUCT"]
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["CELLS_PER_TILE", "GENES_PER_GROUP", "KERNELS", "VECTORS_PER_PRODUCT", "for_cells"]
 
 #: How many vectors are multiplied together. With 4 the components are found in a quarter fewer
 #: vectors, but a product of 4 takes nearly as long as one of 8.
@@ -85,6 +88,15 @@ def _converted(name: str, at: str) -> str:
   %{name}.at = getelementptr double, ptr %tile, i64 {at}
   %{name}.number = load double, ptr %{name}.at, align 8
 {_spread(name, f"%{name}.number")}"""
+
+
+def _bounds(number: str, indptr: str) -> str:
+    """Load where the values of gene g begin and end; the bounds are numbers of this type."""
+    return f"""\
+  %begin.at = getelementptr {number}, ptr {indptr}, i64 %g
+  %begin = load {number}, ptr %begin.at
+  %end.at = getelementptr {number}, ptr {indptr}, i64 %g.next
+  %end = load {number}, ptr %end.at"""
 
 
 def _value(name: str, at: str) -> str:
@@ -235,10 +247,7 @@ gene:
   %g = phi i64 [0, %entry], [%g.next, %gene.end]
 {_phi("total.gene", "%total.start, %entry", "%total.next, %gene.end")}
   %g.next = add i64 %g, 1
-  %begin.at = getelementptr i64, ptr %first, i64 %g
-  %begin = load i64, ptr %begin.at, align 8
-  %end.at = getelementptr i64, ptr %first, i64 %g.next
-  %end = load i64, ptr %end.at, align 8
+{_bounds("i64", "%first")}
   br label %to.pair
 to.pair:
   %i = phi i64 [%begin, %gene], [%i.next, %to.pair]
@@ -277,6 +286,17 @@ done:
 """
 
 
+# Value i of a gene of the step that is packed, and its row; and how the loop over them goes on.
+_VALUE_OF_STEP = """\
+  %from = getelementptr i32, ptr %data, i32 %i
+  %number = load i32, ptr %from, align 4
+  %row.at = getelementptr i32, ptr %rows, i32 %i
+  %row = load i32, ptr %row.at, align 4"""
+_NEXT_OF_STEP = """\
+  %i.next = add i32 %i, 1
+  %i.more = icmp ult i32 %i.next, %end
+  br i1 %i.more, label %value, label %gene.end"""
+
 _PACK_DENSE = f"""
 define void @pack_dense(ptr noalias %data, ptr noalias %rows, ptr noalias %indptr, i64 %n_genes,
                         i64 %first_cell, i64 %n_filled, ptr noalias %dense) {{
@@ -290,23 +310,15 @@ gene:
   %cell.at = add i64 %group.at, %first_cell
   %to.values = getelementptr [{GENES_PER_GROUP} x i32], ptr %dense, i64 %cell.at, i64 %k
   %g.next = add i64 %g, 1
-  %begin.at = getelementptr i32, ptr %indptr, i64 %g
-  %begin = load i32, ptr %begin.at, align 4
-  %end.at = getelementptr i32, ptr %indptr, i64 %g.next
-  %end = load i32, ptr %end.at, align 4
+{_bounds("i32", "%indptr")}
   %some = icmp ult i32 %begin, %end
   br i1 %some, label %value, label %gene.end
 value:
   %i = phi i32 [%begin, %gene], [%i.next, %value]
-  %from = getelementptr i32, ptr %data, i32 %i
-  %number = load i32, ptr %from, align 4
-  %row.at = getelementptr i32, ptr %rows, i32 %i
-  %row = load i32, ptr %row.at, align 4
+{_VALUE_OF_STEP}
   %to = getelementptr [{GENES_PER_GROUP} x i32], ptr %to.values, i32 %row
   store i32 %number, ptr %to, align 4
-  %i.next = add i32 %i, 1
-  %i.more = icmp ult i32 %i.next, %end
-  br i1 %i.more, label %value, label %gene.end
+{_NEXT_OF_STEP}
 gene.end:
   %g.more = icmp ult i64 %g.next, %n_genes
   br i1 %g.more, label %gene, label %done
@@ -318,42 +330,33 @@ done:
 
 def _pack_sparse(index: str) -> str:
     """Write the loops that append values to sparse genes, whose cells are of this type."""
-    narrowed = f"trunc i32 %cell to {index}" if index != "i32" else "add i32 %cell, 0"
     return f"""
 define void @pack_sparse_{index}(ptr noalias %data, ptr noalias %rows, ptr noalias %indptr,
                                  i64 %n_genes, i64 %first_cell, ptr noalias %free,
                                  ptr noalias %values, ptr noalias %cells) {{
 entry:
-  %first_cell.32 = trunc i64 %first_cell to i32
   br label %gene
 gene:
   %g = phi i64 [0, %entry], [%g.next, %gene.end]
   %g.next = add i64 %g, 1
   %free.at = getelementptr i64, ptr %free, i64 %g
   %free.first = load i64, ptr %free.at, align 8
-  %begin.at = getelementptr i32, ptr %indptr, i64 %g
-  %begin = load i32, ptr %begin.at, align 4
-  %end.at = getelementptr i32, ptr %indptr, i64 %g.next
-  %end = load i32, ptr %end.at, align 4
+{_bounds("i32", "%indptr")}
   %some = icmp ult i32 %begin, %end
   br i1 %some, label %value, label %gene.end
 value:
   %i = phi i32 [%begin, %gene], [%i.next, %value]
   %to = phi i64 [%free.first, %gene], [%to.next, %value]
-  %from = getelementptr i32, ptr %data, i32 %i
-  %number = load i32, ptr %from, align 4
-  %row.at = getelementptr i32, ptr %rows, i32 %i
-  %row = load i32, ptr %row.at, align 4
-  %cell = add i32 %row, %first_cell.32
-  %narrow = {narrowed}
+{_VALUE_OF_STEP}
+  %row.64 = zext i32 %row to i64
+  %cell = add i64 %row.64, %first_cell
+  %narrow = trunc i64 %cell to {index}
   %to.value = getelementptr i32, ptr %values, i64 %to
   store i32 %number, ptr %to.value, align 4
   %to.cell = getelementptr {index}, ptr %cells, i64 %to
   store {index} %narrow, ptr %to.cell, align 2
   %to.next = add i64 %to, 1
-  %i.next = add i32 %i, 1
-  %i.more = icmp ult i32 %i.next, %end
-  br i1 %i.more, label %value, label %gene.end
+{_NEXT_OF_STEP}
 gene.end:
   %free.last = phi i64 [%free.first, %gene], [%to.next, %value]
   store i64 %free.last, ptr %free.at, align 8
@@ -363,6 +366,11 @@ done:
   ret void
 }}
 """
+
+
+def for_cells(name: str, cells: NDArray[np.uint16] | NDArray[np.int32]) -> str:
+    """Name the function for the type of these cells."""
+    return f"{name}_i16" if cells.itemsize == 2 else f"{name}_i32"
 
 
 #: `dense`, and `sparse_i16` and `sparse_i32` by the type of `cells`. Arguments are as above:

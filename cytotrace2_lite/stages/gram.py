@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytotrace2_lite.stages._gram_kernels import KERNELS, VECTORS_PER_PRODUCT
+from cytotrace2_lite.stages._gram_kernels import KERNELS, VECTORS_PER_PRODUCT, for_cells
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class GramProduct:
         values = np.linspace(0, cells.first[-1], _PARTS + 1)
         self._groups = np.linspace(0, n_groups, _PARTS + 1).astype(int)
         self._genes = np.searchsorted(cells.first, values)
-        self._through_sparse = KERNELS[
-            "sparse_i16" if cells.cells.dtype == np.uint16 else "sparse_i32"
-        ]
+        self._through_sparse = KERNELS[for_cells("sparse", cells.cells)]
         # Used again for each product: fresh pages cost as much as a part of it.
         self._vectors = _aligned(n_filled)
         self._on_cells = _aligned(_PARTS, n_filled)

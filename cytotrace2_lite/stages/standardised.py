@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.stages._gram_kernels import CELLS_PER_TILE, GENES_PER_GROUP, KERNELS
+from cytotrace2_lite.errors import CytoTRACE2Error
+from cytotrace2_lite.stages._gram_kernels import (
+    CELLS_PER_TILE,
+    GENES_PER_GROUP,
+    KERNELS,
+    for_cells,
+)
 from cytotrace2_lite.stages.preprocess import log2_cpm
+from cytotrace2_lite.system.compiler import may_compile
 from cytotrace2_lite.system.threads import in_order, thread_pool
 
 if TYPE_CHECKING:
@@ -114,6 +121,11 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> FewCells | M
     -------
     FewCells or ManyCells
         log2(CPM + 1) of the same cells, z-scored with the population standard deviation.
+
+    Raises
+    ------
+    CytoTRACE2Error
+        The cells are many, and the system does not let programs run code that they have made.
     """
     if counts.shape[0] > _MAX_FEW:
         return _many_cells(counts, threads)
@@ -124,6 +136,12 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> FewCells | M
 def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
     from scipy.sparse import csr_array
 
+    if not may_compile():
+        raise CytoTRACE2Error(
+            "this system does not let programs run code that they compile (SELinux, or "
+            "MemoryDenyWriteExecute of systemd, can forbid it), which batches of more than "
+            f"{_MAX_FEW:,} cells need. Allow it, or choose a batch size of up to 1,000."
+        )
     n_cells, n_genes = counts.shape
     steps = _steps(counts.indptr)
     scale, shift = np.empty((n_cells, 1)), np.empty((n_cells, 1))
@@ -168,7 +186,7 @@ def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
     values = np.zeros(first[-1], dtype=np.int32)
     cell_of = np.zeros(first[-1], dtype=np.uint16 if n_cells <= 1 << 16 else np.int32)
     free = first[:-1].copy()
-    pack = KERNELS["pack_sparse_i16" if cell_of.dtype == np.uint16 else "pack_sparse_i32"]
+    pack = KERNELS[for_cells("pack_sparse", cell_of)]
     for start, some, rows, begin in in_order(by_gene, steps, threads):
         if len(free):
             pack(

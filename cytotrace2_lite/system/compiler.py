@@ -13,8 +13,6 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
-from cytotrace2_lite.errors import CytoTRACE2Error
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,7 +42,8 @@ def may_compile() -> bool:
 class Compiled:
     """Functions that LLVM compiles for the processor at hand.
 
-    A function is called without Python's lock, so threads may call it at once.
+    A function is called without Python's lock, so threads may call it at once. Where `may_compile`
+    says no, a call would end the process.
 
     Parameters
     ----------
@@ -59,13 +58,7 @@ class Compiled:
         self._functions: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        """Give a function by its name. Arrays are passed as addresses, all numbers as int.
-
-        Raises
-        ------
-        CytoTRACE2Error
-            The system does not let programs run code that they have made.
-        """
+        """Give a function by its name. Arrays are passed as addresses, all numbers as int."""
         with self._lock:
             if not self._functions:
                 self._compile()
@@ -74,12 +67,6 @@ class Compiled:
     def _compile(self) -> None:
         from llvmlite import binding
 
-        if not may_compile():  # the first call would end the process
-            raise CytoTRACE2Error(
-                "this system does not let programs run code that they compile (SELinux, or "
-                "MemoryDenyWriteExecute of systemd, can forbid it), which batches of more than "
-                "1,024 cells need. Allow it, or choose a batch size of up to 1,000."
-            )
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         module = binding.parse_assembly(self._source())

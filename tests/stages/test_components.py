@@ -14,7 +14,6 @@ from cytotrace2_lite.errors import CytoTRACE2Error
 from cytotrace2_lite.stages import _gram_kernels, gram, krylov, preprocess, standardised
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages.standardised import standardise
-from cytotrace2_lite.system import compiler
 from cytotrace2_lite.system.compiler import Compiled
 from cytotrace2_lite.system.threads import thread_pool
 
@@ -191,8 +190,7 @@ class TestProducts:
         self.check(counts, 2)
 
     def test_where_no_code_may_be_compiled(self, monkeypatch):
-        monkeypatch.setattr(compiler, "may_compile", lambda: False)
-        monkeypatch.setattr(gram, "KERNELS", Compiled(_gram_kernels.KERNELS._source))
+        monkeypatch.setattr(standardised, "may_compile", lambda: False)
         monkeypatch.setattr(standardised, "_MAX_FEW", 0)
         with pytest.raises(CytoTRACE2Error, match=r"Allow it, or choose .* of up to 1,000\.$"):
             components(structured_counts(50))
