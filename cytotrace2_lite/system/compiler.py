@@ -7,6 +7,7 @@ second, so nothing is kept on disk: a cache would need a directory that can be w
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import re
@@ -43,7 +44,7 @@ class Compiled:
     """Functions that LLVM compiles for the processor at hand.
 
     A function is called without Python's lock, so threads may call it at once. Where `may_compile`
-    says no, a call would end the process.
+    says no, a call would end the process. The functions live as long as this object.
 
     Parameters
     ----------
@@ -63,6 +64,25 @@ class Compiled:
             if not self._functions:
                 self._compile()
         return self._functions[name]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the functions are compiled."""
+        return bool(self._functions)
+
+    def compile_ahead(self) -> None:
+        """Compile in a thread of its own, while the calling one does something else.
+
+        Nothing happens where `may_compile` says no. An error is raised where a function is asked
+        for.
+        """
+
+        def ahead() -> None:
+            with contextlib.suppress(Exception), self._lock:
+                if may_compile() and not self._functions:
+                    self._compile()
+
+        threading.Thread(target=ahead, name="compile-ahead").start()
 
     def _compile(self) -> None:
         from llvmlite import binding
