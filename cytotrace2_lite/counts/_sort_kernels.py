@@ -20,7 +20,7 @@ places are gone through, 64 at a time, and what is not 0 is taken. In C, but for
                 for (; full; full &= full - 1) {
                     value = places[word + lowest bit of full];
                     features[n] = word + lowest bit of full, sorted[n++] = value;
-                    totals[cell] += value is whole ? value : NaN;
+                    totals[cell] += value is whole ? value : NaN;    // others NumPy adds up
                     largest[cell] = max(largest[cell], value);
                 }
                 set them to 0;
@@ -33,7 +33,7 @@ places are gone through, 64 at a time, and what is not 0 is taken. In C, but for
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cytotrace2_lite.system.compiler import Compiled
@@ -191,19 +191,20 @@ done:
 """
 
 
-@functools.cache
-def _kernel(gene: str, value: str) -> Compiled:
-    """Compile the loop for types alone that are there, which takes a hundredth of a second."""
-    return Compiled(lambda: _sort(gene, value))
+# One for each pair of types: those that are not there need not be compiled.
+_KERNELS = {
+    (gene, value): Compiled(partial(_sort, _GENES[gene], _VALUES[value]))
+    for gene in _GENES
+    for value in _VALUES
+}
 
 
 def kernel(genes: np.dtype[Any], values: np.dtype[Any]) -> Callable[..., int]:
     """Give `sort`, as above, for genes (uint16 or int32) and values (uint8, uint16 or floats).
 
-    Its arguments are addresses of arrays of these types, of int64 (`ends`, `indptr`), of uint16
-    (`place_of`, `features`) and of float64 (`totals`, `largest`), and numbers. `n_places` is a
-    multiple of `PLACES_PER_WORD`; `places` has one more, all of them 0. There is at least one cell
-    and one run.
+    Its arguments are numbers, and addresses of arrays of these types, of int64 (`ends`, `indptr`),
+    of uint16 (`place_of`, `features`) and of float64 (`totals`, `largest`). `n_places` is a
+    multiple of `PLACES_PER_WORD`, and the place of what is no feature; `places` has one more than
+    that, all of them 0. There is at least one cell and one run.
     """
-    gene, value = _GENES[genes.str[1:]], _VALUES[values.str[1:]]
-    return _kernel(gene, value)["sort"]
+    return _KERNELS[genes.str[1:], values.str[1:]]["sort"]

@@ -85,7 +85,8 @@ class Sorter:
     def __call__(self, step: Step) -> Sorted:
         """Sort the values of a step."""
         values = step.read()
-        return (self._by_kernel(values) if self._compiled else None) or self._by_scipy(values)
+        found = self._by_kernel(values) if self._compiled else None
+        return self._by_scipy(values) if found is None else found
 
     def _by_kernel(self, step: StepValues) -> Sorted | None:
         """Sort with compiled code; None where values are repeated, or something is wrong."""
