@@ -30,14 +30,14 @@ class Block:
     cell
         Index of the cell of each value, in input order; any integers, shape (n_values,).
     value
-        The values, finite and > 0; float64, shape (n_values,).
+        The values, finite and > 0; any numbers, shape (n_values,).
     max_value
         Largest value of the block, 0.0 where there is none.
     """
 
     gene: NDArray[np.integer[Any]]
     cell: NDArray[np.integer[Any]]
-    value: NDArray[np.float64]
+    value: NDArray[Any]
     max_value: float
 
 

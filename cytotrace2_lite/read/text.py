@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from cytotrace2_lite.counts.arriving import Arriving
 from cytotrace2_lite.counts.expression import Block
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._about import about_genes_or_cells, refuse_about
@@ -13,7 +14,8 @@ from cytotrace2_lite.read._fields import name_of, problem_with, split
 from cytotrace2_lite.read._lines import whole_lines
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._reader import StreamReader
-from cytotrace2_lite.read._scan import Scanned, scan
+from cytotrace2_lite.read._scan import Room, Scanned, scan
+from cytotrace2_lite.read._scan_kernel import KERNELS
 from cytotrace2_lite.system.threads import in_order
 from cytotrace2_lite.text import shown
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["TextTable"]
 
 # Only speed depends on this.
-_BLOCKS_BEFORE_COMPILING = 12  # 24 MB: until then, to compile code would take longer than it saves
+_LARGE = 24_000_000  # bytes: with fewer, to compile code would take longer than it saves
+_BLOCKS_BEFORE_COMPILING = 12  # where the size of the text is not known before
 
 _BOM = b"\xef\xbb\xbf"
 _FORMATS = {b"\t": "tsv", b",": "csv"}
@@ -93,6 +96,10 @@ class TextTable(StreamReader):
         self.by_gene = options.orientation != "cells-x-genes"
         self._genes_may_repeat = options.duplicate_genes != "error"
         self._threads = options.threads
+        self._room = Room()
+        if self.n_total >= _LARGE:
+            KERNELS.compile_ahead()
+            Arriving.compile_ahead()
         self._whole_lines = whole_lines(stream, block_size)
         rows = self._read_header(options)
         self._texts = itertools.chain([rows], map(self._without_ends, self._whole_lines))
@@ -298,8 +305,9 @@ class TextTable(StreamReader):
 
     def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None]:
         number, text = numbered
-        is_long = number >= _BLOCKS_BEFORE_COMPILING
-        return text, scan(text, self._delimiter, len(self._columns) + 1, compiled=is_long)
+        compiled = KERNELS.is_ready or number >= _BLOCKS_BEFORE_COMPILING
+        room = self._room if compiled else None
+        return text, scan(text, self._delimiter, len(self._columns) + 1, room=room)
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytotrace2_lite.read._scan import _scan_counts, scan
+from cytotrace2_lite.read._scan import Room, _scan_counts, scan
 
 # What stands for a value: the commonest most often, and all kinds that must be told apart.
 FIELDS = st.sampled_from(
@@ -18,12 +18,11 @@ PLAIN = st.sampled_from(["0"] * 8 + ["1", "12", "345", "6789"])
 
 
 def both(text, delimiter, width):
-    one, other = (scan(text, delimiter, width, compiled=compiled) for compiled in (True, False))
+    one, other = (scan(text, delimiter, width, room=room) for room in (Room(), None))
     assert (one is None) == (other is None)
     if one is not None:
         assert one.names == other.names
         for ours, theirs in zip(one[1:], other[1:], strict=True):
-            assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
     return one
 
@@ -39,7 +38,7 @@ def test_counts(delimiter, end, data):
     if not rows:
         return
     found = both(text, delimiter, n_columns + 1)
-    assert _scan_counts(text, delimiter, n_columns + 1) is not None
+    assert _scan_counts(text, delimiter, n_columns + 1, Room()) is not None
     values = np.zeros((len(rows), n_columns))
     values[found.row, found.column] = found.value
     np.testing.assert_array_equal(values, np.array(rows, float))
