@@ -37,12 +37,11 @@ def read(path, **options):
     with text_table(path, **options) as table:
         n_genes = 0
         for block in table.blocks():
-            assert block.gene.dtype == np.int32
-            assert block.cell.dtype == np.int32
-            assert block.value.dtype == np.float64
+            assert block.gene.dtype.kind in "iu"
+            assert block.cell.dtype.kind in "iu"
             assert block.max_value == max(block.value, default=0.0)
             assert ((n_genes <= block.gene) & (block.gene < len(table.genes))).all()
-            assert (np.diff(block.gene * len(table.cells) + block.cell) > 0).all()
+            assert (np.diff(block.gene * len(table.cells) + block.cell.astype(int)) > 0).all()
             n_genes = len(table.genes)
             positions = zip(block.gene.tolist(), block.cell.tolist(), strict=True)
             values.update(zip(positions, block.value.tolist(), strict=True))
