@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["KERNELS", "sort_by_cell"]
 
 _BITS = (8, 16)  # of a value
+_AHEAD = (
+    16  # values whose places are fetched ahead: without that, 10,000 cells take 1.5 times as long
+)
+_DECLARED = """
+declare i64 @llvm.umin.i64(i64, i64)
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+"""
 
 
 def _sort(bits: int) -> str:
@@ -43,6 +50,7 @@ define void @sort_{bits}(i64 %n_values, ptr noalias readonly %cells, ptr noalias
 entry:
   %before = sub i64 2, %first_cell
   %before.1 = sub i64 1, %first_cell
+  %last = sub i64 %n_values, 1
   %n_ends = add i64 %n_cells, 2
   br label %count
 
@@ -73,6 +81,19 @@ add:
 
 move:
   %m = phi i64 [0, %add], [%m.next, %move]
+  %f.far = add i64 %m, {_AHEAD}
+  %f = call i64 @llvm.umin.i64(i64 %f.far, i64 %last)
+  %f.cell.p = getelementptr i16, ptr %cells, i64 %f
+  %f.cell = load i16, ptr %f.cell.p, align 2
+  %f.cell.64 = zext i16 %f.cell to i64
+  %f.at = add i64 %f.cell.64, %before.1
+  %f.p = getelementptr i32, ptr %ends, i64 %f.at
+  %f.place = load i32, ptr %f.p, align 4
+  %f.place.64 = zext i32 %f.place to i64
+  %f.gene.to = getelementptr i16, ptr %sorted_genes, i64 %f.place.64
+  call void @llvm.prefetch.p0(ptr %f.gene.to, i32 1, i32 3, i32 1)
+  %f.value.to = getelementptr i{bits}, ptr %sorted_values, i64 %f.place.64
+  call void @llvm.prefetch.p0(ptr %f.value.to, i32 1, i32 3, i32 1)
   %m.cell.p = getelementptr i16, ptr %cells, i64 %m
   %m.cell = load i16, ptr %m.cell.p, align 2
   %m.cell.64 = zext i16 %m.cell to i64
@@ -101,7 +122,7 @@ done:
 
 #: `sort_8` and `sort_16` as above, on addresses: cells and genes are uint16, values uint8 or
 #: uint16, `ends` int32, shape (n_cells + 2,), all 0. There is at least one value.
-KERNELS = Compiled(lambda: "".join(map(_sort, _BITS)))
+KERNELS = Compiled(lambda: _DECLARED + "".join(map(_sort, _BITS)))
 
 
 def sort_by_cell(

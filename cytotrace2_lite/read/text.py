@@ -95,6 +95,7 @@ class TextTable(StreamReader):
         self._rows: list[str] = []
         self.by_gene = options.orientation != "cells-x-genes"
         self._genes_may_repeat = options.duplicate_genes != "error"
+        self._is_known = options.is_known
         self._threads = options.threads
         self._room = Room()
         if self.n_total >= _LARGE:
@@ -134,7 +135,9 @@ class TextTable(StreamReader):
             or a value is missing, negative, infinite or not a number. The first such line counts.
         """
         numbered = enumerate(self._texts)
-        for text, scanned in in_order(self._scan, numbered, self._threads, caller_works=True):
+        for text, scanned, largest in in_order(
+            self._scan, numbered, self._threads, caller_works=True
+        ):
             if scanned is None:
                 raise self._error_in(text)
             names, row, column, value = scanned
@@ -149,7 +152,7 @@ class TextTable(StreamReader):
             if not self.by_gene:
                 refuse_about(f"{self.name}: ", names)
             gene, cell = (row, column) if self.by_gene else (column, row)
-            yield Block(gene, cell, value, float(value.max(initial=0.0)))
+            yield Block(gene, cell, value, largest, only_known=self.by_gene)
 
     def _read_header(self, options: ReadOptions) -> bytes:
         """Find the delimiter and the columns; return the lines that were read after the header."""
@@ -303,11 +306,20 @@ class TextTable(StreamReader):
             f"{self.name}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
         )
 
-    def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None]:
+    def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None, float]:
+        """Convert some lines; give them, too, and their largest value."""
         number, text = numbered
         compiled = KERNELS.is_ready or number >= _BLOCKS_BEFORE_COMPILING
         room = self._room if compiled else None
-        return text, scan(text, self._delimiter, len(self._columns) + 1, room=room)
+        scanned = scan(text, self._delimiter, len(self._columns) + 1, room=room)
+        if scanned is None:
+            return text, None, 0.0
+        names, row, column, value = scanned
+        largest = float(value.max(initial=0))
+        if self.by_gene and self._is_known is not None:
+            kept = self._is_known(names)[row]
+            scanned = Scanned(names, row[kept], column[kept], value[kept])
+        return text, scanned, largest
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""
