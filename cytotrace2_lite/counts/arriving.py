@@ -130,6 +130,16 @@ class Arriving:
         if len(self._values.array) >= max(_VALUES_PER_CHUNK, 4 * len(self._sizes.array)):
             self._make_chunk()
 
+    def complete(self) -> None:
+        """Sort the rest, so that only what is needed stays in memory; more may come nevertheless.
+
+        Raises
+        ------
+        OutputError
+            The temporary directory is full.
+        """
+        self._make_chunk()
+
     def _make_chunk(self) -> None:
         """Sort by cell what has come since the last chunk."""
         cells, genes, values = self._cells.array, self._genes.array, self._values.array

@@ -71,6 +71,7 @@ def collect(
         max_value = max(max_value, block.max_value)
         if progress is not None:
             progress(reader.n_read, reader.n_total, reader.unit)
+    arriving.complete()
     release_memory()
     source = reader.source
     genes, place = reader.genes, np.arange(len(reader.genes))
