@@ -23,6 +23,7 @@ _TYPES: dict[str, Any] = {
     "void": None,
     "ptr": ctypes.c_void_p,
     "i8": ctypes.c_int8,
+    "i32": ctypes.c_int32,
     "i64": ctypes.c_int64,
 }
 _OPTIMISATION = 3  # of LLVM's code generator
