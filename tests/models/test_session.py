@@ -46,7 +46,7 @@ def test_not_to_wait(model_files, monkeypatch):
 
 def test_nothing_is_scored_with_a_model_that_cannot_be_loaded(disconnected, tiny_table):
     with pytest.raises(ModelError, match="onnxruntime cannot load the model"):
-        ct2.run(tiny_table, model=disconnected)
+        ct2.run(tiny_table(), model=disconnected)
 
 
 def test_no_memory(monkeypatch, model_files):
