@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts import Counts
 
-__all__ = ["FewCells", "ManyCells", "scale_and_shift", "standardise"]
+__all__ = ["FewCells", "ManyCells", "compile_ahead", "scale_and_shift", "standardise"]
 
 # These move the last bits of the results: how the values are kept.
 _MAX_FEW = 1024  # cells; up to so many the Gram matrix itself is faster than its products
@@ -134,6 +134,12 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> FewCells | M
         return _many_cells(counts, threads)
     log2 = log2_cpm(counts[:])
     return FewCells(*scale_and_shift(log2), log2.tocsc())
+
+
+def compile_ahead(n_cells: int) -> None:
+    """Have compiled what a batch of so many cells needs, while the calling thread goes on."""
+    if n_cells > _MAX_FEW:
+        KERNELS.compile_ahead()
 
 
 def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:

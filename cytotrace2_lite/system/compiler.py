@@ -83,7 +83,8 @@ class Compiled:
                 if may_compile() and not self._functions:
                     self._compile()
 
-        threading.Thread(target=ahead, name="compile-ahead").start()
+        if not self.is_ready:
+            threading.Thread(target=ahead, name="compile-ahead").start()
 
     def _compile(self) -> None:
         from llvmlite import binding
