@@ -199,9 +199,10 @@ def prepare_job(
     table = None if options.orthologs is None else read_orthologs(options.orthologs)
     mouse_symbol = None if table is None else table.symbol_of
     model = options.model
-    ensemble = model if isinstance(model, Ensemble) else Ensemble.load(model)
+    ensemble = model if isinstance(model, Ensemble) else Ensemble.opening(model)
 
     def report(done: int, total: int, unit: str) -> None:
+        ensemble.wait(if_open=True)
         if progress is not None:
             progress(Progress("read", done, total, unit))
 
@@ -244,6 +245,7 @@ def prepare_job(
         if cluster is None
         else cluster.reading(ensemble, parameters, mouse_symbol, lambda names: described(names)[1]),
     )
+    ensemble.wait()
     read_seconds = time.perf_counter() - started
     names = expression.cells
     known, samples = described(names)

@@ -507,18 +507,17 @@ class TestMemory:
     def test_of_onnxruntime(self, ct2_lite, tmp_path, monkeypatch):
         from cytotrace2_lite.models.ensemble import Ensemble
 
-        class Session:
-            def run(self, *_):
-                raise RuntimeError("Non-zero status code: std::bad_alloc")
+        def run(*_):
+            raise RuntimeError("Non-zero status code: std::bad_alloc")
 
-        load = Ensemble.load
+        opening = Ensemble.opening
 
-        def load_other(model):
-            ensemble = load(model)
-            ensemble._session = Session()
+        def open_other(model):
+            ensemble = opening(model)
+            ensemble._session.run = run
             return ensemble
 
-        monkeypatch.setattr(Ensemble, "load", load_other)
+        monkeypatch.setattr(Ensemble, "opening", open_other)
         assert ct2_lite("-o", tmp_path / "o") == (1, self.SAID)
 
     @pytest.mark.slow

@@ -188,7 +188,7 @@ def run(
         from cytotrace2_lite.report import require_bokeh
 
         require_bokeh()
-    ensemble = Ensemble.load(dataset.options.model)
+    ensemble = Ensemble.opening(dataset.options.model)
     say(model_line(ensemble.info), quiet=quiet)
     with opened_cluster(wanted.dask, dataset.options, quiet=wanted.quiet) as cluster:
         if path is None:

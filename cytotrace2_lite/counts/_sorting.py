@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cytotrace2_lite.counts._sort_kernels import PLACES_PER_WORD, kernel
+from cytotrace2_lite.counts._feature_kernels import PLACES_PER_WORD, kernel
 from cytotrace2_lite.counts.arriving import coo_without_summing
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class Sorter:
     def _by_kernel(self, step: StepValues) -> Sorted | None:
         """Sort with compiled code; None where values are repeated, or something is wrong."""
         n_runs, n_cells = step.ends.shape[0], step.ends.shape[1] - 1
-        if step.genes.max(initial=0) >= len(self._place_of):
+        unsigned = step.genes.view(f"u{step.genes.itemsize}")
+        if unsigned.max(initial=0) >= len(self._place_of):
             return None  # compiled code does not look where it reads
         places = np.zeros(self._n_places + 1, step.values.dtype)
         indptr = np.empty(n_cells + 1, np.int64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.sparse import coo_array
 
+from cytotrace2_lite.counts._sort_kernel import KERNELS, sort_by_cell
 from cytotrace2_lite.counts.spill import ArrayFile, GrowingArray
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ class Arriving:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._genes = GrowingArray(np.uint16, np.int32)
-        self._cells = GrowingArray(np.uint16, np.int32)
-        self._values = GrowingArray(*_VALUE_TYPES)
+        usual = _VALUES_PER_CHUNK + _VALUES_PER_CHUNK // 8  # the last block exceeds the chunk
+        self._genes = GrowingArray(np.uint16, np.int32, usual=usual)
+        self._cells = GrowingArray(np.uint16, np.int32, usual=usual)
+        self._values = GrowingArray(*_VALUE_TYPES, usual=usual)
         self._last_cell = -1
         self._chunks: list[_Chunk] = []
         self._sizes = GrowingArray(np.int64)  # values of each cell
@@ -155,24 +157,28 @@ class Arriving:
         if len(self._values.array) >= max(_VALUES_PER_CHUNK, 4 * len(self._sizes.array)):
             self._make_chunk()
 
+    def complete(self) -> None:
+        """Sort the rest, so that only what is needed stays in memory; more may come nevertheless.
+
+        Raises
+        ------
+        OutputError
+            The temporary directory is full.
+        """
+        self._make_chunk()
+
     def _make_chunk(self) -> None:
         """Sort by cell what has come since the last chunk."""
         cells, genes, values = self._cells.array, self._genes.array, self._values.array
         if not len(values):
             return
         first = int(cells.min())
-        n_cells, n_genes = int(cells.max()) - first + 1, int(genes.max()) + 1
-        rows = cells.astype(np.int32)
-        rows -= first
-        by_cell = coo_without_summing(
-            values, rows, genes.astype(np.int32), (n_cells, n_genes)
-        ).tocsr()
-        del rows
+        n_cells = int(cells.max()) - first + 1
+        arrays = _sorted_by_cell(cells, genes, values, first, n_cells)
         missing = self._last_cell + 1 - len(self._sizes.array)
         self._sizes.append(np.zeros(max(missing, 0), np.int64))
-        self._sizes.array[first : first + n_cells] += np.diff(by_cell.indptr)
+        self._sizes.array[first : first + n_cells] += np.diff(arrays[0])
         self._types.add(values.dtype)
-        arrays = (by_cell.indptr, by_cell.indices.astype(genes.dtype), by_cell.data)
         self._in_memory += sum(array.nbytes for array in arrays)
         indptr, kept_genes, kept_values = map(self._kept, arrays)
         self._chunks.append(_Chunk(first, n_cells, indptr, kept_genes, kept_values))
@@ -187,6 +193,11 @@ class Arriving:
         if self._file is None or self._file.n_bytes >= _BYTES_PER_FILE:
             self._file = ArrayFile()
         return self._file.append(array)
+
+    @staticmethod
+    def compile_ahead() -> None:
+        """Prepare for many values that do not come by cell, while something else is done."""
+        KERNELS.compile_ahead()
 
     def steps(self, n_cells: int, *, release: bool) -> Iterator[Step]:
         """Give the values of all cells, some consecutive cells at a time.
@@ -236,6 +247,25 @@ class Arriving:
     def n_values(self) -> int:
         """How many values there are."""
         return int(self._sizes.array.sum()) + len(self._values.array)
+
+
+def _sorted_by_cell(
+    cells: NDArray[Any], genes: NDArray[Any], values: NDArray[Any], first_cell: int, n_cells: int
+) -> tuple[NDArray[np.integer[Any]], NDArray[Any], NDArray[Any]]:
+    """Sort values by cell: the arrays of a CSR matrix, which share no memory with those given."""
+    if (cells[1:] >= cells[:-1]).all():  # as most formats have them
+        starts = np.arange(first_cell, first_cell + n_cells, dtype=cells.dtype)
+        indptr = np.append(np.searchsorted(cells, starts), len(cells)).astype(np.int32)
+        return indptr, genes.copy(), values.copy()
+    by_code = sort_by_cell(cells, genes, values, first_cell, n_cells)
+    if by_code is not None:
+        return by_code
+    rows = cells.astype(np.int32)
+    rows -= first_cell
+    by_cell = coo_without_summing(
+        values, rows, genes.astype(np.int32), (n_cells, int(genes.max()) + 1)
+    ).tocsr()
+    return by_cell.indptr, by_cell.indices.astype(genes.dtype), by_cell.data
 
 
 def coo_without_summing(

@@ -34,15 +34,19 @@ class Block:
     cell
         Index of the cell of each value, in input order; any integers, shape (n_values,).
     value
-        The values, finite and > 0; float64, shape (n_values,).
+        The values, finite and > 0; any numbers, shape (n_values,).
     max_value
         Largest value of the block, 0.0 where there is none.
+    only_known
+        Whether the reader has left out the values of genes that are not known; `max_value` is over
+        these, too.
     """
 
     gene: NDArray[np.integer[Any]]
     cell: NDArray[np.integer[Any]]
-    value: NDArray[np.float64]
+    value: NDArray[Any]
     max_value: float
+    only_known: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,16 +113,19 @@ class GrowingArray:
     """An array that grows at its end, of the first of some types that holds all its numbers.
 
     A list of small arrays would cost more: freed, they stay in the allocator's heap, and joining
-    them takes a copy. Resizing a large array moves memory pages and copies no bytes.
+    them takes a copy. Large arrays grow by mapping memory pages, which copies no bytes.
 
     Parameters
     ----------
     types
         Each holds all numbers of the one before. The last is not checked: it must hold all numbers.
+    usual
+        How many numbers there will usually be, if there are many.
     """
 
-    def __init__(self, *types: DTypeLike) -> None:
+    def __init__(self, *types: DTypeLike, usual: int = 0) -> None:
         self._all_types = self._types = types
+        self._usual = usual
         self._room: NDArray[Any] = np.empty(0, types[0])
         self._size = 0
 
@@ -133,23 +136,36 @@ class GrowingArray:
 
     def append(self, numbers: NDArray[Any]) -> None:
         """Add numbers, shape (n,)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            compact = numbers.astype(self._types[0])
-            while len(self._types) > 1 and (compact != numbers).any():
-                self._types = self._types[1:]
-                compact = numbers.astype(self._types[0])
-        if self._room.dtype != compact.dtype:
-            self._room = self.array.astype(compact.dtype)
+        if not len(numbers):
+            return
+        while len(self._types) > 1 and not _holds(self._types[0], numbers):
+            self._types = self._types[1:]
         size = self._size + len(numbers)
-        if size > len(self._room):
-            self._room.resize(size + size // 8, refcheck=False)
-        self._room[self._size : size] = compact
+        if size > len(self._room) or self._room.dtype != self._types[0]:
+            # Of memory that nothing is written to, the system takes none.
+            n = self._usual if self._usual // 8 < size <= self._usual else size + size // 8
+            room = np.empty(n, self._types[0])
+            room[: self._size] = self.array
+            self._room = room
+        self._room[self._size : size] = numbers
         self._size = size
 
     def clear(self) -> None:
         """Start again, with no numbers and the first type."""
         self._types = self._all_types
         self._room, self._size = np.empty(0, self._types[0]), 0
+
+
+def _holds(kind: DTypeLike, numbers: NDArray[Any]) -> bool:
+    """Say whether a type holds some numbers exactly."""
+    kind = np.dtype(kind)
+    if numbers.dtype == kind:
+        return True
+    if kind.kind in "iu" and numbers.dtype.kind in "iu":
+        bounds = np.iinfo(kind)
+        return bool(bounds.min <= numbers.min() and numbers.max() <= bounds.max)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((numbers.astype(kind) == numbers).all())
 
 
 def _no_room(error: OSError) -> OutputError:

@@ -6,7 +6,6 @@ Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotr
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,13 @@ from cytotrace2_lite.models.info import ModelInfo, read_info
 from cytotrace2_lite.models.onnx_file import metadata, verify_graph
 from cytotrace2_lite.models.potencies import expected_score, members_sd
 from cytotrace2_lite.models.sealed import read_model
+from cytotrace2_lite.models.session import Session, raise_memory_error
 from cytotrace2_lite.models.tiles import TILE_CELLS, TileFeed
 from cytotrace2_lite.stages import preprocess
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -79,21 +80,13 @@ class Ensemble:
 
     def __init__(
         self,
-        session: Any,
+        session: Session,
         info: ModelInfo,
         threshold: NDArray[np.float64],
         check_scores: Sequence[float],
     ) -> None:
         self._session = session
         self._threshold = threshold
-        self._inputs = frozenset(tensor.name for tensor in session.get_inputs())
-        # Other outputs than the exporter's do not matter to scores, only to their spread.
-        self._has_logits = any(
-            tensor.name == "logits"
-            and tensor.type == "tensor(float)"
-            and list(tensor.shape[1:]) == [len(threshold)]
-            for tensor in session.get_outputs()
-        )
         # For pickling: the working directory of this or another process may change.
         self._file = Path(info.path).absolute()
         self.info = info
@@ -119,15 +112,30 @@ class Ensemble:
         ModelError
             There is no such model, or its file is truncated, altered or of another kind.
         """
-        # From version 1.29 on, onnxruntime sends usage data over the network unless this variable
-        # is set when it is first imported. On Windows it logs usage data (ETW) unless the call
-        # below is made.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
+        ensemble = cls.opening(model)
+        ensemble.wait()
+        return ensemble
 
+    @classmethod
+    def opening(cls, model: str | os.PathLike[str] | None = None) -> Ensemble:
+        """Load a model whose session is then opened by a thread, while the caller goes on.
+
+        Parameters
+        ----------
+        model
+            As for `load`.
+
+        Returns
+        -------
+        Ensemble
+            Its `info` is there. What predicts waits for the session.
+
+        Raises
+        ------
+        ModelError
+            As for `load`, but for what only onnxruntime can find wrong: `wait` raises that.
+        """
         from cytotrace2_lite.genes import features
-
-        onnxruntime.disable_telemetry_events()
 
         path = find_model(model)
         content = read_model(path)
@@ -139,28 +147,23 @@ class Ensemble:
             raise ModelError(f"{path}: {error}") from error
         if tuple(described.get("features", "").split("\n")) != features():
             raise ModelError(f"{path}: the model was made for other genes than this package's.")
-        options = onnxruntime.SessionOptions()
-        # One thread for each run of the session, so that the score of a cell is computed in the
-        # same order whatever the number of threads: they share the cells instead.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors are raised; a log would have names of nodes
-        # The arena keeps the memory that a tile needs (tens of MB for each thread). Without it,
-        # memory is taken from the system and given back for every tile, which in worker threads can
-        # take as long as the work.
-        options.enable_cpu_mem_arena = True
-        try:
-            session = onnxruntime.InferenceSession(
-                content,
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # else it prints before it raises
-            )
-        # onnxruntime has no public base class of its exceptions.
-        except Exception as error:
-            _raise_memory_error(error)
-            raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
-        return cls(session, info, threshold, check_scores)
+        return cls(Session(content, path), info, threshold, check_scores)
+
+    def wait(self, *, if_open: bool = False) -> None:
+        """Wait for the session of a model that is `opening`.
+
+        Parameters
+        ----------
+        if_open
+            Whether to return at once while it is not open, so that only an error is found.
+
+        Raises
+        ------
+        ModelError
+            onnxruntime cannot load the model.
+        """
+        if not if_open or self._session.is_open:
+            self._session.wait()
 
     @property
     def file(self) -> Path:
@@ -340,11 +343,12 @@ class Ensemble:
         iterator of ndarray
             One per step.
         """
+        inputs = self._session.inputs
         own = threading.local()  # a feed is used by one thread
 
         def work(start: int) -> NDArray[Any]:
             if not hasattr(own, "feed"):
-                own.feed = TileFeed(self._threshold, self._inputs, shape[1])
+                own.feed = TileFeed(self._threshold, inputs, shape[1])
             found = answer(start, own.feed)
             if progress is not None:
                 progress(len(found))
@@ -357,7 +361,8 @@ class Ensemble:
     ) -> NDArray[np.float64]:
         """Give six probabilities, and the spread of the members, for each cell of one tile."""
         spread = np.full(TILE_CELLS, np.nan)
-        if self._has_logits:
+        # Other outputs than the exporter's do not matter to scores, only to their spread.
+        if self._session.gives_logits(len(self._threshold)):
             outputs = ["probabilities", "logits"]
             probabilities, logits = self._run_session(outputs, feed(log2_cpm, rank, start))
             # Of the whole tile, so that a cell's value does not depend on how many there are.
@@ -391,7 +396,7 @@ class Ensemble:
             answers: list[Any] = self._session.run(outputs, tile)
         # onnxruntime has no public base class of its exceptions.
         except Exception as error:
-            _raise_memory_error(error)
+            raise_memory_error(error)
             raise ModelError(
                 f"{self.info.path}: onnxruntime cannot run the model: {error}"
             ) from error
@@ -419,9 +424,3 @@ def _load_again(path: str, info: ModelInfo) -> Ensemble:
         )
     ensemble.info = info
     return ensemble
-
-
-def _raise_memory_error(error: Exception) -> None:
-    """Raise a MemoryError, as everywhere else, where onnxruntime ran out of memory."""
-    if "bad_alloc" in str(error):
-        raise MemoryError("onnxruntime ran out of memory") from error

@@ -61,19 +61,17 @@ def collect(
     keep = np.zeros(0, np.bool_)
     max_value = 0.0
     for block in reader.blocks():
-        if len(reader.genes) > len(keep):
-            new = reader.genes[len(keep) :]
-            keep = np.append(
-                keep, np.ones(len(new), np.bool_) if is_known is None else is_known(new)
-            )
         gene, cell, value = block.gene, block.cell, block.value
-        if is_known is not None:
+        if is_known is not None and not block.only_known:
+            if len(reader.genes) > len(keep):
+                keep = np.append(keep, is_known(reader.genes[len(keep) :]))
             kept = keep[gene]
             gene, cell, value = gene[kept], cell[kept], value[kept]
         arriving.add(gene, cell, value)
         max_value = max(max_value, block.max_value)
         if progress is not None:
             progress(reader.n_read, reader.n_total, reader.unit)
+    arriving.complete()
     release_memory()
     source = reader.source
     genes, place = reader.genes, np.arange(len(reader.genes))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["whole_lines"]
 
+_A_FEW = 16  # bytes: more than the newlines that end most texts
 _LONGEST_CR_LINE = 1 << 20
 _LONGEST_LINE = 1 << 26  # some millions of columns
 
@@ -58,13 +59,21 @@ def whole_lines(stream: ByteStream, block_size: int) -> Generator[bytes, None, N
             yield b"".join([*rest, b"\n"])  # a binary file, of which no more is read
             return
         text = b"".join([*rest, memoryview(block)[:cut]])
-        end = len(text.rstrip(b"\r\n"))
+        end = _end_of_lines(text)
         end = max(end, text.rfind(b"\r\r", end) + 1)  # a lone carriage return ends no line
         end = text.index(b"\n", end) + 1
         rest = [text[end - 1 : end + 2], block[cut:]]  # one empty line stands for all
         length = len(rest[1])
         if end > 1:
             yield text if end == len(text) else text[:end]
+
+
+def _end_of_lines(text: bytes) -> int:
+    """Length of a text without the newlines and carriage returns at its end."""
+    last = text[-_A_FEW:]  # to strip the whole text would copy it
+    if length := len(last.rstrip(b"\r\n")):
+        return len(text) - len(last) + length
+    return len(text.rstrip(b"\r\n"))
 
 
 def _with_newlines(blocks: Iterator[bytes]) -> Iterator[bytes]:

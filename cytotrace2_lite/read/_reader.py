@@ -47,7 +47,7 @@ class Reader(Protocol):
         """What was read; complete after the last block."""
 
     def blocks(self) -> Iterator[Block]:
-        """Yield all non-zero values in blocks, once.
+        """Yield all non-zero values in blocks, once; of genes that are known alone, if it says so.
 
         Raises
         ------

@@ -7,7 +7,9 @@ operations depends on the number of lines, not on the number of fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import ctypes
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from cytotrace2_lite.system.compiler import may_compile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Scanned", "scan"]
+__all__ = ["Room", "Scanned", "scan"]
 
 _LF, _CR, _QUOTE, _ZERO = b'\n\r"0'
 
@@ -32,18 +34,42 @@ class Scanned(NamedTuple):
     names
         Of the lines.
     row, column
-        Line and column of each value that is not 0, from 0; int32, shape (n_values,).
+        Line and column of each value that is not 0, from 0; int32, or uint16 where that is enough
+        for all columns; shape (n_values,).
     value
-        These values, finite and > 0; float64, shape (n_values,).
+        These values, finite and > 0; float64 or int32, shape (n_values,).
     """
 
     names: list[str]
     row: NDArray[np.int32]
-    column: NDArray[np.int32]
-    value: NDArray[np.float64]
+    column: NDArray[np.integer[Any]]
+    value: NDArray[Any]
 
 
-def scan(text: bytes, delimiter: bytes, width: int, *, compiled: bool = False) -> Scanned | None:
+class Room(threading.local):
+    """Memory for what compiled code finds, of each thread, used again for each block.
+
+    The system would clear new memory first, which takes as long as to scan the block.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.ends = np.empty(0, np.int64)
+        self.names = np.empty(0, np.uint8)
+        self.column = self.value = np.empty(0, np.int32)
+
+    def make(self, n_bytes: int) -> None:
+        """Make room for what a text of some bytes may hold."""
+        if n_bytes > self._size:
+            self._size = n_bytes + n_bytes // 8
+            # Of memory that nothing is written to, the system takes none.
+            n_fields = self._size // 2 + 1
+            self.ends = np.empty(n_fields, np.int64)
+            self.names = np.empty(self._size, np.uint8)
+            self.column, self.value = np.empty(n_fields, np.int32), np.empty(n_fields, np.int32)
+
+
+def scan(text: bytes, delimiter: bytes, width: int, *, room: Room | None = None) -> Scanned | None:
     """Convert some whole lines. Several threads may do that at the same time.
 
     Parameters
@@ -54,9 +80,9 @@ def scan(text: bytes, delimiter: bytes, width: int, *, compiled: bool = False) -
         One byte.
     width
         Number of fields of a line, with its name.
-    compiled
-        Whether to try compiled code first, which is much faster for tables of counts, but has to
-        be compiled.
+    room
+        Makes it try compiled code first, which is much faster for tables of counts, but has to be
+        compiled. The answer does not lie in it.
 
     Returns
     -------
@@ -64,7 +90,11 @@ def scan(text: bytes, delimiter: bytes, width: int, *, compiled: bool = False) -
         None if anything is wrong with any line. Which line, and what is wrong, is then to be found
         field by field.
     """
-    if compiled and may_compile() and (scanned := _scan_counts(text, delimiter, width)) is not None:
+    if (
+        room is not None
+        and may_compile()
+        and (scanned := _scan_counts(text, delimiter, width, room)) is not None
+    ):
         return scanned
     if b"\0" in text:
         return None
@@ -126,26 +156,23 @@ def _names(text: bytes, bounds: NDArray[np.int64]) -> list[str] | None:
     return names if all(names) else None
 
 
-def _scan_counts(text: bytes, delimiter: bytes, width: int) -> Scanned | None:
+def _scan_counts(text: bytes, delimiter: bytes, width: int, room: Room) -> Scanned | None:
     """Do what `scan` does for whole numbers without quotes; None for all else."""
-    n_fields = len(text) // 2
-    bounds = np.zeros((n_fields // width + 1, 2), np.int64)
-    # Of memory that nothing is written to, the system takes none.
-    row, column, value = (
-        np.empty(n_fields, np.int32),
-        np.empty(n_fields, np.int32),
-        np.empty(n_fields),
-    )
+    room.make(len(text))
     n_values = KERNELS["scan"](
         text,
         len(text),
         ord(delimiter),
         width - 1,
-        *(a.ctypes.data for a in (bounds, row, column, value)),
+        *(a.ctypes.data for a in (room.names, room.ends, room.column, room.value)),
     )
     if n_values < 0:
         return None
-    names = _names(text, bounds[bounds[:, 1] > 0])
-    if names is None:
+    try:
+        names = ctypes.string_at(room.names.ctypes.data).decode().split("\n")[:-1]
+    except UnicodeDecodeError:
         return None
-    return Scanned(names, row[:n_values], column[:n_values], value[:n_values])
+    n_rows = len(names)
+    row = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(room.ends[:n_rows], prepend=0))
+    kind = np.uint16 if width <= 1 << 16 else np.int32
+    return Scanned(names, row, room.column[:n_values].astype(kind), room.value[:n_values].copy())

@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from cytotrace2_lite.counts.arriving import Arriving
 from cytotrace2_lite.counts.expression import Block
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read._about import about_genes_or_cells, refuse_about
@@ -13,7 +14,8 @@ from cytotrace2_lite.read._fields import name_of, problem_with, split
 from cytotrace2_lite.read._lines import whole_lines
 from cytotrace2_lite.read._names import columns_are_genes, duplicates_remedy
 from cytotrace2_lite.read._reader import StreamReader
-from cytotrace2_lite.read._scan import Scanned, scan
+from cytotrace2_lite.read._scan import Room, Scanned, scan
+from cytotrace2_lite.read._scan_kernel import KERNELS
 from cytotrace2_lite.system.threads import in_order
 from cytotrace2_lite.text import shown
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["TextTable"]
 
 # Only speed depends on this.
-_BLOCKS_BEFORE_COMPILING = 12  # 24 MB: until then, to compile code would take longer than it saves
+_LARGE = 24_000_000  # bytes: with fewer, to compile code would take longer than it saves
+_BLOCKS_BEFORE_COMPILING = 12  # where the size of the text is not known before
 
 _BOM = b"\xef\xbb\xbf"
 _FORMATS = {b"\t": "tsv", b",": "csv"}
@@ -92,7 +95,12 @@ class TextTable(StreamReader):
         self._rows: list[str] = []
         self.by_gene = options.orientation != "cells-x-genes"
         self._genes_may_repeat = options.duplicate_genes != "error"
+        self._is_known = options.is_known
         self._threads = options.threads
+        self._room = Room()
+        if self.n_total >= _LARGE:
+            KERNELS.compile_ahead()
+            Arriving.compile_ahead()
         self._whole_lines = whole_lines(stream, block_size)
         rows = self._read_header(options)
         self._texts = itertools.chain([rows], map(self._without_ends, self._whole_lines))
@@ -127,7 +135,9 @@ class TextTable(StreamReader):
             or a value is missing, negative, infinite or not a number. The first such line counts.
         """
         numbered = enumerate(self._texts)
-        for text, scanned in in_order(self._scan, numbered, self._threads, caller_works=True):
+        for text, scanned, largest in in_order(
+            self._scan, numbered, self._threads, caller_works=True
+        ):
             if scanned is None:
                 raise self._error_in(text)
             names, row, column, value = scanned
@@ -142,7 +152,7 @@ class TextTable(StreamReader):
             if not self.by_gene:
                 refuse_about(f"{self.name}: ", names)
             gene, cell = (row, column) if self.by_gene else (column, row)
-            yield Block(gene, cell, value, float(value.max(initial=0.0)))
+            yield Block(gene, cell, value, largest, only_known=self.by_gene)
 
     def _read_header(self, options: ReadOptions) -> bytes:
         """Find the delimiter and the columns; return the lines that were read after the header."""
@@ -296,10 +306,20 @@ class TextTable(StreamReader):
             f"{self.name}: this is not a text table: line {line} has a NUL byte. {_AS_TEXT}"
         )
 
-    def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None]:
+    def _scan(self, numbered: tuple[int, bytes]) -> tuple[bytes, Scanned | None, float]:
+        """Convert some lines; give them, too, and their largest value."""
         number, text = numbered
-        is_long = number >= _BLOCKS_BEFORE_COMPILING
-        return text, scan(text, self._delimiter, len(self._columns) + 1, compiled=is_long)
+        compiled = KERNELS.is_ready or number >= _BLOCKS_BEFORE_COMPILING
+        room = self._room if compiled else None
+        scanned = scan(text, self._delimiter, len(self._columns) + 1, room=room)
+        if scanned is None:
+            return text, None, 0.0
+        names, row, column, value = scanned
+        largest = float(value.max(initial=0))
+        if self.by_gene and self._is_known is not None:
+            kept = self._is_known(names)[row]
+            scanned = Scanned(names, row[kept], column[kept], value[kept])
+        return text, scanned, largest
 
     def _error_in(self, text: bytes) -> InputError:
         """Find the first error in some lines, field by field."""

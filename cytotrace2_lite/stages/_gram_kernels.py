@@ -48,13 +48,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CELLS_PER_TILE", "GENES_PER_GROUP", "KERNELS", "VECTORS_PER_PRODUCT", "for_cells"]
+__all__ = [
+    "CELLS_PER_TILE",
+    "GENES_PER_GROUP",
+    "KERNELS",
+    "UNIT",
+    "VECTORS_PER_PRODUCT",
+    "for_cells",
+]
 
 #: How many vectors are multiplied together. With 4 the components are found in a quarter fewer
 #: vectors, but a product of 4 takes nearly as long as one of 8.
 VECTORS_PER_PRODUCT = 8
 #: The dense genes of a group: their sums fill half of the registers of AVX-512, and all of AVX2's.
 GENES_PER_GROUP = 8
+#: What the values are whole multiples of: log2(1e6 + 1) < 20 is less than 2**31 of them.
+UNIT = 2.0**-26
 #: The number of cells of dense genes is a multiple of this: so many are converted at a time.
 CELLS_PER_TILE = 64
 
@@ -91,7 +100,7 @@ def _converted(name: str, at: str) -> str:
 
 
 def _bounds(number: str, indptr: str) -> str:
-    """Load where the values of gene g begin and end; the bounds are numbers of this type."""
+    """Load where the values of gene or cell g begin and end; bounds are numbers of this type."""
     return f"""\
   %begin.at = getelementptr {number}, ptr {indptr}, i64 %g
   %begin = load {number}, ptr %begin.at
@@ -137,6 +146,7 @@ def _from_gene(k: int) -> str:
 _CONVERT = f"""
 declare {_VECTOR} @llvm.fmuladd.v{VECTORS_PER_PRODUCT}f64({_VECTOR}, {_VECTOR}, {_VECTOR})
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+declare double @llvm.rint.f64(double)
 
 define internal void @convert(ptr noalias %from, ptr noalias %to) alwaysinline {{
 entry:
@@ -286,82 +296,83 @@ done:
 """
 
 
-# Value i of a gene of the step that is packed, and its row; and how the loop over them goes on.
-_VALUE_OF_STEP = """\
-  %from = getelementptr i32, ptr %data, i32 %i
-  %number = load i32, ptr %from, align 4
-  %row.at = getelementptr i32, ptr %rows, i32 %i
-  %row = load i32, ptr %row.at, align 4"""
-_NEXT_OF_STEP = """\
+def _pack(index: str) -> str:
+    """Write the loops that put values where the products look for them; for this type of cells."""
+    return f"""
+define void @pack_{index}(ptr noalias %log2, ptr noalias %genes, ptr noalias %indptr, i64 %n_cells,
+                          i64 %first_cell, i64 %n_genes, ptr noalias %place, i32 %n_dense,
+                          i64 %n_filled, ptr noalias %dense, ptr noalias %free,
+                          ptr noalias %values, ptr noalias %cells, ptr noalias %sums) {{
+entry:
+  %wide.genes = zext i64 %n_genes to i128
+  br label %cell
+cell:
+  %g = phi i64 [0, %entry], [%g.next, %cell.end]
+  %g.next = add i64 %g, 1
+{_bounds("i32", "%indptr")}
+  %cell.64 = add i64 %g, %first_cell
+  %narrow = trunc i64 %cell.64 to {index}
+  br label %value
+value:
+  %i = phi i32 [%begin, %cell], [%i.next, %value.end]
+  %sum = phi i64 [0, %cell], [%sum.next, %value.end]
+  %squares = phi i128 [0, %cell], [%squares.next, %value.end]
+  %log2.at = getelementptr double, ptr %log2, i32 %i
+  %log2.value = load double, ptr %log2.at, align 8
+  %in.units = fmul double %log2.value, {1 / UNIT:.1f}
+  %rounded = call double @llvm.rint.f64(double %in.units)
+  %whole = fptosi double %rounded to i32
+  %whole.64 = sext i32 %whole to i64
+  %sum.next = add i64 %sum, %whole.64
+  %square = mul i64 %whole.64, %whole.64
+  %square.128 = zext i64 %square to i128
+  %squares.next = add i128 %squares, %square.128
+  %gene.at = getelementptr i32, ptr %genes, i32 %i
+  %gene = load i32, ptr %gene.at, align 4
+  %place.at = getelementptr i32, ptr %place, i32 %gene
+  %p = load i32, ptr %place.at, align 4
+  %is.dense = icmp ult i32 %p, %n_dense
+  br i1 %is.dense, label %to.dense, label %to.sparse
+to.dense:
+  %group.32 = udiv i32 %p, {GENES_PER_GROUP}
+  %k = urem i32 %p, {GENES_PER_GROUP}
+  %group = zext i32 %group.32 to i64
+  %group.at = mul i64 %group, %n_filled
+  %cell.at = add i64 %group.at, %cell.64
+  %to = getelementptr [{GENES_PER_GROUP} x i32], ptr %dense, i64 %cell.at, i32 %k
+  store i32 %whole, ptr %to, align 4
+  br label %value.end
+to.sparse:
+  %s = sub i32 %p, %n_dense
+  %free.at = getelementptr i64, ptr %free, i32 %s
+  %at = load i64, ptr %free.at, align 8
+  %at.next = add i64 %at, 1
+  store i64 %at.next, ptr %free.at, align 8
+  %to.value = getelementptr i32, ptr %values, i64 %at
+  store i32 %whole, ptr %to.value, align 4
+  %to.cell = getelementptr {index}, ptr %cells, i64 %at
+  store {index} %narrow, ptr %to.cell, align 2
+  br label %value.end
+value.end:
   %i.next = add i32 %i, 1
   %i.more = icmp ult i32 %i.next, %end
-  br i1 %i.more, label %value, label %gene.end"""
-
-_PACK_DENSE = f"""
-define void @pack_dense(ptr noalias %data, ptr noalias %rows, ptr noalias %indptr, i64 %n_genes,
-                        i64 %first_cell, i64 %n_filled, ptr noalias %dense) {{
-entry:
-  br label %gene
-gene:
-  %g = phi i64 [0, %entry], [%g.next, %gene.end]
-  %group = sdiv i64 %g, {GENES_PER_GROUP}
-  %k = srem i64 %g, {GENES_PER_GROUP}
-  %group.at = mul i64 %group, %n_filled
-  %cell.at = add i64 %group.at, %first_cell
-  %to.values = getelementptr [{GENES_PER_GROUP} x i32], ptr %dense, i64 %cell.at, i64 %k
-  %g.next = add i64 %g, 1
-{_bounds("i32", "%indptr")}
-  %some = icmp ult i32 %begin, %end
-  br i1 %some, label %value, label %gene.end
-value:
-  %i = phi i32 [%begin, %gene], [%i.next, %value]
-{_VALUE_OF_STEP}
-  %to = getelementptr [{GENES_PER_GROUP} x i32], ptr %to.values, i32 %row
-  store i32 %number, ptr %to, align 4
-{_NEXT_OF_STEP}
-gene.end:
-  %g.more = icmp ult i64 %g.next, %n_genes
-  br i1 %g.more, label %gene, label %done
-done:
-  ret void
-}}
-"""
-
-
-def _pack_sparse(index: str) -> str:
-    """Write the loops that append values to sparse genes, whose cells are of this type."""
-    return f"""
-define void @pack_sparse_{index}(ptr noalias %data, ptr noalias %rows, ptr noalias %indptr,
-                                 i64 %n_genes, i64 %first_cell, ptr noalias %free,
-                                 ptr noalias %values, ptr noalias %cells) {{
-entry:
-  br label %gene
-gene:
-  %g = phi i64 [0, %entry], [%g.next, %gene.end]
-  %g.next = add i64 %g, 1
-  %free.at = getelementptr i64, ptr %free, i64 %g
-  %free.first = load i64, ptr %free.at, align 8
-{_bounds("i32", "%indptr")}
-  %some = icmp ult i32 %begin, %end
-  br i1 %some, label %value, label %gene.end
-value:
-  %i = phi i32 [%begin, %gene], [%i.next, %value]
-  %to = phi i64 [%free.first, %gene], [%to.next, %value]
-{_VALUE_OF_STEP}
-  %row.64 = zext i32 %row to i64
-  %cell = add i64 %row.64, %first_cell
-  %narrow = trunc i64 %cell to {index}
-  %to.value = getelementptr i32, ptr %values, i64 %to
-  store i32 %number, ptr %to.value, align 4
-  %to.cell = getelementptr {index}, ptr %cells, i64 %to
-  store {index} %narrow, ptr %to.cell, align 2
-  %to.next = add i64 %to, 1
-{_NEXT_OF_STEP}
-gene.end:
-  %free.last = phi i64 [%free.first, %gene], [%to.next, %value]
-  store i64 %free.last, ptr %free.at, align 8
-  %g.more = icmp ult i64 %g.next, %n_genes
-  br i1 %g.more, label %gene, label %done
+  br i1 %i.more, label %value, label %cell.end
+cell.end:
+  %sum.128 = zext i64 %sum.next to i128
+  %times.genes = mul i128 %squares.next, %wide.genes
+  %of.sum = mul i128 %sum.128, %sum.128
+  %spread = sub i128 %times.genes, %of.sum
+  %spread.low = trunc i128 %spread to i64
+  %spread.shifted = lshr i128 %spread, 64
+  %spread.high = trunc i128 %spread.shifted to i64
+  %sum.at = getelementptr [3 x i64], ptr %sums, i64 %g
+  store i64 %sum.next, ptr %sum.at, align 8
+  %low.at = getelementptr i64, ptr %sum.at, i64 1
+  store i64 %spread.low, ptr %low.at, align 8
+  %high.at = getelementptr i64, ptr %sum.at, i64 2
+  store i64 %spread.high, ptr %high.at, align 8
+  %g.more = icmp ult i64 %g.next, %n_cells
+  br i1 %g.more, label %cell, label %done
 done:
   ret void
 }}
@@ -378,14 +389,18 @@ def for_cells(name: str, cells: NDArray[np.uint16] | NDArray[np.int32]) -> str:
 #: `on_cells` and `total` are added to). There is at least one group, gene, tile of cells, and pair
 #: of values in each gene.
 #:
-#: `pack_dense` and `pack_sparse_...` put the values of some cells, a CSC matrix of int32 whose rows
-#: are counted from `first_cell`, where these look for them; `free` is where the next value of each
-#: sparse gene goes. There is at least one gene.
+#: `pack_i16` and `pack_i32` put the values of some cells, the arrays of a CSR matrix of float64,
+#: where these look for them: `place` is the number of each gene, the dense ones first, and `free`
+#: where the next value of each sparse one goes. In `sums`, shape (n_cells, 3), they leave of each
+#: cell the sum of its values, and n_genes times that of their squares less the square of the sum,
+#: as its lower and its upper 64 bits: all in units, exactly. There is at least one cell, and one
+#: value in each.
 KERNELS = Compiled(
     lambda: "".join(
         [
-            *(_CONVERT, _DENSE, _sparse("i16"), _sparse("i32")),
-            *(_PACK_DENSE, _pack_sparse("i16"), _pack_sparse("i32")),
+            _CONVERT,
+            _DENSE,
+            *(write(index) for write in (_sparse, _pack) for index in ("i16", "i32")),
         ]
     )
 )

@@ -22,27 +22,30 @@ from cytotrace2_lite.stages._gram_kernels import (
     CELLS_PER_TILE,
     GENES_PER_GROUP,
     KERNELS,
+    UNIT,
     for_cells,
 )
 from cytotrace2_lite.stages.preprocess import log2_cpm
 from cytotrace2_lite.system.compiler import may_compile
-from cytotrace2_lite.system.threads import in_order, thread_pool
+from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from scipy.sparse import csc_array, csr_array
 
     from cytotrace2_lite.counts import Counts
 
-__all__ = ["FewCells", "ManyCells", "scale_and_shift", "standardise"]
+__all__ = ["FewCells", "ManyCells", "compile_ahead", "scale_and_shift", "standardise"]
 
 # These move the last bits of the results: how the values are kept.
 _MAX_FEW = 1024  # cells; up to so many the Gram matrix itself is faster than its products
-_UNIT = 2.0**-26  # of the fixed point; log2(1e6 + 1) < 20 is less than 2**31 of them
 _DENSE_SHARE = 0.4  # of the cells; from there on a product with all of them is faster
 
 # Only speed and memory depend on this.
-_VALUES_PER_STEP = 1 << 18
+_PARTS = 16  # of the cells; so many threads can share the work
+_VALUES_PER_STEP = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +136,13 @@ def standardise(counts: Counts | csr_array, *, threads: int = 1) -> FewCells | M
     return FewCells(*scale_and_shift(log2), log2.tocsc())
 
 
-def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
-    from scipy.sparse import csr_array
+def compile_ahead(n_cells: int) -> None:
+    """Have compiled what a batch of so many cells needs, while the calling thread goes on."""
+    if n_cells > _MAX_FEW:
+        KERNELS.compile_ahead()
 
+
+def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
     if not may_compile():
         raise CytoTRACE2Error(
             "this system does not let programs run code that they compile (SELinux, or "
@@ -143,36 +150,22 @@ def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
             f"{_MAX_FEW:,} cells need. Allow it, or choose a batch size of up to 1,000."
         )
     n_cells, n_genes = counts.shape
-    steps = _steps(counts.indptr)
-    scale, shift = np.empty((n_cells, 1)), np.empty((n_cells, 1))
+    parts = _split(counts.indptr, 0, n_cells, -(-int(counts.indptr[-1]) // _PARTS))
 
-    def expressing(cells: slice) -> NDArray[np.intp]:
-        return np.bincount(counts[cells].indices, minlength=n_genes)
+    def steps(part: slice) -> Iterator[tuple[slice, csr_array]]:
+        for cells in _split(counts.indptr, part.start, part.stop, _VALUES_PER_STEP):
+            yield cells, counts[cells]
 
-    def by_gene(
-        cells: slice,
-    ) -> tuple[int, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        log2 = log2_cpm(counts[cells])
-        log2.data /= _UNIT
-        np.rint(log2.data, out=log2.data)
-        values = log2.data.astype(np.int32)
-        log2.data *= _UNIT
-        scale[cells], shift[cells] = scale_and_shift(log2)
-        step = csr_array((values, place[log2.indices], log2.indptr), shape=log2.shape).tocsc()
-        rows, first = (some.astype(np.int32, copy=False) for some in (step.indices, step.indptr))
-        if n_dense:
-            KERNELS["pack_dense"](
-                *(step.data.ctypes.data, rows.ctypes.data, first.ctypes.data),
-                *(n_dense, cells.start, dense.shape[1], dense.ctypes.data),
-            )
-        return cells.start, step.data, rows, first[n_dense:]
+    def expressing(part: slice) -> NDArray[np.intp]:
+        n = np.zeros(n_genes, dtype=np.intp)
+        for _, some in steps(part):
+            n += np.bincount(some.indices, minlength=n_genes)
+        return n
 
-    with thread_pool(threads) as pool:
-        n_expressing = np.zeros(n_genes, dtype=np.intp)
-        for n_values in pool.map(expressing, steps):
-            n_expressing += n_values
-    order = np.argsort(-n_expressing, kind="stable")
-    sizes = n_expressing[order]
+    n_expressing = np.stack(list(in_order(expressing, parts, threads)))
+    order = np.argsort(-n_expressing.sum(axis=0), kind="stable")
+    n_expressing = n_expressing[:, order]
+    sizes = n_expressing.sum(axis=0)
     n_dense = int(np.count_nonzero(sizes > _DENSE_SHARE * n_cells))
     n_expressed = int(np.count_nonzero(sizes))
     place = np.empty(n_genes, dtype=np.int32)
@@ -185,15 +178,31 @@ def _many_cells(counts: Counts | csr_array, threads: int) -> ManyCells:
     first = np.concatenate([[0], np.cumsum(sparse_sizes + sparse_sizes % 2)]).astype(np.int64)
     values = np.zeros(first[-1], dtype=np.int32)
     cell_of = np.zeros(first[-1], dtype=np.uint16 if n_cells <= 1 << 16 else np.int32)
-    free = first[:-1].copy()
-    pack = KERNELS[for_cells("pack_sparse", cell_of)]
-    for start, some, rows, begin in in_order(by_gene, steps, threads):
-        if len(free):
+    # Where each part begins in each sparse gene, so that threads can pack parts at once.
+    before = np.cumsum(n_expressing, axis=0) - n_expressing
+    free = np.add(first[:-1], before[:, n_dense:n_expressed], order="C")
+    sums = np.empty((n_cells, 3), dtype=np.int64)
+    pack = KERNELS[for_cells("pack", cell_of)]
+
+    def pack_part(number: int) -> None:
+        for cells, some in steps(parts[number]):
+            log2 = log2_cpm(some)
+            genes, indptr = (a.astype(np.int32, copy=False) for a in (log2.indices, log2.indptr))
             pack(
-                *(some.ctypes.data, rows.ctypes.data, begin.ctypes.data, len(free), start),
-                *(free.ctypes.data, values.ctypes.data, cell_of.ctypes.data),
+                *(log2.data.ctypes.data, genes.ctypes.data, indptr.ctypes.data),
+                *(len(indptr) - 1, cells.start, n_genes, place.ctypes.data),
+                *(n_dense, dense.shape[1], dense.ctypes.data, free[number].ctypes.data),
+                *(values.ctypes.data, cell_of.ctypes.data, sums[cells].ctypes.data),
             )
-    return ManyCells(scale, shift, n_genes, n_unexpressed, _UNIT, dense, values, cell_of, first)
+
+    for _ in in_order(pack_part, range(len(parts)), threads):
+        pass
+    mean = sums[:, :1] * (UNIT / n_genes)
+    low, high = (sums[:, i : i + 1].view(np.uint64).astype(np.float64) for i in (1, 2))
+    std = np.sqrt(low + high * 2.0**64) * (UNIT / n_genes)
+    return ManyCells(
+        *_of_moments(mean, std), n_genes, n_unexpressed, UNIT, dense, values, cell_of, first
+    )
 
 
 def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -218,12 +227,19 @@ def scale_and_shift(log2_cpm: csr_array) -> tuple[NDArray[np.float64], NDArray[n
     squares *= squares
     about = csr_array((squares, log2_cpm.indices, log2_cpm.indptr), shape=log2_cpm.shape)
     std = np.sqrt((about.sum(axis=1) + (n_genes - n_values) * mean**2) / n_genes)
+    return _of_moments(mean[:, None], std[:, None])
+
+
+def _of_moments(
+    mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return scale and shift of cells of this mean and standard deviation."""
     std[std <= 1e-12 * mean] = 1.0  # a constant cell, as scikit-learn has it
-    return 1 / std[:, None], (mean / std)[:, None]
+    return 1 / std, mean / std
 
 
-def _steps(indptr: NDArray[Any]) -> list[slice]:
-    """Split cells into steps of about _VALUES_PER_STEP values."""
-    first = np.searchsorted(indptr, np.arange(0, indptr[-1], _VALUES_PER_STEP))
-    bounds = np.unique(np.append(first, len(indptr) - 1)).tolist()
-    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+def _split(indptr: NDArray[np.integer[Any]], start: int, stop: int, n_values: int) -> list[slice]:
+    """Split the cells from start to stop into slices of about so many values."""
+    first = np.searchsorted(indptr, np.arange(indptr[start], indptr[stop], n_values))
+    bounds = np.unique(np.append(first, stop)).tolist()
+    return [slice(*pair) for pair in itertools.pairwise(bounds)]

@@ -23,6 +23,7 @@ _TYPES: dict[str, Any] = {
     "void": None,
     "ptr": ctypes.c_void_p,
     "i8": ctypes.c_int8,
+    "i32": ctypes.c_int32,
     "i64": ctypes.c_int64,
 }
 _OPTIMISATION = 3  # of LLVM's code generator
@@ -82,7 +83,8 @@ class Compiled:
                 if may_compile() and not self._functions:
                     self._compile()
 
-        threading.Thread(target=ahead, name="compile-ahead").start()
+        if not self.is_ready:
+            threading.Thread(target=ahead, name="compile-ahead").start()
 
     def _compile(self) -> None:
         from llvmlite import binding

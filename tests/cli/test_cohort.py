@@ -57,8 +57,10 @@ def table(path="out/cytotrace2_samples.tsv"):
 class TestRun:
     def test_each_is_scored_as_if_alone(self, ct2, monkeypatch):
         loads = []
-        load = Ensemble.load
-        monkeypatch.setattr(Ensemble, "load", lambda model: loads.append(model) or load(model))
+        opening = Ensemble.opening
+        monkeypatch.setattr(
+            Ensemble, "opening", lambda model: loads.append(model) or opening(model)
+        )
         code, out, err = ct2("run", "A.txt", "b/B.tsv", "-o", "out")
         assert (code, out) == (0, "")
         assert len(loads) == 1

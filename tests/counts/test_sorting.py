@@ -98,9 +98,10 @@ def test_compiled_code_leaves_repeated_values_to_scipy():
     assert (found.values.tolist(), found.n_repeated) == ([4.0, 9.0], 1)
 
 
-def test_compiled_code_reads_nothing_outside_of_the_genes():
+@pytest.mark.parametrize("gene", [N_GENES, 70_000, -N_GENES - 1])
+def test_compiled_code_reads_nothing_outside_of_the_genes(gene):
     sorter = Sorter(np.arange(N_GENES, dtype=np.int32), N_GENES, adds=False, compiled=True)
-    (step,) = steps([(N_GENES, 0, 1)])
+    (step,) = steps([(gene, 0, 1)])
     assert sorter._by_kernel(step.read()) is None
     with pytest.raises(IndexError):
         sorter(step)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from helpers.readers import text_table
 
 from cytotrace2_lite.errors import InputError
 from cytotrace2_lite.read import ReadOptions, Source, open_input, read_expression
+from cytotrace2_lite.read._scan_kernel import KERNELS
+from cytotrace2_lite.system.compiler import Compiled
 
 BLOCK_SIZES = (1, 2, 7, 30, 100, 1 << 20)
 PLAIN = "\tc1\tc2\nA\t0\t1\nB\t2\t0\n"
@@ -37,12 +40,11 @@ def read(path, **options):
     with text_table(path, **options) as table:
         n_genes = 0
         for block in table.blocks():
-            assert block.gene.dtype == np.int32
-            assert block.cell.dtype == np.int32
-            assert block.value.dtype == np.float64
+            assert block.gene.dtype.kind in "iu"
+            assert block.cell.dtype.kind in "iu"
             assert block.max_value == max(block.value, default=0.0)
             assert ((n_genes <= block.gene) & (block.gene < len(table.genes))).all()
-            assert (np.diff(block.gene * len(table.cells) + block.cell) > 0).all()
+            assert (np.diff(block.gene * len(table.cells) + block.cell.astype(int)) > 0).all()
             n_genes = len(table.genes)
             positions = zip(block.gene.tolist(), block.cell.tolist(), strict=True)
             values.update(zip(positions, block.value.tolist(), strict=True))
@@ -432,3 +434,56 @@ def test_a_reader_left_early_closes_its_file(write):
     with pytest.raises(KeyboardInterrupt), open_input(path) as source:
         source.read(ReadOptions(), progress=stop)
     assert source._opened._file.closed
+
+
+class TestLargeFiles:
+    """From some size on, code is compiled while the first blocks are read."""
+
+    TABLE = (
+        "\t"
+        + "\t".join(f"c{i}" for i in range(40))
+        + "\n"
+        + "".join(gene + "\t0" * 36 + "\t1\t2\t300\t0\n" for gene in ("Actb", "no gene", "Sox2"))
+    )
+
+    @pytest.fixture
+    def kernels(self, monkeypatch):
+        fresh = Compiled(KERNELS._source)
+        monkeypatch.setattr("cytotrace2_lite.read.text.KERNELS", fresh)
+        monkeypatch.setattr("cytotrace2_lite.read._scan.KERNELS", fresh)
+        return fresh
+
+    def test_size_decides(self, write, monkeypatch, kernels):
+        path = write(self.TABLE)
+        monkeypatch.setattr("cytotrace2_lite.read.text._LARGE", len(self.TABLE) + 1)
+        small = read(path)
+        assert not kernels.is_ready
+        monkeypatch.setattr("cytotrace2_lite.read.text._LARGE", len(self.TABLE))
+        large = read(path)
+        for thread in threading.enumerate():
+            if thread.name == "compile-ahead":
+                thread.join()
+        assert kernels.is_ready
+        assert small == large == read(path)
+
+    def test_nothing_is_compiled_where_the_system_forbids_it(self, write, monkeypatch, kernels):
+        path = write(self.TABLE)
+        expected = read(path)
+        monkeypatch.setattr("cytotrace2_lite.system.compiler.may_compile", lambda: False)
+        monkeypatch.setattr("cytotrace2_lite.read._scan.may_compile", lambda: False)
+        monkeypatch.setattr("cytotrace2_lite.read.text._LARGE", 0)
+        monkeypatch.setattr("cytotrace2_lite.read.text._BLOCKS_BEFORE_COMPILING", 0)
+        assert read(path, block_size=50) == expected
+        assert not kernels.is_ready
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_values_of_unknown_genes_are_left_out_but_their_largest_counts(self, write, threads):
+        table = self.TABLE.replace("no gene\t0", "no gene\t999")
+        expression, _ = read_expression(
+            write(table),
+            lambda names: np.isin(names, ["Actb", "Sox2"]),
+            threads=threads,
+        )
+        assert expression.max_value == 999
+        assert expression.arriving.n_values == 6
+        assert expression.genes == ["Actb", "no gene", "Sox2"]
