@@ -190,7 +190,7 @@ def _diffuse_group(
     Parameters
     ----------
     expression
-        log2(CPM + 1) of the variable genes; shape (n_cells, n_variable_genes).
+        log2(CPM + 1) of the variable genes; shape (n_cells, n_variable_genes). Overwritten.
     score
         Scores before smoothing; shape (n_cells,).
 
@@ -199,10 +199,16 @@ def _diffuse_group(
     ndarray
         float64, shape (n_cells,).
     """
+    # As np.corrcoef, which makes two copies of the expression.
+    expression -= expression.mean(axis=1, keepdims=True)
+    similarity = expression @ expression.T
+    deviation = np.sqrt(similarity.diagonal())
     with np.errstate(divide="ignore", invalid="ignore"):  # cells that express none
-        similarity: NDArray[np.float64] = np.atleast_2d(np.corrcoef(expression))
+        similarity /= deviation[:, None]
+        similarity /= deviation
+    np.clip(similarity, -1, 1, out=similarity)
     np.fill_diagonal(similarity, 0)
-    np.nan_to_num(similarity, copy=False, nan=0.0)
+    similarity[np.isnan(similarity)] = 0
     similarity[similarity < max(similarity.mean(), 0)] = 0
     similarity /= similarity.sum(axis=1, keepdims=True) + 1e-5
     restart = _RESTART * score
