@@ -66,14 +66,15 @@ def block_of(
     InputError
         A value is not a finite number >= 0.
     """
-    value = value.astype(np.float64, copy=False)
+    if value.dtype.kind not in "iu" and value.dtype != np.float32:
+        value = value.astype(np.float64, copy=False)
     positive = value > 0
     if not positive.all():
         bad = np.flatnonzero(~positive & (value != 0))
         if len(bad):
             raise _bad(name, genes, cells, gene[bad[0]], cell[bad[0]], value[bad[0]], hint)
         gene, cell, value = gene[positive], cell[positive], value[positive]
-    largest = float(value.max(initial=0.0))
+    largest = float(value.max(initial=0))
     if largest == np.inf:
         at = value.argmax()
         raise _bad(name, genes, cells, gene[at], cell[at], value[at], hint)
