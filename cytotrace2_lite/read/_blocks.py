@@ -136,12 +136,13 @@ def compressed_steps(
         and (indptr[1:] >= indptr[:-1]).all()
     ):
         raise _damaged(name)
+    kind = np.int32 if n_major <= np.iinfo(np.int32).max else np.int64
     for start in range(0, n_values, _N_VALUES):
         stop = min(start + _N_VALUES, n_values)
         first = np.searchsorted(indptr, start, side="right") - 1
         last = np.searchsorted(indptr, stop, side="left")
         sizes = np.diff(np.clip(indptr[first : last + 1], start, stop))
-        major = np.repeat(np.arange(first, last), sizes)
+        major = np.repeat(np.arange(first, last, dtype=kind), sizes)
         minor, value = np.asarray(indices[start:stop]), np.asarray(data[start:stop])
         if minor.dtype.kind not in "iu" or minor.min() < 0 or minor.max() >= n_minor:
             raise _damaged(name)
