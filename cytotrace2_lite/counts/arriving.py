@@ -7,7 +7,7 @@ smallest type that holds it, in memory or, what does not fit there, in a tempora
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.spill import Array
 
-__all__ = ["MAX_BYTES", "Arriving", "Step", "coo_without_summing"]
+__all__ = ["MAX_BYTES", "Arriving", "Step", "StepValues", "coo_without_summing"]
 
 #: Bytes of values kept in memory by default. More would gain little: the system keeps the
 #: temporary file in memory that is free.
@@ -46,15 +46,39 @@ class _Chunk:
     genes: Array
     values: Array
 
-    def rows(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Cell (counted from `start`), gene and value of the cells from `start` to `stop`."""
-        first = max(start - self.first_cell, 0)
-        last = min(stop - self.first_cell, self.n_cells)
-        ends = self.indptr[first : last + 1].astype(np.int64)
-        sizes = np.diff(ends)
-        cells = np.repeat(np.arange(len(sizes)) + (first + self.first_cell - start), sizes)
+    def of_cells(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+        """Give the bounds, the genes and the values of the cells from `start` to `stop`."""
+        cell = np.arange(start, stop + 1) - self.first_cell
+        cell = np.clip(cell, 0, self.n_cells)  # others have no values here
+        ends = self.indptr[cell[0] : cell[-1] + 1].astype(np.int64)
         where = slice(ends[0], ends[-1])
-        return cells, self.genes[where], self.values[where]
+        return ends[cell - cell[0]] - ends[0], self.genes[where], self.values[where]
+
+
+class StepValues(NamedTuple):
+    """The values of some cells in runs, each of which is sorted by cell.
+
+    Attributes
+    ----------
+    ends
+        Where the values of each cell begin in each run, and where those of the last one end; int64,
+        shape (n_runs, n_cells + 1). There is at least one run, and they lie one after the other.
+    genes, values
+        Shape (n_values,).
+    """
+
+    ends: NDArray[np.int64]
+    genes: NDArray[Any]
+    values: NDArray[Any]
+
+    @property
+    def cells(self) -> NDArray[np.int32]:
+        """The cell of each value, counted from the first of these cells; shape (n_values,)."""
+        n_runs, n_cells = self.ends.shape[0], self.ends.shape[1] - 1
+        every = np.arange(n_cells, dtype=np.int32)
+        return np.repeat(np.tile(every, n_runs), np.diff(self.ends).ravel())
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +95,19 @@ class Step:
     stop: int
     _chunks: list[_Chunk]
 
-    def read(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Give cell (counted from `start`), gene and value, each of shape (n_values,)."""
-        found = [chunk.rows(self.start, self.stop) for chunk in self._chunks]
-        if len(found) == 1:
-            return found[0]
+    def read(self) -> StepValues:
+        """Give the values of these cells, those of each chunk as a run."""
+        found = [chunk.of_cells(self.start, self.stop) for chunk in self._chunks]
         if not found:
-            empty = np.zeros(0, np.intp)
-            return empty, empty, empty
-        cells, genes, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        return cells, genes, values
+            ends = np.zeros((1, self.stop - self.start + 1), np.int64)
+            return StepValues(ends, np.empty(0, np.uint16), np.empty(0, np.uint8))
+        if len(found) == 1:
+            ends, genes, values = found[0]
+            return StepValues(ends[np.newaxis], genes, values)
+        bounds, genes_of_runs, values_of_runs = zip(*found, strict=True)
+        first = np.cumsum([0, *(len(genes) for genes in genes_of_runs[:-1])])
+        ends = np.stack(bounds) + first[:, np.newaxis]
+        return StepValues(ends, np.concatenate(genes_of_runs), np.concatenate(values_of_runs))
 
 
 class Arriving:

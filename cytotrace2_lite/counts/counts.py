@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from cytotrace2_lite.counts._sorting import Sorted
     from cytotrace2_lite.counts.arriving import Arriving, Step
     from cytotrace2_lite.counts.spill import Array
 
@@ -79,7 +80,7 @@ class Counts:
         arriving: Arriving,
         shape: tuple[int, int],
         value_type: DTypeLike,
-        sort: Callable[[int, int, tuple[NDArray[Any], ...]], csr_array],
+        sort: Callable[[Step], Sorted],
         *,
         threads: int = 1,
         release: bool = False,
@@ -95,9 +96,7 @@ class Counts:
         value_type
             Holds all values exactly, but for sums that `sort` makes.
         sort
-            Makes a CSR matrix of the values of some cells: gets the first cell, the one after the
-            last, and what `Step.read` gives; returns it with sorted indices, shape (n, n_genes).
-            It is of float64 if values were added up.
+            Sorts the values of some cells.
         threads
             How many threads sort. The result does not depend on it.
         release
@@ -129,23 +128,16 @@ class Counts:
             file = ArrayFile()
             genes, values = (file.reserve(n_values, kind) for kind in types)
 
-        def sorted_step(step: Step) -> csr_array:
-            return sort(step.start, step.stop, step.read())
-
-        cell, size = 0, 0
-        steps = arriving.steps(n_cells, release=release)
-        for matrix in in_order(sorted_step, steps, threads):
-            stop = cell + matrix.shape[0]
-            indptr[cell + 1 : stop + 1] = np.diff(matrix.indptr)
-            with np.errstate(over="ignore"):
-                total[cell:stop] = matrix.astype(np.float64).sum(axis=1)
-            filled = np.flatnonzero(np.diff(matrix.indptr))
-            if len(filled):
-                of_cell = np.maximum.reduceat(matrix.data, matrix.indptr[filled])
-                largest[cell + filled] = of_cell
-            whole = whole and (matrix.dtype.kind in "bui" or not np.any(matrix.data % 1))
-            genes[size : size + matrix.nnz] = matrix.indices
-            if matrix.nnz and not _holds(values.dtype, matrix.data):
+        cell, size, n_repeated = 0, 0, 0
+        for found in in_order(sort, arriving.steps(n_cells, release=release), threads):
+            stop, end = cell + len(found.total), size + len(found.values)
+            indptr[cell + 1 : stop + 1] = np.diff(found.indptr)
+            total[cell:stop] = found.total
+            largest[cell:stop] = found.largest
+            whole = whole and found.whole
+            n_repeated += found.n_repeated
+            genes[size:end] = found.genes
+            if end > size and not _holds(values.dtype, found.values):
                 larger: Array = (
                     np.empty(n_values, np.float64)
                     if in_memory
@@ -155,12 +147,14 @@ class Counts:
                     some = slice(start, min(start + _VALUES_AT_A_TIME, size))
                     larger[some] = values[some]
                 values = larger
-            values[size : size + matrix.nnz] = matrix.data
-            cell, size = stop, size + matrix.nnz
-        # Only here are sizes added up: a matrix's own bounds may be of a type too small for all.
+            values[size:end] = found.values
+            cell, size = stop, end
+        # Only here are sizes added up: a step's own bounds may be of a type too small for all.
         np.cumsum(indptr, out=indptr)
         held = n_values * (genes.dtype.itemsize + values.dtype.itemsize) if in_memory else 0
-        return cls(shape, indptr, genes, values, total, largest, whole=whole, n_bytes=held)
+        counts = cls(shape, indptr, genes, values, total, largest, whole=whole, n_bytes=held)
+        counts.n_repeated = n_repeated
+        return counts
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.counts.arriving import coo_without_summing
+from cytotrace2_lite.counts._sorting import Sorter
 from cytotrace2_lite.counts.counts import Counts
+from cytotrace2_lite.system.compiler import may_compile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csc_array, csr_array
+    from scipy.sparse import csc_array
 
     from cytotrace2_lite.counts.arriving import Arriving
 
 __all__ = ["Block", "Expression"]
+
+# So many values are sorted faster by compiled code, although it has to be compiled.
+_VALUES_TO_COMPILE_FOR = 3_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,64 +124,20 @@ class Expression:
             The temporary directory is full.
         """
         column = np.append(feature, -1)[self.gene_index].astype(np.int32)
-        drops = bool((column < 0).any())
         used = self.gene_index[self.gene_index >= 0]
         n_added = int(np.bincount(used, minlength=1).max())  # the most genes of one name
         adds = n_added > 1
-        repeated: list[int] = []
         value_type = self.arriving.value_type
         if adds:
             # Sums of many small whole numbers are small whole numbers, too.
             is_small = value_type.kind == "u" and np.iinfo(value_type).max * n_added < 1 << 16
             value_type = np.dtype(np.uint16 if is_small else np.float64)
-
-        def sort(start: int, stop: int, triples: tuple[NDArray[Any], ...]) -> csr_array:
-            cell, gene, value = triples
-            n_cells = stop - start
-            features = column[gene]
-            if drops:
-                kept = features >= 0
-                cell, gene, features, value = cell[kept], gene[kept], features[kept], value[kept]
-            if adds:
-                by_gene = _sorted(n_cells, len(self.gene_index), cell, gene, value)
-                repeated.append(_count_repeated(by_gene))
-            matrix = _sorted(n_cells, n_features, cell, features, value)
-            n_repeated = _count_repeated(matrix)
-            if n_repeated:
-                matrix = matrix.astype(np.float64)
-                matrix.sum_duplicates()
-            if not adds:
-                repeated.append(n_repeated)
-            return matrix
-
-        counts = Counts.collect(
+        compiled = self.arriving.n_values >= _VALUES_TO_COMPILE_FOR and may_compile()
+        return Counts.collect(
             self.arriving,
             (len(self.cells), n_features),
             value_type,
-            sort,
+            Sorter(column, n_features, adds=adds, compiled=compiled),
             threads=threads,
             release=release,
         )
-        counts.n_repeated = sum(repeated)
-        return counts
-
-
-def _count_repeated(matrix: csr_array) -> int:
-    """Count the values of a CSR matrix, with sorted indices, that are not the first at a place."""
-    again = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
-    row = np.searchsorted(matrix.indptr, again, side="right") - 1
-    return int(np.count_nonzero(again > matrix.indptr[row]))  # else it is the first of its row
-
-
-def _sorted(
-    n_cells: int,
-    n_genes: int,
-    cell: NDArray[Any],
-    gene: NDArray[Any],
-    value: NDArray[Any],
-) -> csr_array:
-    """Make a CSR matrix with sorted indices: by gene first, then by cell, both in linear time."""
-    unsorted = coo_without_summing(
-        value, cell.astype(np.int32), gene.astype(np.int32), (n_cells, n_genes)
-    )
-    return unsorted.tocsc().tocsr()

@@ -60,7 +60,8 @@ def dates_among(names: Sequence[str]) -> tuple[str, ...]:
     serials = {name for name in numbers if _is_serial(name)}
     if serials != numbers or not len(numbers) <= min(_MOST_SERIALS, len(names) / 2):
         serials = set()
-    return tuple(name for name in names if name in serials or is_date(name))
+    found = serials.union(filter(is_date, filter(_HAS_MARK.search, names)))
+    return tuple(name for name in names if name in found) if found else ()
 
 
 def _is_serial(name: str) -> bool:

@@ -186,8 +186,8 @@ def look_up(
         map(_symbols(species).get, names, repeat(UNKNOWN)), dtype=np.int64, count=len(names)
     )
     prefix = ENSEMBL_PREFIX[species]
-    for i in [i for i, name in enumerate(names) if name.startswith(prefix)]:
-        if codes[i] == UNKNOWN:
+    for i in np.flatnonzero(codes == UNKNOWN).tolist():
+        if names[i].startswith(prefix):
             codes[i] = _ensembl_ids(species).get(_without_version(names[i]), UNKNOWN)
     return codes
 

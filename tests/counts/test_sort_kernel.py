@@ -76,6 +76,6 @@ def test_chunks_of_either_sorting(compiled, monkeypatch):
         arrived.add(gene + first, cell, table[gene + first, cell])
     again = np.zeros_like(table)
     for step in arrived.steps(90, release=True):
-        cell, gene, value = step.read()
-        again[gene, cell + step.start] = value
+        found = step.read()
+        again[found.genes, found.cells + step.start] = found.values
     np.testing.assert_array_equal(again, table)

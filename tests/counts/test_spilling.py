@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 import cytotrace2_lite as ct2
 from cytotrace2_lite.cli.main import main
 from cytotrace2_lite.counts import Arriving, Counts, arriving, spill
+from cytotrace2_lite.counts._sorting import Sorter
 from cytotrace2_lite.read import read_expression
 
 DATA = Path(__file__).parents[1] / "data"
@@ -51,7 +52,7 @@ def arrive(made, order, *, max_bytes, step=64):
     return arrived
 
 
-def collect(made, max_bytes, *, n_cells=90, order=None, threads=1):
+def collect(made, max_bytes, *, n_cells=90, order=None, threads=1, compiled=False):
     """Counts of a matrix whose values came in an order, by cell without one."""
     order = np.arange(made.nnz) if order is None else order
     arrived = arrive(made, order, max_bytes=max_bytes)
@@ -61,20 +62,10 @@ def collect(made, max_bytes, *, n_cells=90, order=None, threads=1):
         arrived,
         (n_cells, n_genes),
         arrived.value_type,
-        sort(n_genes),
+        Sorter(np.arange(n_genes, dtype=np.int32), n_genes, adds=False, compiled=compiled),
         threads=threads,
         release=True,
     )
-
-
-def sort(n_genes):
-    def sorted_csr(start, stop, triples):
-        cell, gene, value = triples
-        made = csr_array((value, (cell, gene)), shape=(stop - start, n_genes))
-        made.sort_indices()
-        return made
-
-    return sorted_csr
 
 
 def pickled(value):
@@ -94,9 +85,11 @@ class TestCounts:
             "gene": np.lexsort((coordinates.row, coordinates.col)),
             "chance": np.random.default_rng(1).permutation(made.nnz),
         }[by]
-        for threads in (1, 3):
+        for threads, compiled in ((1, False), (3, False), (3, True)):
             # Ten cells without a value follow the others.
-            counts = collect(made, max_bytes, n_cells=100, order=order, threads=threads)
+            counts = collect(
+                made, max_bytes, n_cells=100, order=order, threads=threads, compiled=compiled
+            )
             assert counts.shape == (100, 70)
             assert counts.nnz == made.nnz
             assert (counts.n_bytes == 0) == (max_bytes < counts.nnz * 3)
