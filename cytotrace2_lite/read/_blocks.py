@@ -66,14 +66,15 @@ def block_of(
     InputError
         A value is not a finite number >= 0.
     """
-    value = value.astype(np.float64, copy=False)
+    if value.dtype.kind not in "iu" and value.dtype != np.float32:
+        value = value.astype(np.float64, copy=False)
     positive = value > 0
     if not positive.all():
         bad = np.flatnonzero(~positive & (value != 0))
         if len(bad):
             raise _bad(name, genes, cells, gene[bad[0]], cell[bad[0]], value[bad[0]], hint)
         gene, cell, value = gene[positive], cell[positive], value[positive]
-    largest = float(value.max(initial=0.0))
+    largest = float(value.max(initial=0))
     if largest == np.inf:
         at = value.argmax()
         raise _bad(name, genes, cells, gene[at], cell[at], value[at], hint)
@@ -135,12 +136,13 @@ def compressed_steps(
         and (indptr[1:] >= indptr[:-1]).all()
     ):
         raise _damaged(name)
+    kind = np.int32 if n_major <= np.iinfo(np.int32).max else np.int64
     for start in range(0, n_values, _N_VALUES):
         stop = min(start + _N_VALUES, n_values)
         first = np.searchsorted(indptr, start, side="right") - 1
         last = np.searchsorted(indptr, stop, side="left")
         sizes = np.diff(np.clip(indptr[first : last + 1], start, stop))
-        major = np.repeat(np.arange(first, last), sizes)
+        major = np.repeat(np.arange(first, last, dtype=kind), sizes)
         minor, value = np.asarray(indices[start:stop]), np.asarray(data[start:stop])
         if minor.dtype.kind not in "iu" or minor.min() < 0 or minor.max() >= n_minor:
             raise _damaged(name)

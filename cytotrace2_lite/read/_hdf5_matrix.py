@@ -112,6 +112,8 @@ class Hdf5Matrix:
                 "genes. The file is damaged."
             )
         refuse_large_chunks(self.name, matrix.datasets if is_sparse else [matrix], max_memory)
+        # Most files have a gene for each column, and these in their order.
+        self._are_genes = np.array_equal(self._gene_of, np.arange(len(self._gene_of)))
         self.n_read = 0
         self.n_total = matrix.data.shape[0] if is_sparse else matrix.shape[0] * matrix.shape[1]
         self._content = content.pop_all()
@@ -180,10 +182,11 @@ class Hdf5Matrix:
                 return
             (row, column, value), self.n_read = step
             cell, gene = (column, row) if swapped else (row, column)
-            gene = self._gene_of[gene]
-            of_gene = gene >= 0
-            if not of_gene.all():
-                gene, cell, value = gene[of_gene], cell[of_gene], value[of_gene]
+            if not self._are_genes:
+                gene = self._gene_of[gene]
+                of_gene = gene >= 0
+                if not of_gene.all():
+                    gene, cell, value = gene[of_gene], cell[of_gene], value[of_gene]
             yield block_of(self.name, self.genes, self.cells, gene, cell, value, hint=hint)
 
 
