@@ -173,11 +173,16 @@ def run(
     wanted = Wanted(quiet=quiet or disable_verbose, **what)
     path = dataset.path if dataset.is_one else None
     _refuse(dataset, wanted, prefix)
-    # Large libraries are imported only here, so that --help answers at once. OpenBLAS comes before
-    # the data: where no memory is left when it is loaded, it tries for ever.
+    # Large libraries are imported only here, so that --help answers at once.
+    from cytotrace2_lite.models.ensemble import Ensemble
+    from cytotrace2_lite.system.deferred import defer_imports
+
+    ensemble = Ensemble.opening(dataset.options.model)
+    # SciPy imports all of NumPy, also these, which take half of the time and are not needed.
+    defer_imports("numpy.f2py", "numpy.testing")
+    # OpenBLAS comes before the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 
-    from cytotrace2_lite.models.ensemble import Ensemble
     from cytotrace2_lite.plots import missing_packages, no_plots
 
     if wanted.require_plots:
@@ -188,7 +193,6 @@ def run(
         from cytotrace2_lite.report import require_bokeh
 
         require_bokeh()
-    ensemble = Ensemble.opening(dataset.options.model)
     say(model_line(ensemble.info), quiet=quiet)
     with opened_cluster(wanted.dask, dataset.options, quiet=wanted.quiet) as cluster:
         if path is None:

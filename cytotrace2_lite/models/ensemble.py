@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Ensemble", "Prediction", "expected_score"]
 
 # Only speed and memory depend on this. A multiple of `TILE_CELLS`, so that no tile is half empty.
-_CELLS_PER_STEP = 256
+_CELLS_PER_STEP = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +238,7 @@ class Ensemble:
         """Predict the potency of each cell from its counts.
 
         The same as `predict` with log2 CPM and ranks of all cells, which would be the largest
-        arrays of a run: here they are computed for 256 cells at a time.
+        arrays of a run: here they are computed for 128 cells at a time.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class Ensemble:
         def predict_step(start: int, feed: TileFeed) -> NDArray[Any]:
             some = counts[start : start + _CELLS_PER_STEP]
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
-            del some  # a thread has 256 cells in memory once, not twice
+            del some  # a thread has 128 cells in memory once, not twice
             tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
             return np.concatenate(
                 [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]

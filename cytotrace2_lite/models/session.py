@@ -92,7 +92,7 @@ def _open(content: bytes, path: Path) -> Any:
     # long as the work.
     options.enable_cpu_mem_arena = True
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             content,
             options,
             providers=["CPUExecutionProvider"],
@@ -101,6 +101,9 @@ def _open(content: bytes, path: Path) -> Any:
     except Exception as error:  # onnxruntime has no public base class of its exceptions
         raise_memory_error(error)
         raise ModelError(f"{path}: onnxruntime cannot load the model: {error}") from error
+    # It keeps the file, 13 MB, only to load it again on other hardware.
+    session._model_bytes = None
+    return session
 
 
 def raise_memory_error(error: Exception) -> None:

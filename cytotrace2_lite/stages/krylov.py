@@ -13,6 +13,7 @@ Source: Golub and Underwood, Mathematical Software III, 1977 (block Lanczos).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,7 @@ _MAX_BASIS = 3000  # vectors; what has not converged by then never does
 _PROBE_VECTORS, _PROBE_ROUNDS = 4, 4  # vectors, and rounds, that look for what was overlooked
 _SHRUNK, _MAX_PASSES = 0.1, 3  # of orthogonalisation
 _WELL_CONDITIONED = 1e-3  # ratio of the shortest length to the longest
-_ENTRIES_PER_PART = 1024  # of every vector; fixed, whatever the number of threads
+_ENTRIES_PER_PART = 1024  # of every vector, at most; fixed, whatever the number of threads
 
 # Only memory depends on this.
 _CHECKED_AT_ONCE = 16
@@ -250,10 +251,10 @@ def _orthogonalise(
     """
     coefficients = np.zeros((len(basis), len(vectors)))
     rest = vectors.copy()
-    parts = [
-        slice(start, start + _ENTRIES_PER_PART)
-        for start in range(0, vectors.shape[1], _ENTRIES_PER_PART)
-    ]
+    # An even number of parts, as most machines have an even number of cores.
+    n_parts = 2 * -(-vectors.shape[1] // (2 * _ENTRIES_PER_PART))
+    bounds = np.linspace(0, vectors.shape[1], n_parts + 1).astype(int).tolist()
+    parts = list(itertools.starmap(slice, itertools.pairwise(bounds)))
 
     def take_off(some: NDArray[np.float64]) -> NDArray[np.float64]:
         """Subtract what lies in some vectors of the basis; give its coefficients."""
