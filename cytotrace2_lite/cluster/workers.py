@@ -174,7 +174,7 @@ class Workers:
         if isinstance(answer, at_worker.Readiness):
             self._check_versions(address, answer.versions)
             if not answer.has_model:
-                content = read_model(self._ensemble.file)
+                content = read_model(self._ensemble.file).content
                 try:
                     sent = self._client.scatter(content, workers=[address], hash=False)
                 except Exception:  # noqa: BLE001 (it has just gone)

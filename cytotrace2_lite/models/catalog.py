@@ -193,10 +193,8 @@ def describe(path: Path) -> ModelFile:
     ModelFile
         With `problem` filled in where the file cannot be used.
     """
-    import hashlib  # here, as it brings OpenSSL
-
     try:
-        content = read_model(path)
+        content, sha256 = read_model(path)
     except ModelError as error:
         return ModelFile(path.stem, path, problem=str(error))
     try:
@@ -205,7 +203,7 @@ def describe(path: Path) -> ModelFile:
             name=path.stem,
             path=path,
             size=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256,
             architecture=onnx_file.one_line(entries, "architecture"),
             licence=onnx_file.one_line(entries, "licence"),
             n_members=int(entries["n_members"]),

@@ -138,10 +138,10 @@ class Ensemble:
         from cytotrace2_lite.genes import features
 
         path = find_model(model)
-        content = read_model(path)
+        content, sha256 = read_model(path)
         try:
             described = metadata(content)
-            info, threshold, check_scores = read_info(described, content, path)
+            info, threshold, check_scores = read_info(described, sha256, path)
             verify_graph(content)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,7 +61,7 @@ class ModelInfo:
 
 
 def read_info(
-    entries: Mapping[str, str], content: bytes, path: Path
+    entries: Mapping[str, str], sha256: str, path: Path
 ) -> tuple[ModelInfo, NDArray[np.float64], list[float]]:
     """Take what the package needs from the metadata of a model.
 
@@ -70,8 +69,8 @@ def read_info(
     ----------
     entries
         The metadata.
-    content
-        The model file.
+    sha256
+        Digest of the model file.
     path
         Where it was read from.
 
@@ -95,7 +94,7 @@ def read_info(
             licence=one_line(entries, "licence"),
             architecture=one_line(entries, "architecture"),
             n_members=int(entries["n_members"]),
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256,
             path=str(path),
             sources=_sources(entries["sources"]),
             official=one_line(entries, "official", ""),

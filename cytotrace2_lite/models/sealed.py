@@ -7,7 +7,7 @@ ends in its own digest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cytotrace2_lite.errors import ModelError
 from cytotrace2_lite.models.installed import remedy
@@ -15,7 +15,7 @@ from cytotrace2_lite.models.installed import remedy
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_model", "seal"]
+__all__ = ["SealedModel", "read_model", "seal"]
 
 _DIGEST_KEY = b"cytotrace2_lite.sha256"
 # ModelProto.metadata_props is field 14 (tag 0x72), its key field 1 (0x0a), its value 2 (0x12).
@@ -25,6 +25,13 @@ _TRAILER_HEAD = (
     + bytes([0x12, 64])
 )
 _LARGEST = 1 << 30  # bytes
+
+
+class SealedModel(NamedTuple):
+    """The content of a model file, and its SHA-256."""
+
+    content: bytes
+    sha256: str
 
 
 def seal(body: bytes) -> bytes:
@@ -40,10 +47,12 @@ def seal(body: bytes) -> bytes:
     bytes
         The content of a model file.
     """
-    return body + _TRAILER_HEAD + _digest(body)
+    import hashlib  # here, as it brings OpenSSL, which --help does not need
+
+    return body + _TRAILER_HEAD + hashlib.sha256(body).hexdigest().encode()
 
 
-def read_model(path: Path) -> bytes:
+def read_model(path: Path) -> SealedModel:
     """Read a model file and make sure that no byte of it was lost or altered.
 
     Parameters
@@ -53,14 +62,16 @@ def read_model(path: Path) -> bytes:
 
     Returns
     -------
-    bytes
-        The content of the file.
+    SealedModel
+        The content of the file, and the digest of all of it.
 
     Raises
     ------
     ModelError
         The file cannot be read, is not a model of this package, or is truncated or altered.
     """
+    import hashlib
+
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST)  # with a limit: the path may be a device without an end
@@ -74,16 +85,12 @@ def read_model(path: Path) -> bytes:
             f"{path}: not a cytotrace2_lite model, or truncated ({len(content)} bytes). "
             f"{remedy(path)}"
         )
-    body = memoryview(content)[: -len(_TRAILER_HEAD) - 64]
-    if _digest(body) != content[-64:]:
+    end = len(content) - len(_TRAILER_HEAD) - 64
+    digest = hashlib.sha256(memoryview(content)[:end])
+    if digest.hexdigest().encode() != content[-64:]:
         raise ModelError(
             f"{path}: the model was altered after it was written (its SHA-256 does not match). "
             f"{remedy(path)}"
         )
-    return content
-
-
-def _digest(body: bytes | memoryview) -> bytes:
-    import hashlib  # here, as it brings OpenSSL, which --help does not need
-
-    return hashlib.sha256(body).hexdigest().encode()
+    digest.update(content[end:])
+    return SealedModel(content, digest.hexdigest())

@@ -12,7 +12,6 @@ what a gene does.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +90,8 @@ def read_weights(info: ModelInfo) -> Weights:
         expects them.
     """
     path = Path(info.path)
-    content = read_model(path)
-    if hashlib.sha256(content).hexdigest() != info.sha256:
+    content, sha256 = read_model(path)
+    if sha256 != info.sha256:
         raise ModelError(
             f"{path}: the model was replaced by another one since it was loaded. Load it again."
         )

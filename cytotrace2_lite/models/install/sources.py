@@ -214,7 +214,7 @@ def _from_model_file(source: Path, official: str | None, name: str | None) -> In
     """Prepare a copy of a model file."""
     from cytotrace2_lite.models.ensemble import Ensemble
 
-    content = read_model(source)
+    content = read_model(source).content
     Ensemble.load(source)  # it must be whole, and it must run
     entries = onnx_file.metadata(content)
     version = entries.get("official", "")

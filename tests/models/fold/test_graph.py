@@ -14,7 +14,7 @@ from cytotrace2_lite.models.sealed import read_model, seal
 
 def test_model_describes_itself(model_files):
     session = onnxruntime.InferenceSession(
-        read_model(model_files["1.1.0"]), providers=["CPUExecutionProvider"]
+        read_model(model_files["1.1.0"]).content, providers=["CPUExecutionProvider"]
     )
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["name"] == "made-up"

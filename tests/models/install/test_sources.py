@@ -104,7 +104,7 @@ class TestFromFiles:
         assert code == 0
         assert "Folding 3 members that are not the official ones." in err
         assert "lab: not official weights, 3 members" in err
-        entries = onnx_file.metadata(read_model(home / "lab.onnx"))
+        entries = onnx_file.metadata(read_model(home / "lab.onnx").content)
         assert entries["name"] == "lab"
         assert "official" not in entries
         code, err = ct2("--from", members["1.1.0"], "--name", "lab")
