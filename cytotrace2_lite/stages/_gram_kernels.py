@@ -31,6 +31,28 @@ a value with all of them. In C, but for the names of types:
         }
     }
 
+And so values get where these look for them:
+
+    void pack(log2, genes, first, n_cells, first_cell, n_genes, place, n_dense, n_filled, dense,
+              free, values, cells, sums)
+    {
+        for (cell = 0; cell < n_cells; cell++) {
+            sum = squares = 0;
+            for (i = first[cell]; i < first[cell + 1]; i++) {
+                value = rint(log2[i] / UNIT);
+                sum += value, squares += value * value;
+                gene = place[genes[i]];
+                if (gene < n_dense)
+                    dense[gene / 8][first_cell + cell][gene % 8] = value;
+                else {
+                    at = free[gene - n_dense]++;
+                    values[at] = value, cells[at] = first_cell + cell;
+                }
+            }
+            sums[cell] = {sum, n_genes * squares - sum * sum};   // the second of 128 bits
+        }
+    }
+
 Sums are taken in a fixed order, that of a sparse gene as one of its even and one of its odd values.
 Whether a product and the sum that follows are rounded once or twice depends on the processor, as
 with BLAS.
