@@ -7,7 +7,6 @@ operations depends on the number of lines, not on the number of fields.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +54,7 @@ class Room(threading.local):
     def __init__(self) -> None:
         self._size = 0
         self.ends = np.empty(0, np.int64)
-        self.names = np.empty(0, np.uint8)
+        self.names = bytearray()
         self.column = self.value = np.empty(0, np.int32)
 
     def make(self, n_bytes: int) -> None:
@@ -65,7 +64,7 @@ class Room(threading.local):
             # Of memory that nothing is written to, the system takes none.
             n_fields = self._size // 2 + 1
             self.ends = np.empty(n_fields, np.int64)
-            self.names = np.empty(self._size, np.uint8)
+            self.names = bytearray(self._size)
             self.column, self.value = np.empty(n_fields, np.int32), np.empty(n_fields, np.int32)
 
 
@@ -164,12 +163,13 @@ def _scan_counts(text: bytes, delimiter: bytes, width: int, room: Room) -> Scann
         len(text),
         ord(delimiter),
         width - 1,
-        *(a.ctypes.data for a in (room.names, room.ends, room.column, room.value)),
+        np.frombuffer(room.names, np.uint8).ctypes.data,
+        *(array.ctypes.data for array in (room.ends, room.column, room.value)),
     )
     if n_values < 0:
         return None
     try:
-        names = ctypes.string_at(room.names.ctypes.data).decode().split("\n")[:-1]
+        names = room.names[: room.names.index(b"\0")].decode().split("\n")[:-1]
     except UnicodeDecodeError:
         return None
     n_rows = len(names)
