@@ -1,7 +1,7 @@
 """The session of onnxruntime that runs a model, opened by a thread of its own.
 
-To import onnxruntime and to open a session takes a tenth of a second, most of it outside of Python:
-time in which the first values can be read.
+To open a session takes nearly a tenth of a second, outside of Python: time in which SciPy is
+imported and the first values can be read.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ class Session:
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
+        # From version 1.29 on, onnxruntime sends usage data over the network unless this variable
+        # is set when it is first imported. On Windows it logs usage data (ETW) unless the call
+        # below is made.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        # Imported here, not in the thread: to load a library while another thread asks which ones
+        # are loaded, as threadpoolctl does, can block both for ever.
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
         # Not a daemon: at the end of the process, it is waited for.
         pool = ThreadPoolExecutor(1, thread_name_prefix="open-model")
         self._opening = pool.submit(_open, content, path)
@@ -74,13 +83,8 @@ class Session:
 
 
 def _open(content: bytes, path: Path) -> Any:
-    # From version 1.29 on, onnxruntime sends usage data over the network unless this variable is
-    # set when it is first imported. On Windows it logs usage data (ETW) unless the call below is
-    # made.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     # One thread for each run of the session, so that the score of a cell is computed in the same
     # order whatever the number of threads: they share the cells instead.

@@ -80,10 +80,12 @@ class Compiled:
 
         def ahead() -> None:
             with contextlib.suppress(Exception), self._lock:
-                if may_compile() and not self._functions:
+                if not self._functions:
                     self._compile()
 
-        if not self.is_ready:
+        # llvmlite is imported here, not in the thread: to load a library while another thread asks
+        # which ones are loaded, as threadpoolctl does, can block both for ever.
+        if not self.is_ready and may_compile():
             threading.Thread(target=ahead, name="compile-ahead").start()
 
     def _compile(self) -> None:
