@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray
+from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray, holds
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Counts:
             whole = whole and found.whole
             n_repeated += found.n_repeated
             genes[size:end] = found.genes
-            if end > size and not _holds(values.dtype, found.values):
+            if end > size and not holds(values.dtype, found.values):
                 larger: Array = (
                     np.empty(n_values, np.float64)
                     if in_memory
@@ -276,13 +276,3 @@ class Counts:
             genes[to : to + stop - start] = self._genes[start:stop]
             values[to : to + stop - start] = self._values[start:stop]
         return indptr, genes, values
-
-
-def _holds(kind: np.dtype[Any], values: NDArray[Any]) -> bool:
-    """Tell whether a type holds some values >= 0 exactly."""
-    if np.can_cast(values.dtype, kind, "safe"):
-        return True
-    if kind.kind == "u":
-        return bool(values.max() <= np.iinfo(kind).max and not np.any(values % 1))
-    with np.errstate(over="ignore"):
-        return bool((values.astype(kind) == values).all())

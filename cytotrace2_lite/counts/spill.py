@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = "NDArray[Any] | SpilledArray"
 
-__all__ = ["ArrayFile", "GrowingArray", "SpilledArray"]
+__all__ = ["ArrayFile", "GrowingArray", "SpilledArray", "holds"]
 
 
 class ArrayFile:
@@ -138,7 +138,7 @@ class GrowingArray:
         """Add numbers, shape (n,)."""
         if not len(numbers):
             return
-        while len(self._types) > 1 and not _holds(self._types[0], numbers):
+        while len(self._types) > 1 and not holds(self._types[0], numbers):
             self._types = self._types[1:]
         size = self._size + len(numbers)
         if size > len(self._room) or self._room.dtype != self._types[0]:
@@ -156,7 +156,7 @@ class GrowingArray:
         self._room, self._size = np.empty(0, self._types[0]), 0
 
 
-def _holds(kind: DTypeLike, numbers: NDArray[Any]) -> bool:
+def holds(kind: DTypeLike, numbers: NDArray[Any]) -> bool:
     """Say whether a type holds some numbers exactly."""
     kind = np.dtype(kind)
     if numbers.dtype == kind:

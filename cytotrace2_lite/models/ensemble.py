@@ -6,6 +6,7 @@ Source: Kang et al., Nature Methods 2025, doi 10.1038/s41592-025-02857-2; cytotr
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,10 @@ class Ensemble:
         """
         if not if_open or self._session.is_open:
             self._session.wait()
+
+    @functools.cached_property
+    def _has_logits(self) -> bool:
+        return self._session.gives_logits(len(self._threshold))
 
     @property
     def file(self) -> Path:
@@ -362,7 +367,7 @@ class Ensemble:
         """Give six probabilities, and the spread of the members, for each cell of one tile."""
         spread = np.full(TILE_CELLS, np.nan)
         # Other outputs than the exporter's do not matter to scores, only to their spread.
-        if self._session.gives_logits(len(self._threshold)):
+        if self._has_logits:
             outputs = ["probabilities", "logits"]
             probabilities, logits = self._run_session(outputs, feed(log2_cpm, rank, start))
             # Of the whole tile, so that a cell's value does not depend on how many there are.
