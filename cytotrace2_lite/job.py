@@ -19,8 +19,8 @@ from cytotrace2_lite.base.progress import Progress
 from cytotrace2_lite.checks.permissions import model_permissions
 from cytotrace2_lite.checks.spread import unlike_training
 from cytotrace2_lite.counts import MAX_BYTES
-from cytotrace2_lite.errors import InputError, UsageError
-from cytotrace2_lite.genes import is_known
+from cytotrace2_lite.errors import CytoTRACE2Error, InputError, UsageError
+from cytotrace2_lite.genes import N_FEATURES, is_known, map_genes
 from cytotrace2_lite.genes.orthologs import read_orthologs
 from cytotrace2_lite.metadata.annotation import Annotation, annotation_of_labels, check_annotation
 from cytotrace2_lite.metadata.samples import Samples, obs_column, samples_of
@@ -35,6 +35,8 @@ from cytotrace2_lite.system.machine import available_cores, available_memory
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from cytotrace2_lite.base.options import RunOptions
     from cytotrace2_lite.cluster import Cluster
@@ -225,6 +227,12 @@ def prepare_job(
             of_cells = matched.column(batch_key, names)
         return matched, None if of_cells is None else samples_of(of_cells, names, key)
 
+    def features(names: list[str]) -> tuple[NDArray[np.int32], int] | None:
+        try:
+            return map_genes(names, parameters.species, mouse_symbol).feature, N_FEATURES
+        except CytoTRACE2Error:  # raised by `prepare`, once it is known what else is wrong
+            return None
+
     expression, origin = source.read(
         ReadOptions(
             is_known=lambda names: is_known(names, parameters.species, mouse_symbol),
@@ -236,6 +244,7 @@ def prepare_job(
             gene_column=options.gene_column,
             max_memory=parameters.max_memory,
             is_gene=lambda names: is_known(names, "mouse") | is_known(names, "human"),
+            features=features,
         ),
         genes=options.genes,
         cells=options.cells,

@@ -11,6 +11,7 @@ import numpy as np
 from cytotrace2_lite.cluster import blocks as at_worker
 from cytotrace2_lite.cluster.connection import require_distributed
 from cytotrace2_lite.counts import Arriving, Counts, Expression
+from cytotrace2_lite.counts.expression import SortedCounts
 from cytotrace2_lite.errors import CytoTRACE2Error, InputError
 from cytotrace2_lite.genes import N_FEATURES, map_genes
 from cytotrace2_lite.pipeline import LARGEST_TOTAL
@@ -56,15 +57,6 @@ class RemoteCounts(Counts):
 
     def release(self) -> None:
         """Nothing is here to be dropped."""
-
-
-@dataclass(frozen=True, eq=False)
-class _RemoteExpression(Expression):
-    counts: RemoteCounts | None = None
-
-    def counts_of_features(self, *_: Any, **__: Any) -> Any:
-        """Give the counts, which workers have sorted already."""
-        return self.counts
 
 
 @dataclass(eq=False)
@@ -165,14 +157,14 @@ class Reading:
             raise InputError("the values of a cell are too large.")
         counts.n_repeated = sum(summary.n_repeated for summary in found)
         counts.batch, counts.pieces = batch, pieces
-        expression = _RemoteExpression(
+        expression = Expression(
             Arriving(),
             reader.cells,
             reader.genes,
             max(summary.max_value for summary in found),
             np.arange(len(reader.genes)),
             reader.name,
-            counts,
+            SortedCounts(mapping.feature, counts),
         )
         return expression, source
 

@@ -85,11 +85,17 @@ class Sorter:
     def __call__(self, step: Step) -> Sorted:
         """Sort the values of a step."""
         values = step.read()
-        found = self._by_kernel(values) if self._compiled else None
+        found = self.by_kernel(values) if self._compiled else None
         return self._by_scipy(values) if found is None else found
 
-    def _by_kernel(self, step: StepValues) -> Sorted | None:
-        """Sort with compiled code; None where values are repeated, or something is wrong."""
+    def by_kernel(self, step: StepValues) -> Sorted | None:
+        """Sort with compiled code, if it was asked for and can do it.
+
+        Returns
+        -------
+        Sorted or None
+            None where values are repeated, or something is wrong.
+        """
         n_runs, n_cells = step.ends.shape[0], step.ends.shape[1] - 1
         unsigned = step.genes.view(f"u{step.genes.itemsize}")
         if unsigned.max(initial=0) >= len(self._place_of):

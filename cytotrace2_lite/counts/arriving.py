@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.spill import Array
 
-__all__ = ["MAX_BYTES", "Arriving", "Step", "StepValues", "coo_without_summing"]
+__all__ = ["MAX_BYTES", "VALUE_TYPES", "Arriving", "Step", "StepValues", "coo_without_summing"]
 
 #: Bytes of values kept in memory by default. More would gain little: the system keeps the
 #: temporary file in memory that is free.
@@ -33,7 +33,8 @@ _VALUES_PER_CHUNK = 1 << 21  # sorted by cell at a time
 _VALUES_PER_STEP = 1 << 19  # given back, and sorted by gene, at a time
 _BYTES_PER_FILE = 1 << 29  # a file whose values were all given back is closed, and its room free
 
-_VALUE_TYPES = (np.uint8, np.uint16, np.float32, np.float64)
+#: Of values: each holds all numbers of the one before.
+VALUE_TYPES = (np.uint8, np.uint16, np.float32, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +125,13 @@ class Arriving:
         usual = _VALUES_PER_CHUNK + _VALUES_PER_CHUNK // 8  # the last block exceeds the chunk
         self._genes = GrowingArray(np.uint16, np.int32, usual=usual)
         self._cells = GrowingArray(np.uint16, np.int32, usual=usual)
-        self._values = GrowingArray(*_VALUE_TYPES, usual=usual)
+        self._values = GrowingArray(*VALUE_TYPES, usual=usual)
         self._last_cell = -1
         self._chunks: list[_Chunk] = []
         self._sizes = GrowingArray(np.int64)  # values of each cell
         self._in_memory = 0
         self._file: ArrayFile | None = None
-        self._types = {np.dtype(_VALUE_TYPES[0])}
+        self._types = {np.dtype(VALUE_TYPES[0])}
 
     def add(self, gene: NDArray[Any], cell: NDArray[Any], value: NDArray[Any]) -> None:
         """Take values.
@@ -241,7 +242,7 @@ class Arriving:
     def value_type(self) -> np.dtype[Any]:
         """The smallest type that holds all values exactly."""
         types = self._types | {self._values.array.dtype}
-        return max(types, key=lambda kind: _VALUE_TYPES.index(kind.type))
+        return max(types, key=lambda kind: VALUE_TYPES.index(kind.type))
 
     @property
     def n_values(self) -> int:

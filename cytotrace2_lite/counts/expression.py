@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.arriving import Arriving
 
-__all__ = ["Block", "Expression"]
+__all__ = ["VALUES_TO_COMPILE_FOR", "Block", "Expression", "SortedCounts"]
 
-# So many values are sorted faster by compiled code, although it has to be compiled.
-_VALUES_TO_COMPILE_FOR = 3_000_000
+#: So many values are sorted faster by compiled code, although it has to be compiled.
+VALUES_TO_COMPILE_FOR = 3_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,21 @@ class Block:
     only_known: bool = False
 
 
+class SortedCounts(NamedTuple):
+    """Counts over features that were known before the values were read.
+
+    Attributes
+    ----------
+    feature
+        Feature of each gene of the input, -1 for a gene that is none; shape (n_genes,).
+    counts
+        Shape (n_cells, n_features).
+    """
+
+    feature: NDArray[np.integer[Any]]
+    counts: Counts
+
+
 @dataclass(frozen=True, eq=False)
 class Expression:
     """A dataset: counts or CPM/TPM, not log-transformed.
@@ -69,6 +84,9 @@ class Expression:
         (n_input_genes,). Several have one index where their values are to be added up.
     name
         How messages name the input.
+    sorted_counts
+        The counts over the features, where these were sorted as the values were read; `arriving`
+        then has none.
     """
 
     arriving: Arriving
@@ -77,6 +95,7 @@ class Expression:
     max_value: float
     gene_index: NDArray[np.intp]
     name: str = ""
+    sorted_counts: SortedCounts | None = None
 
     @property
     def values(self) -> csc_array:
@@ -122,7 +141,13 @@ class Expression:
         ------
         OutputError
             The temporary directory is full.
+        ValueError
+            The values were sorted by other features as they were read.
         """
+        if self.sorted_counts is not None:
+            if not np.array_equal(feature, self.sorted_counts.feature):
+                raise ValueError("the values were sorted by other features as they were read")
+            return self.sorted_counts.counts
         column = np.append(feature, -1)[self.gene_index].astype(np.int32)
         used = self.gene_index[self.gene_index >= 0]
         n_added = int(np.bincount(used, minlength=1).max())  # the most genes of one name
@@ -132,7 +157,7 @@ class Expression:
             # Sums of many small whole numbers are small whole numbers, too.
             is_small = value_type.kind == "u" and np.iinfo(value_type).max * n_added < 1 << 16
             value_type = np.dtype(np.uint16 if is_small else np.float64)
-        compiled = self.arriving.n_values >= _VALUES_TO_COMPILE_FOR and may_compile()
+        compiled = self.arriving.n_values >= VALUES_TO_COMPILE_FOR and may_compile()
         return Counts.collect(
             self.arriving,
             (len(self.cells), n_features),

@@ -64,6 +64,10 @@ class ArrayFile:
         self.n_bytes += size * spilled.dtype.itemsize
         return spilled
 
+    def whole(self, dtype: DTypeLike) -> SpilledArray:
+        """Give all arrays of the file as one, where they are of this type."""
+        return SpilledArray(self, 0, np.dtype(dtype))
+
     def write(self, position: int, array: NDArray[Any]) -> None:
         """Write an array at a position, in bytes."""
         view = np.ascontiguousarray(array).view(np.uint8).data

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.counts import MAX_BYTES, Arriving
-from cytotrace2_lite.counts.expression import Expression
+from cytotrace2_lite.counts.cell_by_cell import CellByCell
+from cytotrace2_lite.counts.expression import VALUES_TO_COMPILE_FOR, Expression, SortedCounts
+from cytotrace2_lite.system.compiler import may_compile
 from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cytotrace2_lite.counts import Block
     from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._reader import Reader
     from cytotrace2_lite.read._source import Source
@@ -56,22 +59,28 @@ def collect(
     OutputError
         The temporary directory is full.
     """
-    is_known = options.is_known
     arriving = Arriving(max_bytes)
-    keep = np.zeros(0, np.bool_)
+    known = _KnownGenes(reader, options)
+    by_cell: CellByCell | None = None
     max_value = 0.0
-    for block in reader.blocks():
-        gene, cell, value = block.gene, block.cell, block.value
-        if is_known is not None and not block.only_known:
-            if len(reader.genes) > len(keep):
-                keep = np.append(keep, is_known(reader.genes[len(keep) :]))
-            kept = np.flatnonzero(keep[gene])  # places: a mask takes three times as long
-            gene, cell, value = gene[kept], cell[kept], value[kept]
-        arriving.add(gene, cell, value)
+    for number, block in enumerate(reader.blocks()):
+        if number == 0:
+            by_cell = _cell_by_cell(reader, options, len(block.value), max_bytes)
+        if by_cell is not None and not by_cell.add(block):
+            by_cell.hand_over(arriving)
+            by_cell = None
+        if by_cell is None:
+            arriving.add(*known.of(block))
         max_value = max(max_value, block.max_value)
         if progress is not None:
             progress(reader.n_read, reader.n_total, reader.unit)
+    if by_cell is not None and not by_cell.complete():
+        by_cell.hand_over(arriving)
+        by_cell = None
     arriving.complete()
+    sorted_counts = None
+    if by_cell is not None:
+        sorted_counts = SortedCounts(by_cell.feature, by_cell.counts(len(reader.cells)))
     release_memory()
     source = reader.source
     genes, place = reader.genes, np.arange(len(reader.genes))
@@ -82,7 +91,46 @@ def collect(
             duplicate_genes=options.duplicate_genes,
             n_duplicates=len(place) - len(genes),
         )
-    return Expression(arriving, reader.cells, genes, max_value, place, reader.name), source
+    expression = Expression(
+        arriving, reader.cells, genes, max_value, place, reader.name, sorted_counts
+    )
+    return expression, source
+
+
+class _KnownGenes:
+    """Leaves out the values of genes that are not known."""
+
+    def __init__(self, reader: Reader, options: ReadOptions) -> None:
+        self._reader = reader
+        self._is_known = options.is_known
+        self._keep = np.zeros(0, np.bool_)
+
+    def of(self, block: Block) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Give genes, cells and values of a block."""
+        if self._is_known is None or block.only_known:
+            return block.gene, block.cell, block.value
+        names = self._reader.genes
+        if len(names) > len(self._keep):
+            self._keep = np.append(self._keep, self._is_known(names[len(self._keep) :]))
+        kept = np.flatnonzero(self._keep[block.gene])  # places: a mask takes three times as long
+        return block.gene[kept], block.cell[kept], block.value[kept]
+
+
+def _cell_by_cell(
+    reader: Reader, options: ReadOptions, n_values: int, max_bytes: int
+) -> CellByCell | None:
+    """Prepare to sort values by feature as they come, if that pays; they may come otherwise.
+
+    `n_values` is how many there were in what the reader has read so far.
+    """
+    expected = n_values * reader.n_total // max(reader.n_read, 1)
+    names_may_come = reader.unit == "bytes"
+    if options.features is None or names_may_come or expected < VALUES_TO_COMPILE_FOR:
+        return None
+    features = options.features(reader.genes) if may_compile() else None
+    if features is None:
+        return None
+    return CellByCell(*features, max_bytes=max_bytes, usual=expected)
 
 
 def _merge_duplicates(genes: list[str], duplicate_genes: str) -> tuple[list[str], NDArray[np.intp]]:

@@ -7,13 +7,15 @@ import io
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from cytotrace2_lite.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
 
     from typing_extensions import Buffer, Self
 
@@ -78,6 +80,8 @@ class InputFile:
             self._identity
         )
         self._beside: list[InputFile] = []
+        self._digesting: Future[tuple[int, str]] | None = None
+        self._is_closing = False
         self._sha256: str | None = None
 
     def __enter__(self) -> Self:
@@ -88,6 +92,9 @@ class InputFile:
 
     def close(self) -> None:
         """Close it, and the files beside it."""
+        self._is_closing = True
+        if self._digesting is not None:
+            wait([self._digesting])
         self._file.close()
         for file in self._beside:
             file.close()
@@ -209,6 +216,14 @@ class InputFile:
             raise self.unreadable(error) from None
         return data
 
+    def digest_ahead(self) -> None:
+        """Begin to take the digest in a thread, while the file is read at other positions."""
+        # On Windows, reading anywhere moves the only position.
+        if self.is_file and self._digesting is None and sys.platform != "win32":
+            pool = ThreadPoolExecutor(1, "digest")
+            self._digesting = pool.submit(self._digest_of, self._content_at_positions())
+            pool.shutdown(wait=False)
+
     def digest(self) -> tuple[int, str]:
         """Give size and SHA-256 of a file on disk.
 
@@ -222,9 +237,14 @@ class InputFile:
         InputError
             The file cannot be read.
         """
+        if self._digesting is not None:
+            return self._digesting.result()
+        return self._digest_of(self._content())
+
+    def _digest_of(self, content: Iterable[bytes]) -> tuple[int, str]:
         sha256 = hashlib.sha256()
         size = 0
-        for data in self._content():
+        for data in content:
             sha256.update(data)
             size += len(data)
         self._sha256 = sha256.hexdigest()
@@ -265,6 +285,19 @@ class InputFile:
                 raise self.unreadable(error) from None
             if not data:
                 return
+            yield data
+
+    def _content_at_positions(self) -> Iterator[bytes]:
+        """Give the content, but leave the position of the file where it is."""
+        position = 0
+        while not self._is_closing:
+            try:
+                data = os.pread(self._file.fileno(), _STEP, position)
+            except OSError as error:
+                raise self.unreadable(error) from None
+            if not data:
+                return
+            position += len(data)
             yield data
 
 

@@ -241,7 +241,7 @@ def _open_store(file: InputFile | StoreDirectory, options: ReadOptions) -> Reade
             )
         named = row.opener(file.name, root, options)
         named = named._replace(source=replace(named.source, format="zarr"))
-        return Hdf5Matrix(file, named, stack, options.max_memory)
+        return Hdf5Matrix(file, named, stack, options)
 
 
 def _is_zarr_in_zip(stream: ByteStream) -> bool:
@@ -269,7 +269,7 @@ def _open_hdf5(stream: ByteStream, options: ReadOptions) -> Reader:
             remedy = row.remedy.format(path=file.name)
             raise InputError(f"{file.name}: this is {row.what}, which is not read. {remedy}")
         named = row.opener(file.name, content, options)
-        return Hdf5Matrix(file, named, stack, options.max_memory)
+        return Hdf5Matrix(file, named, stack, options)
 
 
 def _starts(*starts: bytes) -> Recognise:

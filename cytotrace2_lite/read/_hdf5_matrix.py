@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.read._blocks import Triples
+    from cytotrace2_lite.read._options import ReadOptions
     from cytotrace2_lite.read._source import Source
     from cytotrace2_lite.read._store import StoreDirectory
 
@@ -67,8 +68,8 @@ class Hdf5Matrix:
         The matrix with the names of its axes.
     content
         What is open for it. It is taken over, and closed with this.
-    max_memory
-        Bytes this process may take; None for what the machine has.
+    options
+        How many threads may work, and how much memory they may take.
 
     Attributes
     ----------
@@ -92,7 +93,7 @@ class Hdf5Matrix:
         file: InputFile | StoreDirectory,
         named: NamedMatrix,
         content: ExitStack,
-        max_memory: int | None = None,
+        options: ReadOptions,
     ) -> None:
         self._file = file
         self.name = file.name
@@ -111,16 +112,19 @@ class Hdf5Matrix:
                 f"columns, but there are {len(self.cells):,} cells and {len(self._gene_of):,} "
                 "genes. The file is damaged."
             )
-        refuse_large_chunks(self.name, matrix.datasets if is_sparse else [matrix], max_memory)
+        refuse_large_chunks(
+            self.name, matrix.datasets if is_sparse else [matrix], options.max_memory
+        )
         # Most files have a gene for each column, and these in their order.
         self._are_genes = np.array_equal(self._gene_of, np.arange(len(self._gene_of)))
         self.n_read = 0
         self.n_total = matrix.data.shape[0] if is_sparse else matrix.shape[0] * matrix.shape[1]
+        self._threads = options.threads
         self._content = content.pop_all()
 
     @property
     def source(self) -> Source:
-        """What was read. The file is read once more for its digest."""
+        """What was read. The file is read once more for its digest, by another thread if any."""
         n_bytes, sha256 = self._file.digest()
         return replace(
             self._source,
@@ -170,6 +174,8 @@ class Hdf5Matrix:
         InputError
             The file is damaged, or a value is not a finite number >= 0.
         """
+        if self._threads > 1 and isinstance(self._file, InputFile):
+            self._file.digest_ahead()
         matrix = self._matrix
         is_sparse = isinstance(matrix, SparseGroup)
         swapped = (is_sparse and not matrix.by_row) != self._by_gene

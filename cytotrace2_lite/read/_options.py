@@ -49,6 +49,10 @@ class ReadOptions:
     is_gene
         Tells which of some names are genes of any species, bool, shape (n_names,); asked if few
         names are known.
+    features
+        Gives the feature of each of all genes, as `Expression.counts_of_features` takes them, and
+        the number of features; None where that cannot be said of these names. If many values are
+        read, and come cell by cell, they are sorted by feature as they come.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class ReadOptions:
     gene_column: str | None = None
     max_memory: int | None = None
     is_gene: IsKnown | None = None
+    features: Callable[[list[str]], tuple[NDArray[np.int32], int] | None] | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -23,8 +23,8 @@ class Reader(Protocol):
     name
         How messages name the input.
     cells, genes
-        Names in input order. One of both may grow with the blocks: a block has values of names
-        that are there when it is yielded, not of later ones.
+        Names in input order. If the unit is "bytes", one of both may grow with the blocks: a block
+        has values of names that are there when it is yielded, not of later ones.
     unit
         What `n_read` and `n_total` count: "bytes", "values" or "rows".
     """

@@ -91,9 +91,9 @@ def steps(triples):
 def test_compiled_code_leaves_repeated_values_to_scipy():
     sorter = Sorter(np.arange(N_GENES, dtype=np.int32), N_GENES, adds=False, compiled=True)
     (step,) = steps([(5, 1, 3), (2, 1, 4)])
-    assert sorter._by_kernel(step.read()).genes.tolist() == [2, 5]
+    assert sorter.by_kernel(step.read()).genes.tolist() == [2, 5]
     (step,) = steps([(5, 1, 3), (2, 1, 4), (5, 1, 6)])
-    assert sorter._by_kernel(step.read()) is None
+    assert sorter.by_kernel(step.read()) is None
     found = sorter(step)
     assert (found.values.tolist(), found.n_repeated) == ([4.0, 9.0], 1)
 
@@ -102,7 +102,7 @@ def test_compiled_code_leaves_repeated_values_to_scipy():
 def test_compiled_code_reads_nothing_outside_of_the_genes(gene):
     sorter = Sorter(np.arange(N_GENES, dtype=np.int32), N_GENES, adds=False, compiled=True)
     (step,) = steps([(gene, 0, 1)])
-    assert sorter._by_kernel(step.read()) is None
+    assert sorter.by_kernel(step.read()) is None
     with pytest.raises(IndexError):
         sorter(step)
 
@@ -127,7 +127,7 @@ def test_many_values_are_sorted_by_compiled_code(monkeypatch):
 
     monkeypatch.setattr(expression, "Sorter", Asked)
     for least in (made.nnz + 1, made.nnz):
-        monkeypatch.setattr(expression, "_VALUES_TO_COMPILE_FOR", least)
+        monkeypatch.setattr(expression, "VALUES_TO_COMPILE_FOR", least)
         given, _ = read_expression(made, genes=names)
         counts = given.counts_of_features(np.arange(len(names)), len(names))[:]
         assert (counts != made).nnz == 0

@@ -209,6 +209,7 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
         "memory": [],
         "disk": ["--max-memory", "4T"],
         "three": ["-mc", "3"],
+        "as they come": [],
     }.items():
         with monkeypatch.context() as patch:
             if case == "disk":
@@ -217,12 +218,17 @@ def test_spilled_runs_are_the_same_to_the_byte(name, tmp_path, monkeypatch):
                 patch.setattr("cytotrace2_lite.job.MAX_BYTES", 0)
                 patch.setattr(arriving, "ArrayFile", new_file)
                 patch.setattr("cytotrace2_lite.counts.counts.ArrayFile", new_file)
+            elif case == "as they come":
+                patch.setattr("cytotrace2_lite.job.MAX_BYTES", 0)
+                patch.setattr("cytotrace2_lite.read._collect.VALUES_TO_COMPILE_FOR", 1)
+                patch.setattr("cytotrace2_lite.counts.cell_by_cell.ArrayFile", new_file)
             with pytest.raises(SystemExit) as ended:
                 main(["run", str(path), "-o", str(tmp_path / case), "-dpl", "-q", *options])
             assert ended.value.code == 0
         results.append((tmp_path / case / "cytotrace2_results.txt").read_bytes())
-    assert len(files) == 2  # as the values came, and sorted
-    assert results[0] == results[1] == results[2]
+    # As the values came, and sorted; for those that come by cell, the genes and the values.
+    assert len(files) == (4 if name == "cells.h5ad" else 2)
+    assert len(set(results)) == 1
     report = json.loads((tmp_path / "disk/run.json").read_text())
     assert report["parameters"]["max_memory"] == 4 * 10**12
 

@@ -1,10 +1,12 @@
 """The input: opened once, and never used if it changes while it is read."""
 
 import gzip
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,7 @@ from cytotrace2_lite.directory import score_to_directory
 from cytotrace2_lite.genes import features
 from cytotrace2_lite.read import ReadOptions, _formats, open_input
 from cytotrace2_lite.read import h5ad as read_h5ad
+from cytotrace2_lite.read._file import InputFile
 
 GENES = list(features()[::10])
 N_CELLS = 12
@@ -389,3 +392,60 @@ class TestOpenForWriting:
             source.read(ReadOptions())
             with h5py.File(path, "r+"):
                 pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is read ahead")
+class TestDigestAhead:
+    @pytest.fixture
+    def path(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("cytotrace2_lite.read._file._STEP", 100)
+        (tmp_path / "file").write_bytes(os.urandom(12_345))
+        return tmp_path / "file"
+
+    def test_the_file_is_read_where_it_was(self, path):
+        with InputFile(path) as file:
+            content = file.anywhere()
+            start = content.read(7)
+            file.digest_ahead()
+            file.digest_ahead()
+            assert start + content.read() == path.read_bytes()
+            for _ in range(2):
+                assert file.digest() == (12_345, hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def test_closing_does_not_wait_for_the_end(self, path, monkeypatch):
+        reading = threading.Event()
+
+        def endless(*_):
+            reading.set()
+            return b"more"
+
+        monkeypatch.setattr(os, "pread", endless)
+        before = threading.active_count()
+        with InputFile(path) as file:
+            file.digest_ahead()
+            assert reading.wait(60)
+        for thread in threading.enumerate():
+            if thread.name.startswith("digest"):
+                thread.join(60)
+        assert threading.active_count() == before
+
+    def test_what_cannot_be_read(self, path, monkeypatch):
+        def broken(*_):
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(os, "pread", broken)
+        with InputFile(path) as file:
+            file.digest_ahead()
+            with pytest.raises(ct2.InputError, match=r"cannot be read \(Input/output error\)"):
+                file.digest()
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_a_thread_takes_the_digest_if_there_may_be_one(self, files, monkeypatch, threads):
+        pytest.importorskip("h5py")
+        path, _, _ = files("h5ad csr")
+        asked = []
+        monkeypatch.setattr(InputFile, "digest_ahead", lambda _: asked.append(1))
+        with open_input(path) as source:
+            _, origin = source.read(ReadOptions(threads=threads))
+        assert len(asked) == threads - 1
+        assert origin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
