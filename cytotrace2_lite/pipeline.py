@@ -331,11 +331,13 @@ def score_cells(
     tally.seconds["preprocess"] = data.seconds
 
     def taken() -> Iterator[_BatchCounts]:
-        for batch in split:
+        for n_taken, batch in enumerate(split, 1):
             with tally.timed("preprocess"):
                 counts = data.counts.take(batch.cells)
                 is_copy = counts is not data.counts
-                if release and is_copy and batch is split[-1]:
+                if n_taken < len(split):
+                    data.counts.read_ahead(split[n_taken].cells)
+                elif release and is_copy:
                     data.counts.release()
                 tally("preprocess", len(batch.cells))
             yield _BatchCounts(counts, release=release or is_copy)
@@ -365,10 +367,8 @@ def score_cells(
         cells = np.concatenate(parts)
         score = arrays["score"][cells]
         arrays["relative"][cells] = (score - score.min()) / (np.ptp(score) or 1.0)
-    n_genes = data.counts.genes_per_cell
-    has_counts = n_genes > 0
-    potency_index = arrays["potency_index"]
-    potency_index[has_counts] = potency_of(arrays["score"][has_counts])
+    has_counts = (n_genes := data.counts.genes_per_cell) > 0
+    arrays["potency_index"][has_counts] = potency_of(arrays["score"][has_counts])
     findings = [*findings, *unlike_training(ensemble.info, arrays["score_sd"])]
     return Scores(
         cells=data.cells,
@@ -386,7 +386,7 @@ def score_cells(
                 samples=samples,
                 cells_without_counts=[data.cells[i] for i in np.flatnonzero(~has_counts)],
                 batches=quality,
-                potency_index=potency_index,
+                potency_index=arrays["potency_index"],
                 findings=findings,
                 seconds=tally.seconds,
                 record=record,

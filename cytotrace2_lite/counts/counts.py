@@ -14,7 +14,7 @@ from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray, holds
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -227,6 +227,21 @@ class Counts:
         self._values = np.empty(0, self._values.dtype)
         self.n_bytes = 0
 
+    def read_ahead(self, cells: NDArray[np.intp]) -> None:
+        """Have the system fetch the values of some cells from a disk, if they are in a file there.
+
+        It does so while something else is computed, and takes no memory of this process.
+
+        Parameters
+        ----------
+        cells
+            Their indices; shape (n,).
+        """
+        for array in (self._genes, self._values):
+            if isinstance(array, SpilledArray):
+                for start, stop in self._runs(cells):
+                    array.read_ahead(start, stop)
+
     def take(self, cells: NDArray[np.intp]) -> Counts:
         """Give the counts of some cells, in memory and in the order given.
 
@@ -263,16 +278,17 @@ class Counts:
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         genes = np.empty(indptr[-1], self._genes.dtype)
         values = np.empty(indptr[-1], self._values.dtype)
-        # Cells that lie one after the other are copied at once.
+        to = 0
+        for start, stop in self._runs(cells):
+            genes[to : to + stop - start] = self._genes[start:stop]
+            values[to : to + stop - start] = self._values[start:stop]
+            to += stop - start
+        return indptr, genes, values
+
+    def _runs(self, cells: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+        """Give where the values of some cells are; of cells that follow each other, together."""
         breaks = np.flatnonzero(np.diff(cells) != 1) + 1
         first = np.concatenate([[0], breaks])[: len(cells)]
         last = np.concatenate([breaks, [len(cells)]])[: len(cells)]
-        for start, stop, to in zip(
-            self.indptr[cells[first]].tolist(),
-            self.indptr[cells[last - 1] + 1].tolist(),
-            indptr[first].tolist(),
-            strict=True,
-        ):
-            genes[to : to + stop - start] = self._genes[start:stop]
-            values[to : to + stop - start] = self._values[start:stop]
-        return indptr, genes, values
+        starts, stops = self.indptr[cells[first]], self.indptr[cells[last - 1] + 1]
+        return zip(starts.tolist(), stops.tolist(), strict=True)

@@ -6,9 +6,11 @@ whatever ends it.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +92,12 @@ class ArrayFile:
                     raise OSError("the temporary file is shorter than what was written to it")
                 view = view[n_bytes:]
 
+    def read_ahead(self, position: int, n_bytes: int) -> None:
+        """Have the system fetch some bytes from the disk, where it can be told to."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS or Windows
+            with suppress(OSError):  # it is no more than advice
+                os.posix_fadvise(self._file.fileno(), position, n_bytes, os.POSIX_FADV_WILLNEED)
+
 
 @dataclass(frozen=True, eq=False)
 class SpilledArray:
@@ -104,6 +112,11 @@ class SpilledArray:
         if len(array):
             self._file.read(self._position + where.start * self.dtype.itemsize, array)
         return array
+
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Have the system fetch a slice from the disk, where it can be told to."""
+        size = self.dtype.itemsize
+        self._file.read_ahead(self._position + start * size, (stop - start) * size)
 
     def __setitem__(self, where: slice, array: NDArray[Any]) -> None:
         if len(array):

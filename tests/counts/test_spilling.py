@@ -249,3 +249,42 @@ def test_temporary_files_have_no_name(tmp_path):
     )
     assert ended.returncode == -9
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_is_read_ahead(monkeypatch):
+    asked = []
+
+    def advise(number, position, size, advice):
+        asked.append((position, size))
+        assert advice == getattr(os, "POSIX_FADV_WILLNEED", advice)
+        raise OSError("advice is not taken")
+
+    monkeypatch.setattr(os, "posix_fadvise", advise, raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
+    in_memory, in_file = collect(matrix(), 1 << 20), collect(matrix(), 0)
+    cells = np.array([7, 8, 9, 3])
+    in_memory.read_ahead(cells)
+    assert asked == []
+    in_file.read_ahead(cells)
+    # The genes take two bytes each; after all of them come the values, with two bytes each, too.
+    ends, n_values = matrix().indptr, matrix().nnz
+    runs = [(2 * ends[7], 2 * (ends[10] - ends[7])), (2 * ends[3], 2 * (ends[4] - ends[3]))]
+    assert asked == [*runs, *((2 * n_values + position, size) for position, size in runs)]
+    monkeypatch.delattr(os, "posix_fadvise")
+    in_file.read_ahead(cells)
+    np.testing.assert_array_equal(in_file[cells].toarray(), matrix().toarray()[cells])
+
+
+def test_the_next_batch_is_read_ahead(monkeypatch):
+    asked = []
+
+    def note(self, cells):
+        asked.append(cells)
+
+    monkeypatch.setattr(Counts, "read_ahead", note)
+    counts = random_counts(1000, 200)
+    names = list(ct2.genes.features())
+    with pytest.warns(ct2.CytoTRACE2Warning):
+        ct2.run(csr_array(counts), genes=names, batch_size=400)
+    assert [len(cells) for cells in asked] == [333, 333]
