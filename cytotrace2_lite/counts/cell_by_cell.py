@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CellByCell"]
 
+_LEAST_BYTES = 3  # of a value with its feature
 _NUMBERS_AT_A_TIME = 1 << 20  # of a file
 
 
@@ -58,9 +59,9 @@ class CellByCell:
     n_features
         Number of features.
     max_bytes
-        What the values may take in memory; if they take more, all go to a temporary file.
+        What the values may take in memory; if they take more, all go to temporary files.
     usual
-        About how many values there will be.
+        About how many values there will be. If so many would take more, they do at once.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class CellByCell:
         self._open = _Triples(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.uint8)))
         # The cells before it; their features and values are in memory, or in two files.
         self._pieces: list[_Piece] = []
-        usual = min(usual, max_bytes // 3)  # more do not stay in memory
         self._features = GrowingArray(np.uint16, usual=usual)
         self._values = GrowingArray(*VALUE_TYPES, usual=usual)
         self._files: tuple[ArrayFile, ArrayFile] | None = None
+        if usual * _LEAST_BYTES > max_bytes:
+            self._files = ArrayFile(), ArrayFile()
         self._whole = True
 
     def add(self, block: Block) -> bool:

@@ -59,6 +59,8 @@ LABELS = {
 #: Formats of the results file, which are also its extensions.
 FORMATS = ("txt", "txt.gz", "parquet", "arrow")
 
+_ROWS_AT_A_TIME = 10_000  # of text; only memory depends on it
+
 
 def is_ordered(column: str) -> bool:
     """Tell whether the labels of a column have an order, as potencies do."""
@@ -214,7 +216,7 @@ def to_bytes(scores: Scores, *, extra_columns: bool = False, file_format: str = 
     """
     results_name(file_format)  # raises an error where there is no such format
     if file_format in {"txt", "txt.gz"}:
-        text = _text(scores, extra_columns=extra_columns).encode()
+        text = _text(scores, extra_columns=extra_columns)
         return text if file_format == "txt" else _compressed(text)
     import pyarrow as pa
     from pyarrow import parquet
@@ -260,21 +262,27 @@ def _compressed(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _text(scores: Scores, *, extra_columns: bool) -> str:
+def _text(scores: Scores, *, extra_columns: bool) -> bytes:
     """Write the text table; numbers in the shortest form that is read back as the same number."""
     named = columns(scores, extra_columns=extra_columns)
-    fields = []
-    for name, values in named.items():
-        if name in LABELS:
-            column = labels_of(values, LABELS[name]).tolist()
-        else:
-            column = values.tolist()
-            for cell in np.flatnonzero(np.isnan(values)):
-                column[cell] = ""
-        fields.append(column)
-    lines = ["\t".join(["", *named])]
-    lines += [
-        "\t".join([quoted(cell), *map(str, row)])
-        for cell, *row in zip(scores.cells, *fields, strict=True)
-    ]
-    return "\n".join(lines) + "\n"
+    content = io.BytesIO()
+    content.write("\t".join(["", *named]).encode() + b"\n")
+    # The fields of a row take ten times the memory of its text.
+    for start in range(0, len(scores.cells), _ROWS_AT_A_TIME):
+        some = slice(start, start + _ROWS_AT_A_TIME)
+        fields = [_fields(name, values[some]) for name, values in named.items()]
+        for cell, *row in zip(scores.cells[some], *fields, strict=True):
+            content.write("\t".join([quoted(cell), *map(str, row)]).encode() + b"\n")
+    return content.getvalue()
+
+
+def _fields(name: str, values: NDArray[Any]) -> list[Any]:
+    """Give the fields of a column, "" for a missing one."""
+    fields: list[Any]
+    if name in LABELS:
+        fields = labels_of(values, LABELS[name]).tolist()
+        return fields
+    fields = values.tolist()
+    for cell in np.flatnonzero(np.isnan(values)):
+        fields[cell] = ""
+    return fields
