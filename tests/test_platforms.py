@@ -3,6 +3,7 @@
 This shows that each branch works as written, not that the system behaves as the branch expects.
 """
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -24,7 +25,7 @@ PACKAGE = Path(installed.__file__).parents[1]
 BRANCHES = {
     "models/catalog.py": 1,
     "models/installed.py": 3,
-    "read/_file.py": 1,
+    "read/_file.py": 2,
     "read/hdf5.py": 1,
     "system/caches.py": 3,
     "system/files.py": 4,
@@ -116,6 +117,16 @@ def test_another_file_in_the_place_of_an_open_one(on, tmp_path, platform, is_not
         path.write_text("after")
         file._identity = _file._identity(os.fstat(file.fileno()))  # its name is part of its times
         assert file._is_changed() == is_noticed
+
+
+@pytest.mark.parametrize(("platform", "is_ahead"), [("linux", True), ("win32", False)])
+def test_digests_are_taken_ahead_where_the_position_stays(on, tmp_path, platform, is_ahead):
+    on(platform, _file)
+    (tmp_path / "t.txt").write_bytes(b"content")
+    with _file.InputFile(tmp_path / "t.txt") as file:
+        file.digest_ahead()
+        assert (file._digesting is not None) == is_ahead
+        assert file.digest() == (7, hashlib.sha256(b"content").hexdigest())
 
 
 def test_hdf5_files_are_not_locked_on_windows(on, monkeypatch):

@@ -12,10 +12,12 @@ import numpy as np
 
 from cytotrace2_lite.cluster import worker as at_worker
 from cytotrace2_lite.counts import Arriving, Counts, Expression
+from cytotrace2_lite.counts.cell_by_cell import CellByCell, take_all
 from cytotrace2_lite.genes import N_FEATURES
+from cytotrace2_lite.system.compiler import may_compile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +35,9 @@ __all__ = [
     "score_pieces",
     "summary_of",
 ]
+
+_IN_MEMORY = 1 << 62  # bytes: all values of a block
+_USUAL_VALUES = 1 << 24  # of a block
 
 
 class Summary(NamedTuple):
@@ -132,14 +137,31 @@ def _split(
     blocks: Iterable[Block], feature: NDArray[np.int32], first: int, batch: NDArray[np.int32]
 ) -> tuple[Summary, dict[int, Piece]]:
     n_cells = len(batch)
-    arriving = Arriving(1 << 62)
     max_value = 0.0
-    for block in blocks:
-        kept = feature[block.gene] >= 0
-        arriving.add(block.gene[kept], block.cell[kept], block.value[kept])
-        max_value = max(max_value, block.max_value)
-    expression = Expression(arriving, [""] * n_cells, [], max_value, np.arange(len(feature)))
-    counts = expression.counts_of_features(feature, N_FEATURES, release=True)
+
+    def watched() -> Iterator[Block]:
+        nonlocal max_value
+        for block in blocks:
+            max_value = max(max_value, block.max_value)
+            yield block
+
+    def known(block: Block) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        kept = np.flatnonzero(feature[block.gene] >= 0)
+        return block.gene[kept], block.cell[kept], block.value[kept]
+
+    def prepare(_: Block) -> CellByCell | None:
+        if not may_compile():
+            return None
+        return CellByCell(feature, N_FEATURES, max_bytes=_IN_MEMORY, usual=_USUAL_VALUES)
+
+    arriving = Arriving(_IN_MEMORY)
+    by_cell = take_all(watched(), prepare, arriving, known)
+    if by_cell is not None:
+        counts = by_cell.counts(n_cells)
+    else:
+        every = np.arange(len(feature))
+        expression = Expression(arriving, [""] * n_cells, [], max_value, every)
+        counts = expression.counts_of_features(feature, N_FEATURES, release=True)
     sizes = counts.genes_per_cell
     made_by = _own_address()
     pieces = {}

@@ -16,6 +16,8 @@ from cytotrace2_lite.counts.counts import Counts
 from cytotrace2_lite.counts.spill import ArrayFile, GrowingArray, holds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from numpy.typing import NDArray
 
     from cytotrace2_lite.counts._sorting import Sorted
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from cytotrace2_lite.counts.expression import Block
     from cytotrace2_lite.counts.spill import Array
 
-__all__ = ["CellByCell"]
+__all__ = ["CellByCell", "take_all"]
 
 _LEAST_BYTES = 3  # of a value with its feature
 _NUMBERS_AT_A_TIME = 1 << 20  # of a file
@@ -244,6 +246,51 @@ class CellByCell:
             self._files[1].append(self._values.array.astype(self._types[0], copy=False))
             self._features.clear()
             self._values.clear()
+
+
+def take_all(
+    blocks: Iterable[Block],
+    prepare: Callable[[Block], CellByCell | None],
+    arriving: Arriving,
+    known: Callable[[Block], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
+) -> CellByCell | None:
+    """Take the values of all blocks, cell by cell as long as they come so.
+
+    Parameters
+    ----------
+    blocks
+        The blocks.
+    prepare
+        Called with the first block: makes what takes them cell by cell; None if that is not tried.
+    arriving
+        Takes them otherwise.
+    known
+        Gives what `arriving` needs of a block: genes, cells and values.
+
+    Returns
+    -------
+    CellByCell or None
+        It has all values; if it is None, `arriving` has them.
+
+    Raises
+    ------
+    OutputError
+        The temporary directory is full.
+    """
+    by_cell = None
+    for number, block in enumerate(blocks):
+        if number == 0:
+            by_cell = prepare(block)
+        if by_cell is not None and not by_cell.add(block):
+            by_cell.hand_over(arriving)
+            by_cell = None
+        if by_cell is None:
+            arriving.add(*known(block))
+    if by_cell is not None and not by_cell.complete():
+        by_cell.hand_over(arriving)
+        by_cell = None
+    arriving.complete()
+    return by_cell
 
 
 def _converted(file: ArrayFile, old: type[Any], new: type[Any]) -> ArrayFile:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytotrace2_lite.counts import MAX_BYTES, Arriving
-from cytotrace2_lite.counts.cell_by_cell import CellByCell
+from cytotrace2_lite.counts.cell_by_cell import CellByCell, take_all
 from cytotrace2_lite.counts.expression import VALUES_TO_COMPILE_FOR, Expression, SortedCounts
 from cytotrace2_lite.system.compiler import may_compile
 from cytotrace2_lite.system.machine import release_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -60,24 +61,13 @@ def collect(
         The temporary directory is full.
     """
     arriving = Arriving(max_bytes)
-    known = _KnownGenes(reader, options)
-    by_cell: CellByCell | None = None
-    max_value = 0.0
-    for number, block in enumerate(reader.blocks()):
-        if number == 0:
-            by_cell = _cell_by_cell(reader, options, len(block.value), max_bytes)
-        if by_cell is not None and not by_cell.add(block):
-            by_cell.hand_over(arriving)
-            by_cell = None
-        if by_cell is None:
-            arriving.add(*known.of(block))
-        max_value = max(max_value, block.max_value)
-        if progress is not None:
-            progress(reader.n_read, reader.n_total, reader.unit)
-    if by_cell is not None and not by_cell.complete():
-        by_cell.hand_over(arriving)
-        by_cell = None
-    arriving.complete()
+    watched = _Watched(reader, progress)
+    by_cell = take_all(
+        watched,
+        partial(_cell_by_cell, reader, options, max_bytes),
+        arriving,
+        _KnownGenes(reader, options).of,
+    )
     sorted_counts = None
     if by_cell is not None:
         sorted_counts = SortedCounts(by_cell.feature, by_cell.counts(len(reader.cells)))
@@ -92,9 +82,26 @@ def collect(
             n_duplicates=len(place) - len(genes),
         )
     expression = Expression(
-        arriving, reader.cells, genes, max_value, place, reader.name, sorted_counts
+        arriving, reader.cells, genes, watched.max_value, place, reader.name, sorted_counts
     )
     return expression, source
+
+
+class _Watched:
+    """The blocks of a reader; what is asked for next says that the one before was taken."""
+
+    def __init__(self, reader: Reader, progress: Callable[[int, int, str], None] | None) -> None:
+        self._reader = reader
+        self._progress = progress
+        self.max_value = 0.0
+
+    def __iter__(self) -> Iterator[Block]:
+        reader = self._reader
+        for block in reader.blocks():
+            yield block
+            self.max_value = max(self.max_value, block.max_value)
+            if self._progress is not None:
+                self._progress(reader.n_read, reader.n_total, reader.unit)
 
 
 class _KnownGenes:
@@ -117,13 +124,10 @@ class _KnownGenes:
 
 
 def _cell_by_cell(
-    reader: Reader, options: ReadOptions, n_values: int, max_bytes: int
+    reader: Reader, options: ReadOptions, max_bytes: int, first: Block
 ) -> CellByCell | None:
-    """Prepare to sort values by feature as they come, if that pays; they may come otherwise.
-
-    `n_values` is how many there were in what the reader has read so far.
-    """
-    expected = n_values * reader.n_total // max(reader.n_read, 1)
+    """Prepare to sort values by feature as they come, if there seem to be enough of them."""
+    expected = len(first.value) * reader.n_total // max(reader.n_read, 1)
     names_may_come = reader.unit == "bytes"
     if options.features is None or names_may_come or expected < VALUES_TO_COMPILE_FOR:
         return None
