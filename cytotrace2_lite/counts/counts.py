@@ -14,7 +14,7 @@ from cytotrace2_lite.counts.spill import ArrayFile, SpilledArray, holds
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -276,19 +276,25 @@ class Counts:
         """Give where each of some cells begins, and their genes and values, one after the other."""
         sizes = self.indptr[cells + 1] - self.indptr[cells]
         indptr = np.concatenate([[0], np.cumsum(sizes)])
-        genes = np.empty(indptr[-1], self._genes.dtype)
-        values = np.empty(indptr[-1], self._values.dtype)
-        to = 0
-        for start, stop in self._runs(cells):
-            genes[to : to + stop - start] = self._genes[start:stop]
-            values[to : to + stop - start] = self._values[start:stop]
-            to += stop - start
-        return indptr, genes, values
+        runs, size = self._runs(cells), int(indptr[-1])
+        return indptr, _joined(self._genes, runs, size), _joined(self._values, runs, size)
 
-    def _runs(self, cells: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    def _runs(self, cells: NDArray[np.intp]) -> list[tuple[int, int]]:
         """Give where the values of some cells are; of cells that follow each other, together."""
         breaks = np.flatnonzero(np.diff(cells) != 1) + 1
         first = np.concatenate([[0], breaks])[: len(cells)]
         last = np.concatenate([breaks, [len(cells)]])[: len(cells)]
         starts, stops = self.indptr[cells[first]], self.indptr[cells[last - 1] + 1]
-        return zip(starts.tolist(), stops.tolist(), strict=True)
+        return list(zip(starts.tolist(), stops.tolist(), strict=True))
+
+
+def _joined(array: Array, runs: list[tuple[int, int]], size: int) -> NDArray[Any]:
+    """Give several slices of an array, by start and stop, one after the other."""
+    if isinstance(array, SpilledArray):
+        return array.joined(runs, size)
+    joined = np.empty(size, array.dtype)
+    to = 0
+    for start, stop in runs:
+        joined[to : to + stop - start] = array[start:stop]
+        to += stop - start
+    return joined

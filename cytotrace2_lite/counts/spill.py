@@ -19,6 +19,7 @@ import numpy as np
 from cytotrace2_lite.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     from numpy.typing import DTypeLike, NDArray
@@ -81,16 +82,18 @@ class ArrayFile:
             except OSError as error:
                 raise _no_room(error) from error
 
-    def read(self, position: int, array: NDArray[Any]) -> None:
-        """Fill an array from a position, in bytes."""
+    def read(self, runs: Iterable[tuple[int, int]], array: NDArray[Any]) -> None:
+        """Fill an array with runs of bytes, one after the other, given by position and size."""
         view = array.view(np.uint8).data
         with self._lock:
-            self._file.seek(position)
-            while view:
-                n_bytes = self._file.readinto(view)
-                if not n_bytes:
-                    raise OSError("the temporary file is shorter than what was written to it")
-                view = view[n_bytes:]
+            for position, size in runs:
+                self._file.seek(position)
+                run, view = view[:size], view[size:]
+                while run:
+                    n_bytes = self._file.readinto(run)
+                    if not n_bytes:
+                        raise OSError("the temporary file is shorter than what was written to it")
+                    run = run[n_bytes:]
 
     def read_ahead(self, position: int, n_bytes: int) -> None:
         """Have the system fetch some bytes from the disk, where it can be told to."""
@@ -108,9 +111,15 @@ class SpilledArray:
     dtype: np.dtype[Any]
 
     def __getitem__(self, where: slice) -> NDArray[Any]:
-        array = np.empty(where.stop - where.start, self.dtype)
-        if len(array):
-            self._file.read(self._position + where.start * self.dtype.itemsize, array)
+        return self.joined([(where.start, where.stop)], where.stop - where.start)
+
+    def joined(self, runs: Iterable[tuple[int, int]], size: int) -> NDArray[Any]:
+        """Give several slices, by start and stop, one after the other; `size` numbers together."""
+        array = np.empty(size, self.dtype)
+        first, step = self._position, self.dtype.itemsize
+        self._file.read(
+            ((first + start * step, (stop - start) * step) for start, stop in runs), array
+        )
         return array
 
     def read_ahead(self, start: int, stop: int) -> None:

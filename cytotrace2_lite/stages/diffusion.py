@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cytotrace2_lite.stages.preprocess import log2_cpm
+from cytotrace2_lite.stages.preprocess import log2_cpm, log2_cpm_of_genes
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -168,11 +168,9 @@ def diffuse(
         if len(group) > 1:
             expression = np.zeros((len(group), len(variable)))
             for start in range(0, len(group), _CELLS_PER_STEP):
-                log2 = log2_cpm(counts[group[start : start + _CELLS_PER_STEP]])
-                columns = column[log2.indices]
-                kept = columns >= 0
-                rows = np.repeat(np.arange(start, start + log2.shape[0]), np.diff(log2.indptr))
-                expression[rows[kept], columns[kept]] = log2.data[kept]
+                some = counts[group[start : start + _CELLS_PER_STEP]]
+                cells, genes, log2 = log2_cpm_of_genes(some, column >= 0)
+                expression[start + cells, column[genes]] = log2
             smoothed[group] = _diffuse_group(expression, score[group])
         if progress is not None:
             progress(len(group))

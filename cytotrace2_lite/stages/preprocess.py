@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csc_array, csr_array
 
-__all__ = ["counts_over_features", "log2_cpm", "rank_all", "rank_expressed"]
+__all__ = [
+    "counts_over_features",
+    "log2_cpm",
+    "log2_cpm_of_genes",
+    "rank_all",
+    "rank_expressed",
+]
 
 # Only speed depends on this.
 _CELLS_PER_STEP = 32  # of ranking: what is counted for them fits the cache
@@ -66,17 +72,51 @@ def log2_cpm(counts: csr_array) -> csr_array:
     csr_array
         float64, of the same shape and the same stored positions. A cell without counts is empty.
     """
+    values = _as_float64(counts)
+    _to_log2_cpm(values.data, np.repeat(values.sum(axis=1), np.diff(values.indptr)))
+    return values
+
+
+def log2_cpm_of_genes(
+    counts: csr_array, wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.integer[Any]], NDArray[np.float64]]:
+    """Do what `log2_cpm` does, but only for the values of some genes.
+
+    Parameters
+    ----------
+    counts
+        As for `log2_cpm`.
+    wanted
+        Which genes; shape (n_features,).
+
+    Returns
+    -------
+    cells, genes : ndarray
+        Row and column of each value; shape (n_values,).
+    log2 : ndarray
+        float64, shape (n_values,).
+    """
+    values = _as_float64(counts)
+    kept = np.flatnonzero(wanted[values.indices])
+    cells = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))[kept]
+    log2 = values.data[kept]
+    _to_log2_cpm(log2, values.sum(axis=1)[cells])
+    return cells, values.indices[kept], log2
+
+
+def _as_float64(counts: csr_array) -> csr_array:
     from scipy.sparse import csr_array
 
-    values = csr_array(
-        (counts.data.astype(np.float64), counts.indices, counts.indptr), shape=counts.shape
-    )
-    total = np.repeat(values.sum(axis=1), np.diff(values.indptr))
-    values.data *= 1_000_000
-    values.data /= total
-    values.data += 1
-    np.log2(values.data, out=values.data)
-    return values
+    arrays = counts.data.astype(np.float64), counts.indices, counts.indptr
+    return csr_array(arrays, shape=counts.shape)
+
+
+def _to_log2_cpm(values: NDArray[np.float64], total: NDArray[np.float64]) -> None:
+    """Normalise values of cells of these totals, in place."""
+    values *= 1_000_000
+    values /= total
+    values += 1
+    np.log2(values, out=values)
 
 
 def rank_expressed(counts: csr_array) -> NDArray[np.float32]:

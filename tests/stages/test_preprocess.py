@@ -59,3 +59,15 @@ def test_ranks_do_not_depend_on_the_other_cells():
     whole = preprocess.rank_expressed(counts)
     part = preprocess.rank_expressed(counts[20:71])
     np.testing.assert_array_equal(part, whole[counts.indptr[20] : counts.indptr[71]])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+def test_log2_cpm_of_some_genes(kind):
+    counts = random_counts(50, 300).astype(kind)
+    counts.data = (counts.data * 1.3).astype(kind)
+    wanted = np.random.RandomState(1).random(counts.shape[1]) < 0.2
+    cells, genes, log2 = preprocess.log2_cpm_of_genes(counts, wanted)
+    found = np.zeros(counts.shape)
+    found[cells, genes] = log2
+    assert len(log2) == np.count_nonzero(wanted[counts.indices])
+    assert (found == preprocess.log2_cpm(counts).toarray() * wanted).all()
