@@ -45,7 +45,7 @@ _DENSE_SHARE = 0.4  # of the cells; from there on a product with all of them is 
 
 # Only speed and memory depend on this.
 _PARTS = 16  # of the cells; so many threads can share the work
-_VALUES_PER_STEP = 1 << 17
+_VALUES_PER_STEP = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
