@@ -5,6 +5,7 @@ Batches of any cells are taken from them.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -230,17 +231,18 @@ class Counts:
     def read_ahead(self, cells: NDArray[np.intp]) -> None:
         """Have the system fetch the values of some cells from a disk, if they are in a file there.
 
-        It does so while something else is computed, and takes no memory of this process.
+        It is told so in a thread, and does so while something else is computed. That takes no
+        memory of this process.
 
         Parameters
         ----------
         cells
             Their indices; shape (n,).
         """
-        for array in (self._genes, self._values):
-            if isinstance(array, SpilledArray):
-                for start, stop in self._runs(cells):
-                    array.read_ahead(start, stop)
+        arrays = [array for array in (self._genes, self._values) if isinstance(array, SpilledArray)]
+        if arrays:
+            args = arrays, self._runs(cells)
+            threading.Thread(target=_read_ahead, args=args, name="read-ahead", daemon=True).start()
 
     def take(self, cells: NDArray[np.intp]) -> Counts:
         """Give the counts of some cells, in memory and in the order given.
@@ -286,6 +288,12 @@ class Counts:
         last = np.concatenate([breaks, [len(cells)]])[: len(cells)]
         starts, stops = self.indptr[cells[first]], self.indptr[cells[last - 1] + 1]
         return list(zip(starts.tolist(), stops.tolist(), strict=True))
+
+
+def _read_ahead(arrays: list[SpilledArray], runs: list[tuple[int, int]]) -> None:
+    for array in arrays:
+        for start, stop in runs:
+            array.read_ahead(start, stop)
 
 
 def _joined(array: Array, runs: list[tuple[int, int]], size: int) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 
@@ -251,6 +252,12 @@ def test_temporary_files_have_no_name(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def wait_for_advice():
+    for thread in threading.enumerate():
+        if thread.name == "read-ahead":
+            thread.join(60)
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_what_is_read_ahead(monkeypatch):
     asked = []
@@ -267,12 +274,14 @@ def test_what_is_read_ahead(monkeypatch):
     in_memory.read_ahead(cells)
     assert asked == []
     in_file.read_ahead(cells)
+    wait_for_advice()
     # The genes take two bytes each; after all of them come the values, with two bytes each, too.
     ends, n_values = matrix().indptr, matrix().nnz
     runs = [(2 * ends[7], 2 * (ends[10] - ends[7])), (2 * ends[3], 2 * (ends[4] - ends[3]))]
     assert asked == [*runs, *((2 * n_values + position, size) for position, size in runs)]
     monkeypatch.delattr(os, "posix_fadvise")
     in_file.read_ahead(cells)
+    wait_for_advice()
     np.testing.assert_array_equal(in_file[cells].toarray(), matrix().toarray()[cells])
 
 
