@@ -17,7 +17,7 @@ from cytotrace2_lite.genes import N_FEATURES
 from cytotrace2_lite.system.compiler import may_compile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,13 +137,6 @@ def _split(
     blocks: Iterable[Block], feature: NDArray[np.int32], first: int, batch: NDArray[np.int32]
 ) -> tuple[Summary, dict[int, Piece]]:
     n_cells = len(batch)
-    max_value = 0.0
-
-    def watched() -> Iterator[Block]:
-        nonlocal max_value
-        for block in blocks:
-            max_value = max(max_value, block.max_value)
-            yield block
 
     def known(block: Block) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         kept = np.flatnonzero(feature[block.gene] >= 0)
@@ -155,7 +148,7 @@ def _split(
         return CellByCell(feature, N_FEATURES, max_bytes=_IN_MEMORY, usual=_USUAL_VALUES)
 
     arriving = Arriving(_IN_MEMORY)
-    by_cell = take_all(watched(), prepare, arriving, known)
+    by_cell, max_value = take_all(blocks, prepare, arriving, known)
     if by_cell is not None:
         counts = by_cell.counts(n_cells)
     else:

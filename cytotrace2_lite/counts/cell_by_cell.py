@@ -253,7 +253,7 @@ def take_all(
     prepare: Callable[[Block], CellByCell | None],
     arriving: Arriving,
     known: Callable[[Block], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
-) -> CellByCell | None:
+) -> tuple[CellByCell | None, float]:
     """Take the values of all blocks, cell by cell as long as they come so.
 
     Parameters
@@ -269,15 +269,17 @@ def take_all(
 
     Returns
     -------
-    CellByCell or None
+    by_cell : CellByCell or None
         It has all values; if it is None, `arriving` has them.
+    max_value : float
+        Largest value of all blocks, 0.0 where there is none.
 
     Raises
     ------
     OutputError
         The temporary directory is full.
     """
-    by_cell = None
+    by_cell, max_value = None, 0.0
     for number, block in enumerate(blocks):
         if number == 0:
             by_cell = prepare(block)
@@ -286,11 +288,12 @@ def take_all(
             by_cell = None
         if by_cell is None:
             arriving.add(*known(block))
+        max_value = max(max_value, block.max_value)
     if by_cell is not None and not by_cell.complete():
         by_cell.hand_over(arriving)
         by_cell = None
     arriving.complete()
-    return by_cell
+    return by_cell, max_value
 
 
 def _converted(file: ArrayFile, old: type[Any], new: type[Any]) -> ArrayFile:

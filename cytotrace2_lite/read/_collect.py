@@ -61,9 +61,8 @@ def collect(
         The temporary directory is full.
     """
     arriving = Arriving(max_bytes)
-    watched = _Watched(reader, progress)
-    by_cell = take_all(
-        watched,
+    by_cell, max_value = take_all(
+        _reported(reader, progress),
         partial(_cell_by_cell, reader, options, max_bytes),
         arriving,
         _KnownGenes(reader, options).of,
@@ -82,26 +81,17 @@ def collect(
             n_duplicates=len(place) - len(genes),
         )
     expression = Expression(
-        arriving, reader.cells, genes, watched.max_value, place, reader.name, sorted_counts
+        arriving, reader.cells, genes, max_value, place, reader.name, sorted_counts
     )
     return expression, source
 
 
-class _Watched:
-    """The blocks of a reader; what is asked for next says that the one before was taken."""
-
-    def __init__(self, reader: Reader, progress: Callable[[int, int, str], None] | None) -> None:
-        self._reader = reader
-        self._progress = progress
-        self.max_value = 0.0
-
-    def __iter__(self) -> Iterator[Block]:
-        reader = self._reader
-        for block in reader.blocks():
-            yield block
-            self.max_value = max(self.max_value, block.max_value)
-            if self._progress is not None:
-                self._progress(reader.n_read, reader.n_total, reader.unit)
+def _reported(reader: Reader, progress: Callable[[int, int, str], None] | None) -> Iterator[Block]:
+    """Give the blocks, and report each when the next one is asked for: it was taken."""
+    for block in reader.blocks():
+        yield block
+        if progress is not None:
+            progress(reader.n_read, reader.n_total, reader.unit)
 
 
 class _KnownGenes:

@@ -1,18 +1,18 @@
 """Values sorted as they come: the same bytes as those sorted afterwards."""
 
-import errno
 import itertools
 import tempfile
 
 import numpy as np
 import pytest
+from helpers.full_disk import Full
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cytotrace2_lite as ct2
 from cytotrace2_lite.counts import Arriving, Block, Expression
 from cytotrace2_lite.counts import cell_by_cell as module
-from cytotrace2_lite.counts.cell_by_cell import CellByCell
+from cytotrace2_lite.counts.cell_by_cell import CellByCell, take_all
 from cytotrace2_lite.counts.expression import SortedCounts
 
 N_CELLS, N_GENES = 12, 40
@@ -114,18 +114,15 @@ def test_what_does_not_come_by_cell_is_handed_over(given, cuts, order, wrong, ma
     if wrong == "repeated":
         by = np.argsort(cell, kind="stable")
         cell, gene, value = cell[by], gene[by], value[by]
-    by_cell = CellByCell(feature, N_GENES - 5, max_bytes=max_bytes, usual=0)
     arriving = Arriving(max_bytes)
-    took_all = True
-    for block in blocks(cell, gene, value, cuts):
-        if took_all and not by_cell.add(block):
-            by_cell.hand_over(arriving)
-            took_all = False
-        if not took_all:
-            arriving.add(block.gene, block.cell, block.value)
-    if took_all and not by_cell.complete():
-        by_cell.hand_over(arriving)
-        took_all = False
+    by_cell, largest = take_all(
+        blocks(cell, gene, value, cuts),
+        lambda _: CellByCell(feature, N_GENES - 5, max_bytes=max_bytes, usual=0),
+        arriving,
+        lambda block: (block.gene, block.cell, block.value),
+    )
+    took_all = by_cell is not None
+    assert largest == value.max()
     # A repeated gene that is no feature is of no matter.
     is_repeated = wrong == "repeated" or cell[0] == cell[-2]
     assert took_all == (is_repeated and feature[gene[0]] < 0)
@@ -163,19 +160,6 @@ def test_no_values():
 
 
 def test_a_full_temporary_directory(monkeypatch):
-    class Full:
-        def __init__(self, **_):
-            pass
-
-        def seek(self, _):
-            pass
-
-        def close(self):
-            pass
-
-        def write(self, _):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     by_cell = CellByCell(np.arange(N_GENES, dtype=np.int32), N_GENES, max_bytes=100, usual=0)
     assert by_cell.add(one_cell(30))

@@ -1,6 +1,5 @@
 """Values in memory and in temporary files: the same, whatever the order and the sizes."""
 
-import errno
 import json
 import os
 import pickle
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from helpers import formats
 from helpers.counts import random_counts
+from helpers.full_disk import Full
 from scipy import sparse
 from scipy.sparse import csr_array
 
@@ -139,22 +139,6 @@ class TestCounts:
         )
         counts.release()
         assert pickled(counts).nnz == matrix().nnz
-
-
-class Full:
-    """A file on a disk that is full."""
-
-    def __init__(self, *_, **__):
-        pass
-
-    def seek(self, _):
-        pass
-
-    def close(self):
-        pass
-
-    def write(self, _):
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.usefixtures("small_chunks")
