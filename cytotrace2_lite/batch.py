@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cytotrace2_lite.base.parameters import MIN_CELLS_FOR_NEIGHBORS, Parameters
 from cytotrace2_lite.base.potency import potency_of
 from cytotrace2_lite.stages import binning, components, diffusion, neighbors
+from cytotrace2_lite.stages.gene_sums import GeneSums
 from cytotrace2_lite.stages.standardised import compile_ahead, standardise
 from cytotrace2_lite.system.blas import one_blas_thread
 from cytotrace2_lite.system.machine import release_memory
@@ -110,18 +111,23 @@ def score_batch(
     """
     threads, n_cells = parameters.max_cores, counts.shape[0]
     genes_per_cell = counts.genes_per_cell
+    sums = GeneSums.of_no_cells(counts.shape[1])
     clock = Clock(progress or (lambda *_: None))
     if n_cells >= MIN_CELLS_FOR_NEIGHBORS:
         compile_ahead(n_cells)
     with one_blas_thread():
         with clock.timed("predict"):
             prediction = ensemble.predict_counts(
-                counts, threads=threads, progress=partial(clock.progress, "predict")
+                counts,
+                threads=threads,
+                progress=partial(clock.progress, "predict"),
+                sums=sums,
             )
         with clock.timed("diffuse"):
             diffused = diffusion.diffuse(
                 counts,
                 prediction.score,
+                diffusion.variable_genes(sums),
                 group_size=parameters.smooth_batch_size,
                 seed=parameters.seed,
                 threads=threads,

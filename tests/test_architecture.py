@@ -24,7 +24,7 @@ TABLE = {
     "genes": "base system",
     "stages": "counts base system",
     "read": "genes.dates counts base system",
-    "models": "stages.preprocess genes counts base system",
+    "models": "stages.preprocess stages.gene_sums genes counts base system",
     "models.fold": "models stages.preprocess genes base system",
     "models.install": "models.fold models base system",
     "metadata": "read base system",
@@ -70,6 +70,7 @@ EVERYWHERE = {"errors", "text", "_version"}
 
 # A stage takes arrays and returns arrays: the pipeline puts them together.
 STAGES = {
+    "diffusion": {"gene_sums"},
     "components": {"_gram_kernels", "gram", "krylov", "standardised"},
     "gram": {"_gram_kernels", "standardised"},
     "standardised": {"_gram_kernels"},

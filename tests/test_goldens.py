@@ -26,6 +26,7 @@ from cytotrace2_lite.result import Result
 from cytotrace2_lite.stages import binning, diffusion, preprocess
 from cytotrace2_lite.stages import components as pca
 from cytotrace2_lite.stages import neighbors as knn
+from cytotrace2_lite.stages.gene_sums import GeneSums
 from cytotrace2_lite.stages.standardised import standardise
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -112,19 +113,21 @@ def test_batches(case):
 
 def test_variable_genes(case):
     for number, (_, cells) in enumerate(batches_of(case)):
-        counts = case.counts[cells]
-        ours = diffusion.variable_genes(counts)
+        sums = GeneSums.of(preprocess.log2_cpm(case.counts[cells]))
+        ours = diffusion.variable_genes(sums)
         assert len(ours) == 1000
-        varying = set(ours[diffusion.dispersion(counts)[ours] > 0].tolist())
+        varying = set(ours[sums.dispersion()[ours] > 0].tolist())
         theirs = set(case.golden.top_genes[number].tolist()) - {-1}
         assert varying == theirs
 
 
 def test_diffusion(case):
     for rows, cells in batches_of(case):
+        counts = case.counts[cells]
         ours = diffusion.diffuse(
-            case.counts[cells],
+            counts,
             case.golden.raw_score[rows],
+            diffusion.variable_genes(GeneSums.of(preprocess.log2_cpm(counts))),
             group_size=case.options["smooth_batch_size"],
             seed=case.options["seed"],
         )
@@ -212,7 +215,8 @@ class Given:
         self.case, self.done = case, 0
         self.info = ModelInfo("given", "", "1.1.0", 0, "", "", ())
 
-    def predict_counts(self, counts, *, threads, progress):
+    def predict_counts(self, counts, *, threads, progress, sums):
+        sums.add(GeneSums.of(preprocess.log2_cpm(counts[:])))
         rows = slice(self.done, self.done + counts.shape[0])
         self.done = rows.stop
         golden = self.case.golden

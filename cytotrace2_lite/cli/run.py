@@ -179,7 +179,7 @@ def run(
 
     ensemble = Ensemble.opening(dataset.options.model)
     # SciPy imports all of NumPy, also these, which take half of the time and are not needed.
-    defer_imports("numpy.f2py", "numpy.testing")
+    defer_imports("numpy.f2py", "numpy.polynomial", "numpy.testing")
     # OpenBLAS comes before the data: where no memory is left when it is loaded, it tries for ever.
     import scipy.linalg  # noqa: F401
 

@@ -10,7 +10,7 @@ import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,11 +25,12 @@ from cytotrace2_lite.models.sealed import read_model
 from cytotrace2_lite.models.session import Session, raise_memory_error
 from cytotrace2_lite.models.tiles import TILE_CELLS, TileFeed
 from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.stages.gene_sums import GeneSums
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble", "Prediction", "expected_score"]
 
-# Only speed and memory depend on this. A multiple of `TILE_CELLS`, so that no tile is half empty.
+Answer = TypeVar("Answer")
+
+# This moves the last bits of sums over cells. A multiple of `TILE_CELLS`, so that no tile is half
+# empty.
 _CELLS_PER_STEP = 128
 
 
@@ -231,7 +235,7 @@ class Ensemble:
         def predict_tile(start: int, feed: TileFeed) -> NDArray[Any]:
             return self._run_prediction(feed, log2_cpm, rank, start)
 
-        return self._prediction(predict_tile, log2_cpm.shape, TILE_CELLS, threads, progress)
+        return _prediction(self._steps(predict_tile, log2_cpm.shape, TILE_CELLS, threads, progress))
 
     def predict_counts(
         self,
@@ -239,6 +243,7 @@ class Ensemble:
         *,
         threads: int = 1,
         progress: Callable[[int], None] | None = None,
+        sums: GeneSums | None = None,
     ) -> Prediction:
         """Predict the potency of each cell from its counts.
 
@@ -251,6 +256,8 @@ class Ensemble:
             Counts or CPM/TPM over the model's features, values > 0, shape (n_cells, 14271).
         threads, progress
             As for `predict`.
+        sums
+            What is added up of the same log2 CPM is added to these.
 
         Returns
         -------
@@ -263,16 +270,22 @@ class Ensemble:
             As for `predict`.
         """
 
-        def predict_step(start: int, feed: TileFeed) -> NDArray[Any]:
+        def predict_step(start: int, feed: TileFeed) -> tuple[NDArray[Any], GeneSums | None]:
             some = counts[start : start + _CELLS_PER_STEP]
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
             del some  # a thread has 128 cells in memory once, not twice
             tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
-            return np.concatenate(
-                [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
-            )
+            answers = [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
+            return np.concatenate(answers), None if sums is None else GeneSums.of(log2_cpm)
 
-        return self._prediction(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
+        def answers() -> Iterator[NDArray[Any]]:
+            steps = self._steps(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
+            for answer, sums_of_step in steps:
+                if sums is not None and sums_of_step is not None:
+                    sums.add(sums_of_step)
+                yield answer
+
+        return _prediction(answers())
 
     def logits(
         self, log2_cpm: csr_array, rank: NDArray[np.float32], *, threads: int = 1
@@ -302,40 +315,20 @@ class Ensemble:
         steps = self._steps(tile_logits, log2_cpm.shape, TILE_CELLS, threads, None)
         return np.concatenate([none, *steps])
 
-    def _prediction(
-        self,
-        predict: Callable[[int, TileFeed], NDArray[Any]],
-        shape: tuple[int, int],
-        step: int,
-        threads: int,
-        progress: Callable[[int], None] | None,
-    ) -> Prediction:
-        none = np.empty((0, len(POTENCIES) + 1))
-        steps = self._steps(predict, shape, step, threads, progress)
-        answers = np.concatenate([none, *steps])
-        probabilities = np.ascontiguousarray(answers[:, :-1])
-        return Prediction(
-            probabilities,
-            expected_score(probabilities),
-            probabilities.argmax(axis=1),
-            answers[:, -1].copy(),
-        )
-
     def _steps(
         self,
-        answer: Callable[[int, TileFeed], NDArray[Any]],
+        answer: Callable[[int, TileFeed], Answer],
         shape: tuple[int, int],
         step: int,
         threads: int,
         progress: Callable[[int], None] | None,
-    ) -> Iterator[NDArray[Any]]:
+    ) -> Iterator[Answer]:
         """Have threads work on some cells at a time; give their answers in the order of the cells.
 
         Parameters
         ----------
         answer
-            Gets the first cell of a step and a feed of its thread; returns an array of shape
-            (n_cells of the step, n).
+            Gets the first cell of a step and a feed of its thread.
         shape
             (n_cells, n_features).
         step
@@ -345,18 +338,18 @@ class Ensemble:
 
         Returns
         -------
-        iterator of ndarray
-            One per step.
+        iterator
+            One answer per step.
         """
         inputs = self._session.inputs
         own = threading.local()  # a feed is used by one thread
 
-        def work(start: int) -> NDArray[Any]:
+        def work(start: int) -> Answer:
             if not hasattr(own, "feed"):
                 own.feed = TileFeed(self._threshold, inputs, shape[1])
             found = answer(start, own.feed)
             if progress is not None:
-                progress(len(found))
+                progress(min(step, shape[0] - start))
             return found
 
         return in_order(work, range(0, shape[0], step), threads)
@@ -418,6 +411,18 @@ class Ensemble:
         }[output]
         if answer.shape[1:] != (n_columns,):
             raise ModelError(f"{self.info.path}: the model does not give {n_columns} {of_what}.")
+
+
+def _prediction(answers: Iterable[NDArray[Any]]) -> Prediction:
+    """Put together the six probabilities and the spread of cells, some of which come at a time."""
+    every = np.concatenate([np.empty((0, len(POTENCIES) + 1)), *answers])
+    probabilities = np.ascontiguousarray(every[:, :-1])
+    return Prediction(
+        probabilities,
+        expected_score(probabilities),
+        probabilities.argmax(axis=1),
+        every[:, -1].copy(),
+    )
 
 
 def _load_again(path: str, info: ModelInfo) -> Ensemble:

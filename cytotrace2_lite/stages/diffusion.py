@@ -7,11 +7,11 @@ Source: cytotrace2_py 1.1.0.4 `top_var_genes`, `get_markov_matrix`, `smoothing_b
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytotrace2_lite.stages.preprocess import log2_cpm, log2_cpm_of_genes
+from cytotrace2_lite.stages.preprocess import log2_cpm_of_genes
 from cytotrace2_lite.system.threads import in_order
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from cytotrace2_lite.counts import Counts
+    from cytotrace2_lite.stages.gene_sums import GeneSums
 
-__all__ = ["diffuse", "dispersion", "smoothing_groups", "variable_genes"]
+__all__ = ["diffuse", "smoothing_groups", "variable_genes"]
 
 # The method, as upstream has it.
 N_VARIABLE_GENES = 1000
@@ -30,74 +31,24 @@ _RESTART = 0.1  # weight of the score before smoothing
 _TOLERANCE = 1e-6  # mean change of a round, as a share of the mean score
 _MAX_ROUNDS = 10_000
 
-# These move the last bits of the results.
-_CELLS_PER_STEP = 256  # fixed: sums must not depend on the number of threads
-_CONSTANT = 1e-24  # variance / mean**2 of a gene that is the same in all cells, at most
+# Only memory depends on this.
+_CELLS_PER_STEP = 256
 
 
-def dispersion(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.float64]:
-    """Compute variance / mean of log2(CPM + 1) of each gene.
-
-    Parameters
-    ----------
-    counts
-        Counts or CPM/TPM, shape (n_cells, n_genes), a value in every cell.
-    threads
-        How many threads share the cells. The result does not depend on it.
-
-    Returns
-    -------
-    ndarray
-        Population variance / mean, 0 for a gene that is the same in all cells; float64,
-        shape (n_genes,).
-    """
-    n_cells, n_genes = counts.shape
-    steps = range(0, n_cells, _CELLS_PER_STEP)
-
-    def sums(start: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
-        return (
-            np.bincount(log2.indices, log2.data, n_genes),
-            np.bincount(log2.indices, minlength=n_genes),
-        )
-
-    mean, expressed = np.zeros(n_genes), np.zeros(n_genes, np.intp)
-    for total, n in in_order(sums, steps, threads):
-        mean += total
-        expressed += n
-    mean /= n_cells
-
-    def squares(start: int) -> NDArray[Any]:
-        log2 = log2_cpm(counts[start : start + _CELLS_PER_STEP])
-        log2.data -= mean[log2.indices]
-        log2.data *= log2.data
-        return np.bincount(log2.indices, log2.data, n_genes)
-
-    variance = (n_cells - expressed) * mean**2
-    for total in in_order(squares, steps, threads):
-        variance += total
-    variance /= n_cells
-    # The variance of a constant gene is the rounding error of its mean.
-    varies = variance > _CONSTANT * mean**2
-    ratio: NDArray[np.float64] = np.divide(variance, mean, out=np.zeros(n_genes), where=varies)
-    return ratio
-
-
-def variable_genes(counts: Counts | csr_array, *, threads: int = 1) -> NDArray[np.intp]:
+def variable_genes(sums: GeneSums) -> NDArray[np.intp]:
     """Find the 1,000 genes of largest dispersion; constant genes fill up.
 
     Parameters
     ----------
-    counts, threads
-        As for `dispersion`.
+    sums
+        Those of the cells of the batch.
 
     Returns
     -------
     ndarray
         Indices of the genes in order of their dispersion; intp, shape (1000,).
     """
-    ordered = np.argsort(dispersion(counts, threads=threads), kind="stable")
-    return ordered[-N_VARIABLE_GENES:]
+    return np.argsort(sums.dispersion(), kind="stable")[-N_VARIABLE_GENES:]
 
 
 def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[np.intp]]:
@@ -126,6 +77,7 @@ def smoothing_groups(n_cells: int, group_size: int, seed: int) -> list[NDArray[n
 def diffuse(
     counts: Counts | csr_array,
     score: NDArray[np.floating],
+    variable: NDArray[np.intp],
     *,
     group_size: int = 1000,
     seed: int = 14,
@@ -141,6 +93,8 @@ def diffuse(
     score
         Score of each cell before smoothing; shape (n_cells,). It is multiplied with its weight in
         its own precision, as upstream does with float32.
+    variable
+        The genes that tell how cells are correlated; shape (n_variable_genes,).
     group_size
         Largest number of cells smoothed together.
     seed
@@ -159,7 +113,6 @@ def diffuse(
     -----
     Differs: upstream fails on a group of one cell; here it keeps its score.
     """
-    variable = variable_genes(counts, threads=threads)
     column = np.full(counts.shape[1], -1)
     column[variable] = np.arange(len(variable))
     smoothed = np.asarray(score, dtype=np.float64).copy()

@@ -19,6 +19,7 @@ from cytotrace2_lite.models.fold.graph import to_onnx
 from cytotrace2_lite.models.sealed import seal
 from cytotrace2_lite.models.tiles import TILE_CELLS
 from cytotrace2_lite.stages import preprocess
+from cytotrace2_lite.stages.gene_sums import GeneSums
 
 
 def inputs(n_cells=21, n_expressed=900, seed=0):
@@ -79,15 +80,23 @@ def test_counts_give_the_same_bytes(ensembles, version):
     whole = ensembles[version].predict(
         preprocess.log2_cpm(counts), preprocess.rank_expressed(counts)
     )
+    all_sums = []
     for some in (counts, as_counts(counts)):
         for threads in (1, 3):
-            counted = []
+            counted, sums = [], GeneSums.of_no_cells(counts.shape[1])
             prediction = ensembles[version].predict_counts(
-                some, threads=threads, progress=counted.append
+                some, threads=threads, progress=counted.append, sums=sums
             )
+            all_sums.append(sums)
             for name in ("probabilities", "score", "potency"):
                 np.testing.assert_array_equal(getattr(prediction, name), getattr(whole, name))
             assert sorted(counted) == [TILE_CELLS + 22, 128, 128]
+    for sums in all_sums:
+        assert sums.n_cells == counts.shape[0]
+        np.testing.assert_array_equal(sums.total, all_sums[0].total)
+        np.testing.assert_array_equal(sums.squares, all_sums[0].squares)
+    of_all = GeneSums.of(preprocess.log2_cpm(counts))
+    np.testing.assert_allclose(all_sums[0].dispersion(), of_all.dispersion(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

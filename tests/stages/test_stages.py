@@ -5,16 +5,18 @@ import pytest
 from helpers.counts import structured_counts
 
 from cytotrace2_lite.stages import components, diffusion, neighbors, preprocess, standardised
+from cytotrace2_lite.stages.gene_sums import GeneSums
 
 
 def smoothed(counts, threads=1):
     """Result of every stage for some cells."""
     score = np.random.RandomState(0).rand(counts.shape[0])
     cells = standardised.standardise(counts, threads=threads)
+    variable = diffusion.variable_genes(GeneSums.of(preprocess.log2_cpm(counts)))
     coordinates = components.principal_components(cells, 30, threads=threads)
     return (
         preprocess.rank_expressed(counts),
-        diffusion.diffuse(counts, score, group_size=70, threads=threads),
+        diffusion.diffuse(counts, score, variable, group_size=70, threads=threads),
         coordinates,
         *neighbors.nearest_neighbors(coordinates, threads=threads),
     )
@@ -38,6 +40,7 @@ def test_global_random_state_is_left_alone():
     ("module", "constant", "value"),
     [
         (preprocess, "_CELLS_PER_STEP", 7),
+        (diffusion, "_CELLS_PER_STEP", 7),
         (standardised, "_VALUES_PER_STEP", 10_000),
         (neighbors, "_DISTANCES_PER_STEP", 10_000),
         (neighbors, "_N_CANDIDATES", 40),

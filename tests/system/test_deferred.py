@@ -39,11 +39,12 @@ def test_a_module_is_imported_when_it_is_used():
 def test_what_scipy_imports_of_numpy_can_be_used(tmp_path):
     code = (
         "from cytotrace2_lite.system.deferred import defer_imports\n"
-        "defer_imports('numpy.f2py', 'numpy.testing')\n"
+        "defer_imports('numpy.f2py', 'numpy.polynomial', 'numpy.testing')\n"
         "import scipy.linalg, numpy\n"
         "numpy.testing.assert_allclose([1.0], [1.0])\n"
         "from numpy.testing import assert_equal\n"
         "assert numpy.f2py.run_main\n"
+        "assert numpy.polynomial.Polynomial([0, 1])(2) == 2\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
@@ -54,9 +55,10 @@ def test_what_scipy_imports_of_numpy_can_be_used(tmp_path):
 def test_scipy_does_not_need_them(tmp_path):
     code = (
         "from cytotrace2_lite.system.deferred import defer_imports\n"
-        "defer_imports('numpy.f2py', 'numpy.testing')\n"
+        "defer_imports('numpy.f2py', 'numpy.polynomial', 'numpy.testing')\n"
         "import sys, scipy.linalg, scipy.sparse\n"
         "assert 'numpy.f2py.crackfortran' not in sys.modules\n"
+        "assert 'numpy.polynomial.polynomial' not in sys.modules\n"
         "assert 'numpy.testing._private' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

@@ -22,6 +22,8 @@ from cytotrace2_lite.models.ensemble import Ensemble, Prediction
 from cytotrace2_lite.models.fold.export import export
 from cytotrace2_lite.pipeline import prepare, score_cells
 from cytotrace2_lite.read import read_expression
+from cytotrace2_lite.stages.gene_sums import GeneSums
+from cytotrace2_lite.stages.preprocess import log2_cpm
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 UPSTREAM = os.environ.get("CT2_UPSTREAM_PYTHON")
@@ -146,7 +148,8 @@ class Given:
         # One batch: upstream's order is that of the table.
         assert [str(cell) for cell in run.stages.cells] == list(run.data.cells)
 
-    def predict_counts(self, counts, *, threads, progress):
+    def predict_counts(self, counts, *, threads, progress, sums):
+        sums.add(GeneSums.of(log2_cpm(counts[:])))
         some = slice(self.n_done, self.n_done + counts.shape[0])
         self.n_done = some.stop
         potency = self.stages.potency.astype(np.intp)
