@@ -257,7 +257,7 @@ class Ensemble:
         threads, progress
             As for `predict`.
         sums
-            What is added up of the same log2 CPM is added to these.
+            The sums of the same log2 CPM over the cells are added to these.
 
         Returns
         -------
@@ -275,8 +275,8 @@ class Ensemble:
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
             del some  # a thread has 128 cells in memory once, not twice
             tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
-            answers = [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
-            return np.concatenate(answers), None if sums is None else GeneSums.of(log2_cpm)
+            of_tiles = [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
+            return np.concatenate(of_tiles), None if sums is None else GeneSums.of(log2_cpm)
 
         def answers() -> Iterator[NDArray[Any]]:
             steps = self._steps(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
