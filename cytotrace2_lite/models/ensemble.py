@@ -270,18 +270,18 @@ class Ensemble:
             As for `predict`.
         """
 
-        def predict_step(start: int, feed: TileFeed) -> tuple[NDArray[Any], GeneSums | None]:
+        def predict_step(start: int, feed: TileFeed) -> tuple[NDArray[Any], GeneSums]:
             some = counts[start : start + _CELLS_PER_STEP]
             log2_cpm, rank = preprocess.log2_cpm(some), preprocess.rank_expressed(some)
             del some  # a thread has 128 cells in memory once, not twice
             tiles = range(0, log2_cpm.shape[0], TILE_CELLS)
             of_tiles = [self._run_prediction(feed, log2_cpm, rank, first) for first in tiles]
-            return np.concatenate(of_tiles), None if sums is None else GeneSums.of(log2_cpm)
+            return np.concatenate(of_tiles), GeneSums.of(log2_cpm)
 
         def answers() -> Iterator[NDArray[Any]]:
             steps = self._steps(predict_step, counts.shape, _CELLS_PER_STEP, threads, progress)
             for answer, sums_of_step in steps:
-                if sums is not None and sums_of_step is not None:
+                if sums is not None:
                     sums.add(sums_of_step)
                 yield answer
 

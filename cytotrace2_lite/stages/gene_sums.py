@@ -51,6 +51,7 @@ class GeneSums:
         """
         n_cells, n_genes = log2_cpm.shape
         values = log2_cpm.data
+        # Without values, `bincount` gives integers.
         total, squares = (
             np.bincount(log2_cpm.indices, weights, n_genes).astype(np.float64, copy=False)
             for weights in (values, values * values)
